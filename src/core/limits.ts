@@ -1,0 +1,65 @@
+// Every bound of lvr in one place, with the relations between them checked when the module loads.
+
+import { assert } from './assert.js';
+
+export const KIB = 1024;
+export const MIB = 1024 * KIB;
+export const GIB = 1024 * MIB;
+
+/** Unit of log I/O and of the header block of a batch. */
+export const BLOCK_BYTES = 4 * KIB;
+/** Smallest unit a volume is addressed in. */
+export const SECTOR_BYTES = 512;
+/** Largest payload of one record; longer writes become several records. */
+export const RECORD_PAYLOAD_BYTES_MAX = 1 * MIB;
+/** Longest extent of one zero or trim record, so that applying one never holds a device for long. */
+export const RECORD_ZERO_BYTES_MAX = 128 * MIB;
+/** Records in one batch: what fits a header block beside the batch header. */
+export const BATCH_RECORDS_MAX = 42;
+/** Payload capacity of a small slab (many short writes) and of a large one (one long write). */
+export const SLAB_SMALL_PAYLOAD_BYTES = 256 * KIB;
+export const SLAB_LARGE_PAYLOAD_BYTES = RECORD_PAYLOAD_BYTES_MAX;
+/** Payloads at least this long are received straight into a slab of their own. */
+export const DIRECT_PAYLOAD_BYTES = 64 * KIB;
+/** Memory for unapplied payload of a group, split between small and large slabs. */
+export const GROUP_PAYLOAD_BYTES = 64 * MIB;
+/** Log writes in flight: enough to keep a device busy, few enough to make batches grow under load. */
+export const LOG_WRITES_IN_FLIGHT_MAX = 4;
+/** Smallest log that is accepted. */
+export const LOG_BYTES_MIN = 16 * MIB;
+
+/** NBD: largest request payload, as advertised (NBD proto.md, block size constraints). */
+export const NBD_PAYLOAD_BYTES_MAX = 32 * MIB;
+export const NBD_OPTIONS_MAX = 32;
+export const NBD_OPTION_BYTES_MAX = 8 * KIB;
+export const NBD_HANDSHAKE_BYTES_MAX = 64 * KIB;
+export const NBD_HANDSHAKE_MS = 10_000;
+/** A request that began to arrive must be complete within this time. */
+export const NBD_PARTIAL_REQUEST_MS = 30_000;
+export const NBD_CONNECTIONS_MAX = 64;
+export const NBD_CONNECTIONS_PER_ADDRESS_MAX = 16;
+/** Reply bytes waiting for a slow reader: no further requests are read above this, and the client is cut after NBD_SLOW_READER_MS. */
+export const NBD_UNSENT_BYTES_MAX = 64 * MIB;
+export const NBD_SLOW_READER_MS = 60_000;
+/** Payload bytes of requests in progress, per connection. */
+export const NBD_IN_FLIGHT_BYTES_MAX = 64 * MIB;
+
+/** Link: largest frame body, and the largest one taken before the hello was accepted. */
+export const FRAME_BYTES_MAX = 16 * MIB;
+export const FRAME_BYTES_MAX_BEFORE_HELLO = 16 * KIB;
+export const LINK_HELLO_MS = 10_000;
+export const LINK_PING_MS = 5_000;
+export const LINK_DEAD_MS = 15_000;
+export const LINK_CONNECT_MS = 10_000;
+export const LINK_BACKOFF_MIN_MS = 1_000;
+export const LINK_BACKOFF_MAX_MS = 60_000;
+/** Record bytes sent to a site and not yet answered "received". */
+export const LINK_WINDOW_BYTES = 16 * MIB;
+
+export const VOLUMES_PER_GROUP_MAX = 32;
+export const SITES_PER_GROUP_MAX = 16;
+export const LINEAGE_ENTRIES_MAX = 128;
+
+assert(DIRECT_PAYLOAD_BYTES <= SLAB_SMALL_PAYLOAD_BYTES, 'a copied payload fits a small slab');
+assert(RECORD_PAYLOAD_BYTES_MAX + 64 * KIB <= FRAME_BYTES_MAX, 'a batch fits a frame');
+assert(LOG_BYTES_MIN >= 8 * (RECORD_PAYLOAD_BYTES_MAX + BLOCK_BYTES), 'the smallest log holds several large batches');

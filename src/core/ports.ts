@@ -1,0 +1,144 @@
+// The interfaces between the rooms and the world. Only types: real ones live in disk/, link/ and agent/, simulated ones in test/sim/.
+//
+// Data path conventions. Nothing here allocates per request: the caller passes itself (an IoTarget) and a small integer tag instead of
+// a callback, memory is named by (arena, start, length) instead of by a Buffer, and work is only queued until kick() or commit() ends
+// the turn. A completion may run before the queuing call returns.
+
+/** Page-aligned memory that devices can do I/O on. `address` is the virtual address of bytes[0] (0 in a simulation). */
+export interface Arena {
+  readonly bytes: Uint8Array;
+  readonly address: number;
+}
+
+/** Receives completions. `error` is 0 or a positive errno; a transfer is complete or failed, never short. */
+export interface IoTarget {
+  ioDone(tag: number, error: number): void;
+}
+
+/** A volume's or a log's storage. Offsets and lengths are multiples of blockBytes; memory is aligned like them. */
+export interface Device {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly blockBytes: number;
+  /** Queues a read into arena[start, start + length). */
+  read(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void;
+  /** Queues a write; with `durable` it completes only when the data would survive a power cut (RWF_DSYNC). No order between queued writes. */
+  write(arena: Arena, start: number, length: number, offset: number, durable: boolean, target: IoTarget, tag: number): void;
+  /** Queues a flush covering all writes completed before this call. */
+  sync(target: IoTarget, tag: number): void;
+  /** Queues zeroing of a range; with `mayUnmap` the range may be deallocated. The range reads as zeroes afterwards in both cases. */
+  zero(offset: number, length: number, mayUnmap: boolean, target: IoTarget, tag: number): void;
+  /** Allocation of [offset, offset + length) as runs; at most `max` runs, contiguous from offset, possibly ending early. Synchronous, cheap. */
+  extents(offset: number, length: number, max: number): ExtentRun[];
+  /** Submits everything queued. Ends a turn. */
+  kick(): void;
+  /** Closes after all queued work has completed. */
+  close(): Promise<void>;
+}
+
+/** One run of equal allocation state. `zero`: reads as zeroes. */
+export interface ExtentRun {
+  length: number;
+  zero: boolean;
+}
+
+/** Time and turns. nowMs is monotonic and used for every deadline; wallMs is for display and record times only. */
+export interface Clock {
+  nowMs(): number;
+  wallMs(): number;
+  /** Calls fn once after at least `ms`. */
+  after(ms: number, fn: () => void): Timer;
+  /** Calls fn once after the current turn (all input of this event-loop iteration has been seen). */
+  soon(fn: () => void): void;
+}
+
+export interface Timer {
+  cancel(): void;
+}
+
+/** CRC32C (Castagnoli, RFC 3720 B.4) over bytes[start, start + length). */
+export type Crc32c = (bytes: Uint8Array, start: number, length: number) => number;
+
+// ---- The port between a front end (nbd/, one day ublk) and a volume of a group ----
+
+/** Commands of a front end. */
+export type Op = 'read' | 'write' | 'flush' | 'trim' | 'zero';
+
+/** Fixed-size piece of an arena from a pool. Payload goes to arena.bytes[dataStart, dataStart + dataCapacity). */
+export interface Slab {
+  readonly arena: Arena;
+  readonly dataStart: number;
+  readonly dataCapacity: number;
+}
+
+/** One command of a client. Front ends own and reuse these objects; the backend keeps a reference until completed() ran. */
+export interface IoRequest {
+  op: Op;
+  /** Byte extent inside the volume; already checked against its size and block size by the front end. Both 0 for flush. */
+  offset: number;
+  length: number;
+  /** Answer only when this command itself is durable. */
+  fua: boolean;
+  /** zero: the range must stay allocated (NBD_CMD_FLAG_NO_HOLE). */
+  noHole: boolean;
+  /** Connection epoch the command came in on: commands of an older epoch are dropped, never applied after newer ones. */
+  epoch: number;
+  /** Result of a read: data in order, every slab but the last holds RECORD_PAYLOAD_BYTES_MAX bytes. Filled by the backend. */
+  slabs: Slab[];
+  owner: RequestOwner;
+}
+
+/** Told exactly once about the end of each request. `errno` is 0 or a positive Linux errno. */
+export interface RequestOwner {
+  completed(request: IoRequest, errno: number): void;
+}
+
+/** Called once when memory or log space that a refused write or lease asked for may be there again. */
+export interface RoomWaiter {
+  roomAvailable(): void;
+}
+
+/** A volume as a front end sees it. All connections of all front ends share one Backend per volume, so FLUSH covers them all. */
+export interface Backend {
+  /** `group/volume`. */
+  readonly exportName: string;
+  readonly description: string;
+  readonly sizeBytes: number;
+  /** Smallest unit of offset and length, a power of two from 512 to 64 KiB. */
+  readonly blockBytes: number;
+  readonly readOnly: boolean;
+  /** undefined when clients may use the volume now, else the reason for the refusal (shown to the client). */
+  readonly unavailable: string | undefined;
+
+  /** A new client connection; returns its epoch. `onRevoked` is called when it must be dropped (demote, stop). */
+  connect(onRevoked: () => void): number;
+  /** The connection with this epoch is gone: nothing of it that was not admitted may be admitted any more. */
+  disconnect(epoch: number): void;
+
+  /** Starts a read. On success request.slabs holds the data until releaseRead(). */
+  read(request: IoRequest): void;
+  /** Gives the slabs of a completed read back. */
+  releaseRead(request: IoRequest): void;
+
+  /**
+   * Admits a write of less than DIRECT_PAYLOAD_BYTES, copying source[start, start + request.length).
+   * Returns false, with nothing done, when there is no room; try again after waitForRoom().
+   */
+  write(request: IoRequest, source: Uint8Array, start: number): boolean;
+  /** Memory to receive one piece (at most RECORD_PAYLOAD_BYTES_MAX) of a long write into; undefined when there is no room. */
+  lease(length: number): Slab | undefined;
+  /** Gives a leased slab back unused. */
+  unlease(slab: Slab): void;
+  /** Admits a piece of a long write at request.offset + pieceOffset and takes the slab over. The piece that ends the request completes it. False: no log room, the slab stays the caller's. */
+  writeSlab(request: IoRequest, pieceOffset: number, slab: Slab, length: number): boolean;
+  /** Admits a trim or zero request; false as for write(). */
+  discard(request: IoRequest): boolean;
+  /** Answers when everything answered before, on any connection, is durable as the group's sites require. */
+  flush(request: IoRequest): void;
+  /** Allocation state with unapplied records taken into account; as Device.extents. */
+  extents(offset: number, length: number, max: number): ExtentRun[];
+
+  waitForRoom(waiter: RoomWaiter): void;
+  /** Ends a turn: what was queued since the last call is submitted. Reads that can be served at once complete inside. */
+  commit(): void;
+}
