@@ -1,0 +1,92 @@
+// What a link needs of the group behind it, and of the network under it. group/ implements the first two, link/tcp.ts and the simulator
+// the last. All calls are made on the agent's one thread; none of them blocks.
+
+import type { ReconnectPlan, SiteHistory } from '../core/reconnect.js';
+import type { LogBatch } from '../disk/log-batch.js';
+
+/** Volume as described in a hello: both sites must agree on order, names and sizes. */
+export type VolumeDescription = { readonly name: string; readonly sizeBytes: number; readonly blockBytes: number };
+
+/** Why a site is refused, in the code and words of LvrError; also what it means for the session. */
+export type Refusal = { readonly code: string; readonly reason: string };
+
+/** The side of a group that both directions of a link need. */
+export interface LinkGroup {
+  readonly name: string;
+  readonly site: string;
+  volumes(): readonly VolumeDescription[];
+  /** This site's history as of now. */
+  history(): SiteHistory;
+  /** The chain value of record `lsn` (trimmed <= lsn <= last; 0 for lsn 0). Reads the log. Rejects with LvrError. */
+  chainAt(lsn: number): Promise<number>;
+  /** The plan says that this site must become secondary: does so durably. */
+  stepDown(plan: ReconnectPlan): Promise<void>;
+}
+
+/** Sending side: the primary's log as a stream of batches. */
+export interface ShipSource extends LinkGroup {
+  /** LSN known durable in the primary's log; travels with the records (a site applies nothing beyond it). */
+  readonly durableLsn: number;
+  /** Last LSN in sealed batches: what can be sent now. */
+  readonly sealedLsn: number;
+  /**
+   * The batch holding `lsn` if it is still in memory, held for the caller (release() it after sending); undefined otherwise.
+   * The record may be in the middle of the batch.
+   */
+  holdBatch(lsn: number): LogBatch | undefined;
+  /** Reads the batch holding `lsn` from the log into memory, verified and held for the caller. Rejects with LvrError (LOG_CORRUPT, DEVICE_FAILED). */
+  readBatch(lsn: number): Promise<LogBatch>;
+  /** The site's plan was accepted and records from `from` on are about to flow. */
+  siteStreaming(site: string, from: number): void;
+  /** The site answered; positions never go back within a session. */
+  siteProgress(site: string, received: number, durable: number, applied: number): void;
+  /** The session ended, for whatever reason. */
+  siteGone(site: string): void;
+}
+
+/** Receiving side: a secondary's log. */
+export interface ReceiveSink extends LinkGroup {
+  /** Carries out the receiver's part of a stream plan (cut, adopt) durably. `primary` is the other side's history. */
+  prepare(plan: ReconnectPlan & { action: 'stream' }, primary: SiteHistory): Promise<void>;
+  /** An empty batch to receive into; undefined when there is no memory: wait for onRoom. */
+  leaseBatch(payloadBytes: number): LogBatch | undefined;
+  /** Calls fn once when leaseBatch may succeed. */
+  onRoom(fn: () => void): void;
+  /**
+   * Takes over a received batch: record identities sealed by the primary stand in its header block at headerAt(i) (bytes 8..64), payloads in
+   * its data area, payload CRCs and chain verified by the sink, LSNs contiguous. Returns a Refusal (nothing changed) when they do not fit.
+   */
+  receive(batch: LogBatch): Refusal | undefined;
+  /** The primary's durable LSN moved. */
+  primaryDurable(lsn: number): void;
+  /** Positions to answer with. */
+  readonly receivedLsn: number;
+  readonly loggedLsn: number;
+  readonly appliedLsn: number;
+  /** Registers the callback that runs when any of the three positions moved (at most once per turn); replaces the previous one. */
+  onProgress(fn: (() => void) | undefined): void;
+  /** Ends a turn of receiving: what was received is submitted. */
+  commit(): void;
+}
+
+/** A byte stream to one peer, as TCP gives it. */
+export interface ByteStream {
+  readonly remote: string;
+  /** Writes pieces in order without copying; the memory must stay unchanged until `sent` runs. False: more than the buffer limit is unsent. */
+  write(pieces: readonly Uint8Array[], sent: (() => void) | undefined): boolean;
+  /** Where received bytes go next: called before every receive, answers the memory to fill. */
+  onReceive(target: () => Uint8Array, received: (length: number) => void): void;
+  pause(): void;
+  resume(): void;
+  onDrain(fn: () => void): void;
+  /** Called once; `error` is undefined for an orderly end. */
+  onClose(fn: (error: Error | undefined) => void): void;
+  /** Closes at once; unsent bytes are dropped. */
+  destroy(): void;
+}
+
+/** Opens and accepts byte streams. */
+export interface Network {
+  connect(host: string, port: number, timeoutMs: number): Promise<ByteStream>;
+  listen(host: string, port: number, accepted: (stream: ByteStream) => void): Promise<{ port: number; close(): Promise<void> }>;
+}
