@@ -56,6 +56,13 @@ export interface Timer {
   cancel(): void;
 }
 
+/** Where a room reports what an operator should know. `event` is a stable kebab-case name; fields carry group, site, volume, cause. */
+export interface Log {
+  info(event: string, message: string, fields?: Record<string, unknown>): void;
+  warn(event: string, message: string, fields?: Record<string, unknown>): void;
+  error(event: string, message: string, fields?: Record<string, unknown>): void;
+}
+
 /** CRC32C (Castagnoli, RFC 3720 B.4) over bytes[start, start + length). */
 export type Crc32c = (bytes: Uint8Array, start: number, length: number) => number;
 
