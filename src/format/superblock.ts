@@ -1,0 +1,190 @@
+// The superblock of a log: all that must be known before the first record is read, and the only place where progress is written. Two slots
+// of 16 KiB at the start of the log, written in turn; the valid one with the higher sequence counts, so a torn write loses nothing.
+// Little endian:
+//
+//      at  size  field
+//       0     8  magic "LVRsuper"
+//       8     4  version (1); a reader refuses a higher one
+//      12     4  CRC32C over bytes 0..12 and 16..16384
+//      16     8  sequence, grows by one with every write
+//      24    16  UUID of this log                      40    16  UUID of the group's history (zero: blank)
+//      56    64  group name                           120    64  site name
+//     184     8  ring size, bytes                     192     8  epoch          200     8  highest incarnation used here
+//     208     1  role (1 primary, 2 secondary)        209     1  flags (bit 0: volumes were born zero)       210  6  zero
+//     216     8  trimmed LSN                          224     8  position of the batch after it
+//     232     4  chain value of the trimmed record    236     4  zero
+//     240     8  applied LSN (checkpoint)             248     8  durable LSN at the time of writing
+//     256     8  void after LSN  264  8  void epoch  272  8  void incarnation
+//     280     8  LSN known durable at the primary (secondary only)
+//     288     2  volumes   290  2  sites   292  2  lineage entries    294..512 zero
+//     512   128 each  volumes (32): name 64, size 8, block size 4, zero
+//    4608   128 each  sites (16): name 64, acked LSN 8, zero
+//    6656    32 each  lineage (128): epoch 8, incarnation 8, start LSN 8, flags 1 (bit 0 own), zero
+//   10752..16384 zero
+//
+// "Void": records with an LSN above `after` whose writer (epoch, incarnation) is not newer than the one named were cut off and never count
+// again, whatever is left of them in the ring.
+
+import { assert } from '../core/assert.js';
+import type { Lineage, LineageEntry } from '../core/lineage.js';
+import { LINEAGE_ENTRIES_MAX, SITES_PER_GROUP_MAX, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
+import { getName, getU16, getU32, getU64, getUuid, putName, putU16, putU32, putU64, putUuid, type Uuid } from './bytes.js';
+import { crc32cSmall } from './crc32c.js';
+
+export const SUPERBLOCK_BYTES = 16 * 1024;
+export const SUPERBLOCK_VERSION = 1;
+/** The ring starts here; the two slots stand at 0 and SUPERBLOCK_BYTES. */
+export const RING_START = 64 * 1024;
+
+const MAGIC = 'LVRsuper';
+const NAME_BYTES = 64;
+const VOLUMES_AT = 512;
+const SITES_AT = 4608;
+const LINEAGE_AT = 6656;
+const ENTRY_BYTES = 128;
+const LINEAGE_ENTRY_BYTES = 32;
+
+/** Content of a superblock; see the table above for the meaning of each field. */
+export type Superblock = {
+  sequence: number;
+  logUuid: Uuid;
+  groupUuid: Uuid;
+  group: string;
+  site: string;
+  ringBytes: number;
+  epoch: number;
+  incarnation: number;
+  role: 'primary' | 'secondary';
+  bornZero: boolean;
+  trimmedLsn: number;
+  trimmedPosition: number;
+  trimmedChain: number;
+  appliedLsn: number;
+  durableLsn: number;
+  voidAfter: { lsn: number; epoch: number; incarnation: number };
+  primaryDurableLsn: number;
+  volumes: readonly { name: string; sizeBytes: number; blockBytes: number }[];
+  sites: readonly { name: string; ackedLsn: number }[];
+  lineage: Lineage;
+};
+
+/** What stands in a slot: nothing (zeroes), a newer version, bytes that are no superblock, or one. */
+export type SlotContent =
+  | { kind: 'zero' }
+  | { kind: 'newer'; version: number }
+  | { kind: 'invalid' }
+  | { kind: 'valid'; superblock: Superblock };
+
+/** Encodes a superblock into `bytes` (SUPERBLOCK_BYTES long). */
+export function encodeSuperblock(superblock: Superblock, bytes: Uint8Array): void {
+  assert(bytes.length === SUPERBLOCK_BYTES, 'a superblock slot has 16 KiB');
+  assert(superblock.volumes.length <= VOLUMES_PER_GROUP_MAX && superblock.sites.length <= SITES_PER_GROUP_MAX, 'volumes and sites fit');
+  assert(superblock.lineage.length <= LINEAGE_ENTRIES_MAX, 'lineage fits');
+  bytes.fill(0);
+  for (let i = 0; i < 8; i++) bytes[i] = MAGIC.charCodeAt(i);
+  putU32(bytes, 8, SUPERBLOCK_VERSION);
+  putU64(bytes, 16, superblock.sequence);
+  putUuid(bytes, 24, superblock.logUuid);
+  putUuid(bytes, 40, superblock.groupUuid);
+  putName(bytes, 56, NAME_BYTES, superblock.group);
+  putName(bytes, 120, NAME_BYTES, superblock.site);
+  putU64(bytes, 184, superblock.ringBytes);
+  putU64(bytes, 192, superblock.epoch);
+  putU64(bytes, 200, superblock.incarnation);
+  bytes[208] = superblock.role === 'primary' ? 1 : 2;
+  bytes[209] = superblock.bornZero ? 1 : 0;
+  putU64(bytes, 216, superblock.trimmedLsn);
+  putU64(bytes, 224, superblock.trimmedPosition);
+  putU32(bytes, 232, superblock.trimmedChain);
+  putU64(bytes, 240, superblock.appliedLsn);
+  putU64(bytes, 248, superblock.durableLsn);
+  putU64(bytes, 256, superblock.voidAfter.lsn);
+  putU64(bytes, 264, superblock.voidAfter.epoch);
+  putU64(bytes, 272, superblock.voidAfter.incarnation);
+  putU64(bytes, 280, superblock.primaryDurableLsn);
+  putU16(bytes, 288, superblock.volumes.length);
+  putU16(bytes, 290, superblock.sites.length);
+  putU16(bytes, 292, superblock.lineage.length);
+  putTables(superblock, bytes);
+  putU32(bytes, 12, checksum(bytes));
+}
+
+function putTables(superblock: Superblock, bytes: Uint8Array): void {
+  superblock.volumes.forEach((volume, i) => {
+    const at = VOLUMES_AT + i * ENTRY_BYTES;
+    putName(bytes, at, NAME_BYTES, volume.name);
+    putU64(bytes, at + 64, volume.sizeBytes);
+    putU32(bytes, at + 72, volume.blockBytes);
+  });
+  superblock.sites.forEach((site, i) => {
+    const at = SITES_AT + i * ENTRY_BYTES;
+    putName(bytes, at, NAME_BYTES, site.name);
+    putU64(bytes, at + 64, site.ackedLsn);
+  });
+  superblock.lineage.forEach((entry, i) => {
+    const at = LINEAGE_AT + i * LINEAGE_ENTRY_BYTES;
+    putU64(bytes, at, entry.epoch);
+    putU64(bytes, at + 8, entry.incarnation);
+    putU64(bytes, at + 16, entry.startLsn);
+    bytes[at + 24] = entry.own ? 1 : 0;
+  });
+}
+
+/** Decodes a slot. Never throws: damaged bytes are `invalid`. */
+export function decodeSuperblock(bytes: Uint8Array): SlotContent {
+  assert(bytes.length === SUPERBLOCK_BYTES, 'a superblock slot has 16 KiB');
+  if (bytes.every((byte) => byte === 0)) return { kind: 'zero' };
+  for (let i = 0; i < 8; i++) if (bytes[i] !== MAGIC.charCodeAt(i)) return { kind: 'invalid' };
+  if (getU32(bytes, 12) !== checksum(bytes)) return { kind: 'invalid' };
+  const version = getU32(bytes, 8);
+  if (version > SUPERBLOCK_VERSION) return { kind: 'newer', version };
+  const counts = [getU16(bytes, 288), getU16(bytes, 290), getU16(bytes, 292)] as const;
+  if (counts[0] > VOLUMES_PER_GROUP_MAX || counts[1] > SITES_PER_GROUP_MAX || counts[2] > LINEAGE_ENTRIES_MAX) return { kind: 'invalid' };
+  const superblock: Superblock = {
+    sequence: getU64(bytes, 16),
+    logUuid: getUuid(bytes, 24),
+    groupUuid: getUuid(bytes, 40),
+    group: getName(bytes, 56, NAME_BYTES),
+    site: getName(bytes, 120, NAME_BYTES),
+    ringBytes: getU64(bytes, 184),
+    epoch: getU64(bytes, 192),
+    incarnation: getU64(bytes, 200),
+    role: bytes[208] === 1 ? 'primary' : 'secondary',
+    bornZero: ((bytes[209] as number) & 1) === 1,
+    trimmedLsn: getU64(bytes, 216),
+    trimmedPosition: getU64(bytes, 224),
+    trimmedChain: getU32(bytes, 232),
+    appliedLsn: getU64(bytes, 240),
+    durableLsn: getU64(bytes, 248),
+    voidAfter: { lsn: getU64(bytes, 256), epoch: getU64(bytes, 264), incarnation: getU64(bytes, 272) },
+    primaryDurableLsn: getU64(bytes, 280),
+    volumes: table(VOLUMES_AT, ENTRY_BYTES, counts[0], (at) => ({
+      name: getName(bytes, at, NAME_BYTES),
+      sizeBytes: getU64(bytes, at + 64),
+      blockBytes: getU32(bytes, at + 72),
+    })),
+    sites: table(SITES_AT, ENTRY_BYTES, counts[1], (at) => ({
+      name: getName(bytes, at, NAME_BYTES),
+      ackedLsn: getU64(bytes, at + 64),
+    })),
+    lineage: table(LINEAGE_AT, LINEAGE_ENTRY_BYTES, counts[2], (at) => readEntry(bytes, at)),
+  };
+  return { kind: 'valid', superblock };
+}
+
+function readEntry(bytes: Uint8Array, at: number): LineageEntry {
+  return {
+    epoch: getU64(bytes, at),
+    incarnation: getU64(bytes, at + 8),
+    startLsn: getU64(bytes, at + 16),
+    own: bytes[at + 24] === 1,
+  };
+}
+
+function table<T>(start: number, entryBytes: number, count: number, read: (at: number) => T): T[] {
+  return Array.from({ length: count }, (_, i) => read(start + i * entryBytes));
+}
+
+function checksum(bytes: Uint8Array): number {
+  return crc32cSmall(bytes, 16, SUPERBLOCK_BYTES - 16, crc32cSmall(bytes, 0, 12));
+}
