@@ -1,0 +1,125 @@
+// `make bench`: lvr beside its peers on this machine, in one run, as medians of interleaved rounds.
+//
+// Environment: ROUNDS (3), SECONDS per measurement (3), SIZE_MIB of each volume (256), ONLY: comma-separated names of targets,
+// workloads or rows. Prints a table and the ratios, and writes bench.json. Exit code 1 when a target could not be measured; a missed
+// ratio is a result, not a failure.
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { TestAgent } from '../helpers/agent.js';
+import { mustRun, sleep } from '../helpers/command.js';
+import { REPOSITORY, Workspace } from '../helpers/workspace.js';
+import { measure, prefill, WORKLOADS, type Workload } from './fio.js';
+import { comparisonRows, makeRow, neededBy, Results, type Row, rowLines, table } from './report.js';
+import { LVR_TARGETS, residentBytes, TARGETS, type Target } from './targets.js';
+
+const MIB = 1048576;
+const RSS_SAMPLE_MS = 200;
+
+function setting(name: string, fallback: number): number {
+  const value = process.env[name];
+  return value === undefined || value === '' ? fallback : Number(value);
+}
+
+/** Which targets and workloads to run: everything, or what ONLY names. */
+function selection(): { targets: string[]; workloads: Workload[]; idle: boolean } {
+  const only = (process.env['ONLY'] ?? '').split(',').filter((name) => name !== '');
+  const needed = neededBy(only);
+  const targets = Object.keys(TARGETS).filter((name) => only.includes(name) || needed?.targets.has(name));
+  const workloads = WORKLOADS.filter(({ name }) => only.includes(name) || needed?.workloads.has(name));
+  return {
+    targets: targets.length > 0 ? targets : Object.keys(TARGETS),
+    workloads: workloads.length > 0 ? workloads : [...WORKLOADS],
+    idle: only.length === 0 || only.includes('B8'),
+  };
+}
+
+/** Starts and fills the targets; what does not start is reported and left out. */
+async function startTargets(workspace: Workspace, names: readonly string[], sizeMib: number): Promise<Map<string, Target>> {
+  const running = new Map<string, Target>();
+  for (const name of names) {
+    try {
+      const target = await (TARGETS[name] as (typeof TARGETS)[string])(workspace, sizeMib);
+      running.set(name, target);
+      await prefill(target.uri, sizeMib);
+    } catch (error) {
+      running.delete(name);
+      console.error(`${name} cannot be measured: ${String(error)}`);
+      process.exitCode = 1;
+    }
+  }
+  return running;
+}
+
+/** Highest resident size of every lvr agent, by target name, kept up to date until stop(). */
+function watchMemory(running: ReadonlyMap<string, Target>): { peaks: Map<string, number>; stop: () => void } {
+  const peaks = new Map<string, number>();
+  const sample = (): void => {
+    for (const name of LVR_TARGETS) {
+      for (const pid of running.get(name)?.pids ?? []) peaks.set(name, Math.max(peaks.get(name) ?? 0, residentBytes(pid).peak));
+    }
+  };
+  const timer = setInterval(sample, RSS_SAMPLE_MS);
+  return {
+    peaks,
+    stop: () => {
+      sample();
+      clearInterval(timer);
+    },
+  };
+}
+
+/** Resident size of an agent that serves a volume of 1 TiB and does nothing. */
+async function idleMemory(workspace: Workspace): Promise<number> {
+  const agent = new TestAgent(workspace, { site: 'a', role: 'primary', volumes: { data: '1TiB' } }, 'idle');
+  await agent.start();
+  await sleep(2000);
+  const { now } = residentBytes(agent.pid);
+  await agent.kill();
+  return now;
+}
+
+async function main(): Promise<void> {
+  const rounds = setting('ROUNDS', 3);
+  const seconds = setting('SECONDS', 3);
+  const sizeMib = setting('SIZE_MIB', 256);
+  const { targets, workloads, idle } = selection();
+  const workspace = new Workspace('bench');
+  const results = new Results();
+  const rows: Row[] = [];
+  try {
+    const running = await startTargets(workspace, targets, sizeMib);
+    const memory = watchMemory(running);
+    for (let round = 1; round <= rounds; round++) {
+      for (const workload of workloads) {
+        for (const [name, target] of running) {
+          // Nobody pays for the dirty pages that the one before left behind.
+          await mustRun('sync', ['-f', workspace.path]);
+          const measurement = await measure(workload, target.uri, sizeMib, seconds);
+          results.add(name, workload.name, measurement);
+          const { iops, mibPerSecond, p99Us } = measurement;
+          const figures = `${iops.toFixed(0)} op/s ${mibPerSecond.toFixed(0)} MiB/s p99 ${p99Us.toFixed(0)} us`;
+          console.error(`round ${round}  ${workload.name.padEnd(12)} ${name.padEnd(9)} ${figures}`);
+        }
+      }
+    }
+    memory.stop();
+    for (const target of running.values()) await target.stop();
+    rows.push(...comparisonRows(results));
+    for (const [name, peak] of memory.peaks)
+      rows.push(makeRow('B8', `${name}: peak resident MiB of an agent under load, of 512`, peak / MIB, 512, 1, true));
+    if (idle && LVR_TARGETS.some((name) => running.has(name))) {
+      rows.push(
+        makeRow('B8i', 'resident MiB of an idle agent with a 1 TiB volume, of 150', (await idleMemory(workspace)) / MIB, 150, 1, true),
+      );
+    }
+    console.log(`medians of ${rounds} rounds of ${seconds} s, ${sizeMib} MiB volumes, unix sockets\n`);
+    console.log(table(results, [...running.keys()], workloads));
+    console.log(`\n${rowLines(rows)}`);
+    writeFileSync(join(REPOSITORY, 'bench.json'), `${JSON.stringify({ rows }, null, 1)}\n`);
+  } finally {
+    workspace.dispose();
+  }
+}
+
+await main();

@@ -1,0 +1,104 @@
+// The servers that are compared: lvr in its modes, and the peers, each on files of its own of the same size in the same directory.
+
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { makePair, type SiteMode, startPair, TestAgent } from '../helpers/agent.js';
+import { until } from '../helpers/command.js';
+import type { Workspace } from '../helpers/workspace.js';
+
+/** A running server with one export. */
+export interface Target {
+  readonly name: string;
+  readonly uri: string;
+  /** Processes whose memory counts; for a pair the primary comes first. */
+  readonly pids: readonly number[];
+  stop(): Promise<void>;
+}
+
+/** How a target is started. */
+export type Launcher = (workspace: Workspace, sizeMib: number) => Promise<Target>;
+
+function makeFile(workspace: Workspace, name: string, sizeMib: number): string {
+  const path = workspace.file(name);
+  writeFileSync(path, '');
+  truncateSync(path, sizeMib * 1048576);
+  return path;
+}
+
+/** A peer server: `parameters` gets the socket and returns the command line. */
+async function startPeer(
+  workspace: Workspace,
+  name: string,
+  command: string,
+  parameters: (socket: string) => readonly string[],
+): Promise<Target> {
+  const socket = workspace.file(`${name}.sock`);
+  const child = workspace.adopt(spawn(command, parameters(socket), { stdio: ['ignore', 'ignore', 'inherit'] }));
+  await until(`${name} listens`, 10_000, async () => (existsSync(socket) ? true : undefined));
+  const stop = async (): Promise<void> => {
+    child.kill('SIGKILL');
+  };
+  return { name, uri: `nbd+unix:///?socket=${socket}`, pids: [child.pid ?? 0], stop };
+}
+
+const nbdkit: Launcher = (workspace, sizeMib) => {
+  const file = makeFile(workspace, 'nbdkit.img', sizeMib);
+  return startPeer(workspace, 'nbdkit', 'nbdkit', (socket) => ['-f', '-U', socket, 'file', `file=${file}`]);
+};
+
+const qemuNbd: Launcher = (workspace, sizeMib) => {
+  const file = makeFile(workspace, 'qemu.img', sizeMib);
+  return startPeer(workspace, 'qemu-nbd', 'qemu-nbd', (socket) => ['-t', '-k', socket, '-f', 'raw', '-x', '', '-e', '16', file]);
+};
+
+/** A synchronous mirror of two files without a log: the nearest thing to `logged` among the peers. */
+const quorum: Launcher = (workspace, sizeMib) => {
+  const files = ['quorum0.img', 'quorum1.img'].map((name) => makeFile(workspace, name, sizeMib));
+  const children = files.map(
+    (file, at) => `children.${at}.driver=raw,children.${at}.file.driver=file,children.${at}.file.filename=${file}`,
+  );
+  const image = `driver=quorum,vote-threshold=2,${children.join(',')}`;
+  return startPeer(workspace, 'quorum', 'qemu-nbd', (socket) => ['-t', '-k', socket, '-x', '', '-e', '16', '--image-opts', image]);
+};
+
+const lvrAlone: Launcher = async (workspace, sizeMib) => {
+  const agent = new TestAgent(workspace, { site: 'a', role: 'primary', volumes: { data: `${sizeMib}MiB` }, logSize: '1GiB' }, 'none');
+  await agent.start();
+  return { name: 'lvr', uri: agent.uri('data'), pids: [agent.pid], stop: () => agent.kill() };
+};
+
+function lvrPair(mode: SiteMode): Launcher {
+  return async (workspace, sizeMib) => {
+    const pair = await makePair(workspace, mode, { volumes: { data: `${sizeMib}MiB` }, logSize: '1GiB' }, mode);
+    await startPair(pair);
+    const stop = async (): Promise<void> => {
+      await Promise.all([pair.a.kill(), pair.b.kill()]);
+    };
+    return { name: `lvr ${mode}`, uri: pair.a.uri('data'), pids: [pair.a.pid, pair.b.pid], stop };
+  };
+}
+
+/** Every target by the name it has in tables and in ONLY. */
+export const TARGETS: Readonly<Record<string, Launcher>> = {
+  nbdkit,
+  'qemu-nbd': qemuNbd,
+  quorum,
+  lvr: lvrAlone,
+  async: lvrPair('async'),
+  memory: lvrPair('memory'),
+  logged: lvrPair('logged'),
+};
+
+/** Names of the targets that are lvr. */
+export const LVR_TARGETS: readonly string[] = ['lvr', 'async', 'memory', 'logged'];
+
+/** Memory resident now and at its highest, in bytes; zero for a process that is gone. */
+export function residentBytes(pid: number): { now: number; peak: number } {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024;
+    return { now: field('VmRSS'), peak: field('VmHWM') };
+  } catch {
+    return { now: 0, peak: 0 };
+  }
+}
