@@ -1,0 +1,82 @@
+// The shape of the configuration file: which keys exist, of what type, with which defaults. Checks that look at several keys, or at the
+// machine, are in config-checks.ts.
+
+import { z } from 'zod';
+import { parseAddress, parseNbdListen, parseSize, SOCKET_PATH_BYTES_MAX } from './config-values.js';
+
+/** Listeners an agent may have for NBD clients. */
+const NBD_LISTENERS_MAX = 8;
+
+/** A `params.expected` marks an issue whose message is "expected …, got …". */
+function expects(expected: string): { params: { expected: string } } {
+  return { params: { expected } };
+}
+
+const path = z.string().refine((value) => value.startsWith('/') && value.length < 4096, expects('an absolute path'));
+const socketPath = path.refine(
+  (value) => Buffer.byteLength(value) <= SOCKET_PATH_BYTES_MAX,
+  expects(`a path of at most ${SOCKET_PATH_BYTES_MAX} bytes`),
+);
+const size = z
+  .union([z.string(), z.number()])
+  .refine((value) => parseSize(value) !== undefined, expects('a size such as "256MiB"'))
+  .transform((value) => parseSize(value) as number);
+const address = z
+  .string()
+  .refine((value) => parseAddress(value) !== undefined, expects('an address such as "10.0.0.2:7749"'))
+  .transform((value) => parseAddress(value) as NonNullable<ReturnType<typeof parseAddress>>);
+const listenAddress = z
+  .string()
+  .refine((value) => parseAddress(value, true) !== undefined, expects('an address such as "0.0.0.0:7749"'))
+  .transform((value) => parseAddress(value, true) as NonNullable<ReturnType<typeof parseAddress>>);
+const nbdListen = z
+  .string()
+  .refine((value) => {
+    const listen = parseNbdListen(value);
+    return listen !== undefined && (listen.kind === 'tcp' || Buffer.byteLength(listen.path) <= SOCKET_PATH_BYTES_MAX);
+  }, expects('"unix:/path" (at most 107 bytes) or "tcp:host:port"'))
+  .transform((value) => parseNbdListen(value) as NonNullable<ReturnType<typeof parseNbdListen>>);
+
+const agent = z.strictObject({
+  site: z.string(),
+  state_dir: path.default('/var/lib/lvr'),
+  control: socketPath.default('/run/lvr/agent.sock'),
+  listen: listenAddress.optional(),
+  nbd: z.array(nbdListen).min(1).max(NBD_LISTENERS_MAX).optional(),
+  metrics: listenAddress.optional(),
+  insecure: z.boolean().default(false),
+});
+
+const volume = z.strictObject({ device: path, size: size.optional(), io: z.enum(['buffered', 'direct']).optional() });
+
+const site = z.strictObject({
+  address,
+  mode: z.enum(['async', 'memory', 'logged', 'applied']).default('async'),
+  on_disconnect: z.enum(['continue', 'block', 'fail']).default('continue'),
+});
+
+const group = z.strictObject({
+  role: z.enum(['primary', 'secondary']).default('secondary'),
+  write_cache: z.boolean().default(true),
+  log: z.strictObject({ path, size: size.optional() }),
+  volumes: z.record(z.string(), volume),
+  sites: z.record(z.string(), site).default({}),
+});
+
+/** The whole file. */
+export const fileSchema = z.strictObject({ agent, groups: z.record(z.string(), group).default({}) });
+
+/** The file after defaults and value grammars were applied; keys still spelled as in the file. */
+export type ConfigFile = z.output<typeof fileSchema>;
+
+/** Keys that are allowed at a path, for suggestions; empty where names are free. */
+export function knownKeys(at: readonly PropertyKey[]): readonly string[] {
+  if (at.length === 0) return ['agent', 'groups'];
+  if (at[0] === 'agent') return Object.keys(agent.shape);
+  if (at[0] !== 'groups') return [];
+  if (at.length === 2) return Object.keys(group.shape);
+  if (at.length === 3 && at[2] === 'log') return Object.keys(group.shape.log.shape);
+  if (at.length === 4 && at[2] === 'volumes') return Object.keys(volume.shape);
+  if (at.length === 4 && at[2] === 'sites') return Object.keys(site.shape);
+  return [];
+}
