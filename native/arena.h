@@ -1,0 +1,40 @@
+// Page-aligned memory shared with JavaScript, and the register of it that keeps I/O inside it.
+//
+// Owner: the environment's thread alone creates, finds, pins and drops arenas, so there are no locks. Order: memory is unmapped
+// when its ArrayBuffer was collected AND no operation in flight uses it; the kernel may write to it until then.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace lvr {
+
+class ArenaRegistry;
+
+struct Arena {
+  uint8_t* base = nullptr;
+  size_t length = 0;
+  uint32_t pins = 0;         // operations in flight
+  bool dropped = false;      // the ArrayBuffer is gone
+  std::shared_ptr<ArenaRegistry> registry;
+};
+
+class ArenaRegistry {
+ public:
+  void Add(Arena* arena);
+  // The arena that holds [address, address + length) completely, or nullptr.
+  Arena* Find(uint64_t address, uint64_t length);
+  void Remove(Arena* arena);
+
+ private:
+  std::vector<Arena*> arenas_;
+  Arena* last_ = nullptr;
+};
+
+inline void Pin(Arena* arena) { arena->pins++; }
+// Gives a pin back; frees the arena if that was the last use.
+void Unpin(Arena* arena);
+
+}  // namespace lvr

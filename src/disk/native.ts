@@ -1,0 +1,95 @@
+// Loads the native addon and gives its functions types. The only file of this room that knows where the addon is.
+//
+// Keep the operation codes and the row layout in sync with native/engine.h.
+
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { LvrError, messageOf } from '../core/errors.js';
+
+/** Operation codes of a submission row. */
+export const OP = { nop: 0, read: 1, write: 2, writeDurable: 3, datasync: 4, punchHole: 5, zeroRange: 6 } as const;
+export type OpCode = (typeof OP)[keyof typeof OP];
+
+/** Numbers per submission row: [opcode, fd, offset, address, length, token, 0, 0]. */
+export const SQ_ROW = 8;
+/** Numbers per completion: [token, byte count or -errno]. */
+export const CQ_ROW = 2;
+
+/** Names of the two backends of an engine. */
+export type EngineKind = 'io_uring' | 'threads';
+
+declare const engineBrand: unique symbol;
+/** An open engine; only good for the functions below. */
+export type NativeEngine = { readonly [engineBrand]: true };
+
+/** What an open descriptor stands for. `logicalBlockBytes` 0: the file system cannot do O_DIRECT. `rdev`: 'major:minor' of a block device. */
+export type DeviceInfo = {
+  readonly kind: 'file' | 'block' | 'directory' | 'other';
+  readonly sizeBytes: number;
+  readonly logicalBlockBytes: number;
+  readonly rdev: string;
+};
+
+/** Errors of the binding: like Node's own, but `errno` is positive. */
+export type SystemError = Error & { readonly code: string; readonly errno: number; readonly syscall: string; readonly path?: string };
+
+/** The calls an IoEngine needs; tests put a fake in their place. */
+export type EngineBinding = {
+  /** `onDone(pairs)` runs once per wake-up with that many pairs in cq. Throws SystemError. */
+  openEngine(
+    kind: EngineKind,
+    depth: number,
+    workers: number,
+    sq: Float64Array,
+    cq: Float64Array,
+    onDone: (pairs: number) => void,
+  ): NativeEngine;
+  /** Starts rows [0, count) of sq and returns how many pairs it put into cq: what has completed already. */
+  submit(engine: NativeEngine, count: number): number;
+  /** Gives the engine back at once; what is in flight is not reported any more. */
+  closeEngine(engine: NativeEngine): void;
+};
+
+/** Everything the addon exports for this room. Calls with a descriptor are synchronous and throw SystemError. */
+export type Binding = EngineBinding & {
+  createArena(lengthBytes: number): { buffer: ArrayBuffer; address: number };
+  /** flags and mode as for open(2); O_CLOEXEC is implied. */
+  open(path: string, flags: number, mode: number): number;
+  close(fd: number): void;
+  deviceInfo(fd: number): DeviceInfo;
+  /** Exclusive flock(2); false when somebody else holds it. */
+  lock(fd: number): boolean;
+  ftruncate(fd: number, sizeBytes: number): void;
+  /** Gives the range blocks on disk; ENOSPC when there are not enough. */
+  fallocateReserve(fd: number, offset: number, lengthBytes: number): void;
+  /** Fills `out` with pairs [lengthBytes, 1 hole | 0 data], contiguous from offset; returns how many. */
+  extents(fd: number, offset: number, lengthBytes: number, out: Float64Array): number;
+  /** '' when io_uring works here, else why not. */
+  probeIoUring(): string;
+  /** CRC of bytes[start, start + length); `seed` is the CRC of what came before. */
+  crc32c(bytes: Uint8Array, start: number, length: number, seed?: number): number;
+  crc32cTable(bytes: Uint8Array, start: number, length: number, seed?: number): number;
+  crc32cSpans(bytes: Uint8Array, spans: Uint32Array, count: number, out: Uint32Array): void;
+  readonly crc32cHardware: boolean;
+};
+
+// From dist/src/disk/ to the checkout's or package's root.
+const ADDON_URL = new URL('../../../native/build/Release/lvr.node', import.meta.url);
+
+function load(): Binding {
+  const path = fileURLToPath(ADDON_URL);
+  try {
+    return createRequire(import.meta.url)(path) as Binding;
+  } catch (cause) {
+    const what = (cause as { code?: string }).code === 'MODULE_NOT_FOUND' ? 'is missing' : `cannot be loaded: ${messageOf(cause)}`;
+    throw new LvrError('FAILED', `the native addon ${path} ${what}`, { hint: 'run make build', cause });
+  }
+}
+
+/** The addon, loaded once per thread. */
+export const binding: Binding = load();
+
+/** True for errors thrown by the binding's system calls. */
+export function isSystemError(error: unknown): error is SystemError {
+  return error instanceof Error && typeof (error as Partial<SystemError>).errno === 'number' && 'syscall' in error;
+}
