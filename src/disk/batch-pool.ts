@@ -1,0 +1,46 @@
+// The memory of a group: a fixed number of slabs of two sizes. When none is free, writers wait; that is the bound on unapplied payload.
+
+import { BLOCK_BYTES, GROUP_PAYLOAD_BYTES, SLAB_LARGE_PAYLOAD_BYTES, SLAB_SMALL_PAYLOAD_BYTES } from '../core/limits.js';
+import type { Arena } from '../core/ports.js';
+import { LogBatch } from './log-batch.js';
+
+/** Makes page-aligned memory of this many bytes. */
+export type CreateArena = (bytes: number) => Arena;
+
+export class BatchPool {
+  readonly #small: LogBatch[] = [];
+  readonly #large: LogBatch[] = [];
+  readonly #total: number;
+  /** Called when a batch came back while someone may be waiting. */
+  onFree: (() => void) | undefined;
+
+  /** Splits `bytes` (default 64 MiB) evenly between small and large slabs. The memory is touched only when used. */
+  constructor(createArena: CreateArena, bytes = GROUP_PAYLOAD_BYTES) {
+    this.#fill(createArena, this.#small, SLAB_SMALL_PAYLOAD_BYTES, bytes / 2);
+    this.#fill(createArena, this.#large, SLAB_LARGE_PAYLOAD_BYTES, bytes / 2);
+    this.#total = this.#small.length + this.#large.length;
+  }
+
+  #fill(createArena: CreateArena, list: LogBatch[], payloadBytes: number, budget: number): void {
+    const slabBytes = BLOCK_BYTES + payloadBytes;
+    const count = Math.max(8, Math.floor(budget / slabBytes));
+    const arena = createArena(count * slabBytes);
+    const release = (batch: LogBatch): void => {
+      list.push(batch);
+      this.onFree?.();
+    };
+    for (let i = count - 1; i >= 0; i--) list.push(new LogBatch(arena, i * slabBytes, payloadBytes, release));
+  }
+
+  /** An empty batch with room for at least `payloadBytes` of payload, held once; undefined when there is none. */
+  take(payloadBytes: number): LogBatch | undefined {
+    const batch = (payloadBytes <= SLAB_SMALL_PAYLOAD_BYTES ? this.#small : this.#large).pop();
+    batch?.reset();
+    return batch;
+  }
+
+  /** Batches in use. */
+  get used(): number {
+    return this.#total - this.#small.length - this.#large.length;
+  }
+}

@@ -1,0 +1,223 @@
+// Reads a log from its trimmed position on and finds the unbroken run of valid records: the retained history. Large sequential reads; each
+// batch is checked for log, position, LSN, writer order, chain and every CRC. What stops the run is judged by core/recovery.ts, for which
+// the scan also looks behind the end for records that vouch for what is missing.
+
+import { compareWriters, extendLineage, type Lineage, writerOf } from '../core/lineage.js';
+import { BLOCK_BYTES, MIB, RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
+import type { Arena, Crc32c, Device } from '../core/ports.js';
+import { Ring } from '../core/ring.js';
+import { type BatchHeader, readBatchHeader, recordHeaderAt } from '../format/batch.js';
+import { putUuid, sameUuid } from '../format/bytes.js';
+import {
+  chainOf,
+  isHeaderValid,
+  type RecordIdentity,
+  readIdentity,
+  recordDurableLsn,
+  recordEpoch,
+  recordHasPayload,
+  recordIncarnation,
+  recordTimeUs,
+} from '../format/record.js';
+import { RING_START, type Superblock } from '../format/superblock.js';
+import { LogIndex } from './log-index.js';
+import { readDevice } from './promises.js';
+
+/** Memory a scan needs. */
+export const SCAN_ARENA_BYTES = 4 * MIB;
+
+/** What a scan found. `endPosition` is where the next batch goes; `endReason` says what stopped the run. */
+export type ScanResult = {
+  readonly index: LogIndex;
+  readonly lastLsn: number;
+  readonly lastChain: number;
+  readonly endPosition: number;
+  readonly endReason: string;
+  readonly lineage: Lineage;
+  readonly vouchedLsn: number;
+};
+
+/** Sees every accepted record, for dumps. */
+export type ScanVisitor = {
+  batch?(header: BatchHeader): void;
+  record?(record: RecordIdentity, chain: number): void;
+};
+
+export class LogScan {
+  readonly #device: Device;
+  readonly #arena: Arena;
+  readonly #crc32c: Crc32c;
+  readonly #superblock: Superblock;
+  readonly #ring: Ring;
+  readonly #uuid = new Uint8Array(16);
+  readonly #index = new LogIndex();
+  readonly #visitor: ScanVisitor;
+  #lineage: Lineage;
+  #writer: { epoch: number; incarnation: number };
+  #lsn: number;
+  #chain: number;
+  // The arena holds ring bytes of positions [#heldFrom, #heldTo).
+  #heldFrom = 0;
+  #heldTo = 0;
+  #stop = '';
+
+  constructor(device: Device, arena: Arena, superblock: Superblock, crc32c: Crc32c, visitor: ScanVisitor = {}) {
+    this.#device = device;
+    this.#arena = arena;
+    this.#crc32c = crc32c;
+    this.#superblock = superblock;
+    this.#visitor = visitor;
+    this.#ring = new Ring(superblock.ringBytes);
+    putUuid(this.#uuid, 0, superblock.logUuid);
+    this.#lineage = superblock.lineage.filter((e) => e.startLsn <= superblock.trimmedLsn);
+    this.#writer = writerOf(this.#lineage, superblock.trimmedLsn) ?? { epoch: 0, incarnation: 0 };
+    this.#lsn = superblock.trimmedLsn;
+    this.#chain = superblock.trimmedChain;
+  }
+
+  /** Runs the scan. Rejects with DEVICE_FAILED when the log cannot be read. */
+  async run(): Promise<ScanResult> {
+    let position = this.#superblock.trimmedPosition;
+    const end = position + this.#ring.bytes;
+    while (position < end) {
+      const at = await this.#findBatch(position, end);
+      if (at === undefined) break;
+      const bytes = await this.#takeBatch(at);
+      if (bytes === 0) break;
+      position = at + bytes;
+    }
+    const vouchedLsn = await this.#lookBehind(position, end);
+    return {
+      index: this.#index,
+      lastLsn: this.#lsn,
+      lastChain: this.#chain,
+      endPosition: position,
+      endReason: this.#stop === '' ? 'the ring is full' : this.#stop,
+      lineage: this.#lineage,
+      vouchedLsn,
+    };
+  }
+
+  /** The position of the batch that continues the log: `position`, or the start of the next lap when the batch did not fit before it. */
+  async #findBatch(position: number, end: number): Promise<number | undefined> {
+    if (await this.#isNextBatch(position)) return position;
+    const rest = this.#ring.toEnd(position);
+    const next = position + rest;
+    if (rest < this.#ring.bytes && rest <= BLOCK_BYTES + RECORD_PAYLOAD_BYTES_MAX && next < end) {
+      const stop = this.#stop;
+      if (await this.#isNextBatch(next)) return next;
+      this.#stop = stop;
+    }
+    return undefined;
+  }
+
+  async #isNextBatch(position: number): Promise<boolean> {
+    const at = await this.#hold(position, BLOCK_BYTES);
+    const header = readBatchHeader(this.#arena.bytes, at, this.#uuid);
+    if (header === undefined) {
+      this.#stop = `no batch at position ${position}`;
+      return false;
+    }
+    if (header.position !== position || header.firstLsn !== this.#lsn + 1) {
+      this.#stop = `the batch at position ${position} is an old one (position ${header.position}, LSN ${header.firstLsn})`;
+      return false;
+    }
+    return true;
+  }
+
+  /** Accepts the records of a batch up to the first bad one; returns the bytes to move on, 0 when not even the first record is good. */
+  async #takeBatch(position: number): Promise<number> {
+    let at = await this.#hold(position, BLOCK_BYTES);
+    const header = readBatchHeader(this.#arena.bytes, at, this.#uuid) as BatchHeader;
+    at = await this.#hold(position, header.totalBytes);
+    const bytes = this.#arena.bytes;
+    let payloadAt = at + BLOCK_BYTES;
+    let payloadBytes = 0;
+    let taken = 0;
+    for (; taken < header.count; taken++) {
+      const record = at + recordHeaderAt(taken);
+      const length = this.#takeRecord(record, payloadAt, header.payloadBytes - payloadBytes);
+      if (length < 0) break;
+      payloadAt += length;
+      payloadBytes += length;
+    }
+    if (taken === 0) return 0;
+    const timeUs = recordTimeUs(bytes, at + recordHeaderAt(0));
+    const { firstLsn, totalBytes } = header;
+    this.#index.push({ firstLsn, count: taken, position, totalBytes, timeUs, chain: this.#chain }, payloadBytes);
+    this.#visitor.batch?.({ ...header, count: taken });
+    return header.totalBytes;
+  }
+
+  /** Accepts one record; returns its payload length, or -1 with #stop set. */
+  #takeRecord(header: number, payloadAt: number, payloadLeft: number): number {
+    const bytes = this.#arena.bytes;
+    const lsn = this.#lsn + 1;
+    const bad = (why: string): number => {
+      this.#stop = `LSN ${lsn}: ${why}`;
+      return -1;
+    };
+    if (!isHeaderValid(bytes, header) || !sameUuid(bytes, header + 72, this.#uuid)) return bad('damaged header');
+    const record = readIdentity(bytes, header);
+    if (record === undefined || record.lsn !== lsn) return bad('header of another record');
+    if (record.prevChain !== this.#chain) return bad('does not follow its predecessor');
+    if (compareWriters(record, this.#writer) < 0) return bad('written before its predecessor');
+    if (this.#isVoid(record.lsn, record)) return bad('was cut off');
+    const hasPayload = recordHasPayload(bytes, header);
+    const length = hasPayload ? record.length : 0;
+    if (length > payloadLeft) return bad('payload reaches beyond its batch');
+    if (hasPayload && this.#crc32c(bytes, payloadAt, length) !== record.payloadCrc) return bad('damaged payload');
+    this.#chain = chainOf(bytes, header);
+    this.#lsn = lsn;
+    if (compareWriters(record, this.#writer) > 0) {
+      this.#writer = { epoch: record.epoch, incarnation: record.incarnation };
+      const known = this.#superblock.lineage.find((e) => compareWriters(e, record) === 0);
+      this.#lineage = extendLineage(this.#lineage, { ...this.#writer, startLsn: lsn, own: known?.own ?? false });
+    }
+    this.#visitor.record?.(record, this.#chain);
+    return length;
+  }
+
+  #isVoid(lsn: number, writer: { epoch: number; incarnation: number }): boolean {
+    const cut = this.#superblock.voidAfter;
+    return lsn > cut.lsn && compareWriters(writer, cut) <= 0;
+  }
+
+  /** Highest durable LSN that any acceptable record between the end and the end of the ring vouches for. */
+  async #lookBehind(position: number, end: number): Promise<number> {
+    let vouched = 0;
+    for (let p = position; p < end; p += BLOCK_BYTES) {
+      p += this.#zeroRun(p, end);
+      if (p >= end) break;
+      const at = await this.#hold(p, BLOCK_BYTES);
+      const header = readBatchHeader(this.#arena.bytes, at, this.#uuid);
+      if (header === undefined || header.position < position || header.position % this.#ring.bytes !== p % this.#ring.bytes) continue;
+      for (let i = 0; i < header.count; i++) {
+        const record = at + recordHeaderAt(i);
+        if (!isHeaderValid(this.#arena.bytes, record)) continue;
+        const writer = { epoch: recordEpoch(this.#arena.bytes, record), incarnation: recordIncarnation(this.#arena.bytes, record) };
+        if (compareWriters(writer, this.#writer) < 0 || this.#isVoid(header.firstLsn + i, writer)) continue;
+        vouched = Math.max(vouched, recordDurableLsn(this.#arena.bytes, record));
+      }
+    }
+    return vouched;
+  }
+
+  /** Bytes from `position` on, in whole blocks, that the file system knows to be zero: a log in its first lap is mostly that. */
+  #zeroRun(position: number, end: number): number {
+    if (position >= this.#heldFrom && position < this.#heldTo) return 0;
+    const length = Math.min(end - position, this.#ring.toEnd(position));
+    const run = this.#device.extents(RING_START + this.#ring.offset(position), length, 1)[0];
+    return run?.zero === true ? Math.floor(Math.min(run.length, length) / BLOCK_BYTES) * BLOCK_BYTES : 0;
+  }
+
+  /** Makes the ring bytes of [position, position + length) available; returns their place in the arena. Never crosses the end of a lap. */
+  async #hold(position: number, length: number): Promise<number> {
+    if (position >= this.#heldFrom && position + length <= this.#heldTo) return position - this.#heldFrom;
+    const bytes = Math.min(this.#arena.bytes.length, this.#ring.toEnd(position));
+    await readDevice(this.#device, this.#arena, 0, bytes, RING_START + this.#ring.offset(position));
+    this.#heldFrom = position;
+    this.#heldTo = position + bytes;
+    return 0;
+  }
+}

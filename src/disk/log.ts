@@ -1,0 +1,285 @@
+// The ring log of a group: appends batches, knows what is durable, reads batches back, cuts and frees.
+//
+// Order of durability. A batch is written with O_DIRECT and RWF_DSYNC; several are in flight, and `durable` moves over a batch only when it
+// and all before it have completed. Ring space is reused only after the superblock that no longer needs it is durable (free() is called
+// by the checkpoint after its superblock write). A failed write is final: nothing further becomes durable until the agent is restarted.
+
+import { assert } from '../core/assert.js';
+import { LvrError } from '../core/errors.js';
+import { cutLineage, extendLineage, type Lineage, type LineageEntry } from '../core/lineage.js';
+import { LOG_WRITES_IN_FLIGHT_MAX } from '../core/limits.js';
+import type { Device, IoTarget } from '../core/ports.js';
+import { Ring } from '../core/ring.js';
+import { batchBytes } from '../format/batch.js';
+import { putUuid } from '../format/bytes.js';
+import { recordEpoch, recordIncarnation, recordTimeUs } from '../format/record.js';
+import { RING_START, type Superblock } from '../format/superblock.js';
+import type { LogBatch } from './log-batch.js';
+import type { LogIndex } from './log-index.js';
+import type { LogReader } from './log-reader.js';
+import { deviceError } from './promises.js';
+import { type CrcSpans, sealForLog, sealIdentities } from './seal.js';
+import type { SuperblockStore } from './superblock-store.js';
+
+/** Told by the log, in LSN order. */
+export interface LogOwner {
+  /** `batch` and everything before it would survive a power cut. The log lets go of the batch after this call. */
+  batchDurable(batch: LogBatch): void;
+  /** A log write failed; nothing becomes durable any more. */
+  logFailed(error: LvrError): void;
+}
+
+export type LogParts = {
+  readonly device: Device;
+  readonly store: SuperblockStore;
+  readonly index: LogIndex;
+  readonly reader: LogReader;
+  readonly crc32cSpans: CrcSpans;
+  readonly lineage: Lineage;
+  readonly lastLsn: number;
+  readonly lastChain: number;
+  readonly endPosition: number;
+};
+
+// Batches sealed but not yet durable; bounded by the pool they come from.
+const QUEUE_SLOTS = 512;
+
+export class Log implements IoTarget {
+  readonly device: Device;
+  readonly store: SuperblockStore;
+  readonly index: LogIndex;
+  readonly reader: LogReader;
+  readonly ring: Ring;
+  readonly #crc32cSpans: CrcSpans;
+  readonly #uuid = new Uint8Array(16);
+  #owner: LogOwner | undefined;
+  #lineage: Lineage;
+  #appendedLsn: number;
+  #durableLsn: number;
+  #chain: number;
+  #appendPosition: number;
+  #freePosition: number;
+  #trimmedLsn: number;
+  #failed: LvrError | undefined;
+  // Queue of sealed batches as counters over a ring of slots: head <= submitted <= tail.
+  readonly #queue: (LogBatch | undefined)[] = new Array<LogBatch | undefined>(QUEUE_SLOTS).fill(undefined);
+  readonly #done = new Uint8Array(QUEUE_SLOTS);
+  #head = 0;
+  #submitted = 0;
+  #tail = 0;
+
+  constructor(parts: LogParts) {
+    this.device = parts.device;
+    this.store = parts.store;
+    this.index = parts.index;
+    this.reader = parts.reader;
+    this.ring = new Ring(parts.store.current.ringBytes);
+    this.#crc32cSpans = parts.crc32cSpans;
+    putUuid(this.#uuid, 0, parts.store.current.logUuid);
+    this.#lineage = parts.lineage;
+    this.#appendedLsn = parts.lastLsn;
+    this.#durableLsn = parts.lastLsn;
+    this.#chain = parts.lastChain;
+    this.#appendPosition = parts.endPosition;
+    this.#freePosition = parts.store.current.trimmedPosition;
+    this.#trimmedLsn = parts.store.current.trimmedLsn;
+  }
+
+  /** Must be called once before the first append. */
+  setOwner(owner: LogOwner): void {
+    this.#owner = owner;
+  }
+
+  get appendedLsn(): number {
+    return this.#appendedLsn;
+  }
+
+  get durableLsn(): number {
+    return this.#durableLsn;
+  }
+
+  get trimmedLsn(): number {
+    return this.#trimmedLsn;
+  }
+
+  get lineage(): Lineage {
+    return this.#lineage;
+  }
+
+  /** Chain value of the last appended record. */
+  get chain(): number {
+    return this.#chain;
+  }
+
+  /** Ring bytes that cannot be reused yet. */
+  get usedBytes(): number {
+    return this.#appendPosition - this.#freePosition;
+  }
+
+  get failed(): LvrError | undefined {
+    return this.#failed;
+  }
+
+  /** Log writes submitted and not completed. */
+  get inFlight(): number {
+    return this.#submitted - this.#head;
+  }
+
+  /** Batches appended and not yet durable. */
+  get undurable(): number {
+    return this.#tail - this.#head;
+  }
+
+  /** True when a batch with up to `payloadBytes` of payload can be appended now. */
+  hasRoom(payloadBytes: number): boolean {
+    return this.ring.fits(this.#appendPosition, this.#freePosition, batchBytes(payloadBytes)) && this.undurable < QUEUE_SLOTS;
+  }
+
+  /** Seals a batch of own records (identities complete but for CRC and chain) and queues its write. Room was checked. */
+  appendOwn(batch: LogBatch): void {
+    this.#append(batch, sealIdentities(batch, this.#chain, this.#crc32cSpans));
+  }
+
+  /** Queues the write of a batch whose identities were sealed elsewhere and verified; `chain` is that of its last record. */
+  appendReceived(batch: LogBatch, chain: number): void {
+    const bytes = batch.arena.bytes;
+    for (let i = 0; i < batch.count; i++) {
+      const header = batch.headerAt(i);
+      const writer = { epoch: recordEpoch(bytes, header), incarnation: recordIncarnation(bytes, header) };
+      const last = this.#lineage.at(-1);
+      if (last === undefined || last.epoch !== writer.epoch || last.incarnation !== writer.incarnation) {
+        this.#lineage = extendLineage(this.#lineage, { ...writer, startLsn: batch.firstLsn + i, own: false });
+      }
+    }
+    this.#append(batch, chain);
+  }
+
+  #append(batch: LogBatch, chain: number): void {
+    assert(batch.firstLsn === this.#appendedLsn + 1, 'appended LSNs are contiguous');
+    const total = batchBytes(batch.payloadBytes);
+    batch.position = this.ring.place(this.#appendPosition, total);
+    assert(batch.position + total - this.#freePosition <= this.ring.bytes, 'the log does not overwrite what it still needs');
+    sealForLog(batch, this.#durableLsn, this.#uuid);
+    const { firstLsn, count, position } = batch;
+    const timeUs = recordTimeUs(batch.arena.bytes, batch.headerAt(0));
+    this.index.push({ firstLsn, count, position, totalBytes: total, timeUs, chain }, batch.payloadBytes);
+    this.#appendPosition = position + total;
+    this.#appendedLsn = batch.lastLsn;
+    this.#chain = chain;
+    batch.hold();
+    this.#queue[this.#tail % QUEUE_SLOTS] = batch;
+    this.#tail++;
+    this.#submit();
+  }
+
+  #submit(): void {
+    let submitted = false;
+    while (this.#submitted < this.#tail && this.inFlight < LOG_WRITES_IN_FLIGHT_MAX && this.#failed === undefined) {
+      const slot = this.#submitted % QUEUE_SLOTS;
+      const batch = this.#queue[slot] as LogBatch;
+      this.#done[slot] = 0;
+      this.#submitted++;
+      const offset = RING_START + this.ring.offset(batch.position);
+      this.device.write(batch.arena, batch.start, batchBytes(batch.payloadBytes), offset, true, this, slot);
+      submitted = true;
+    }
+    if (submitted) this.device.kick();
+  }
+
+  ioDone(slot: number, error: number): void {
+    if (error !== 0) {
+      this.fail(deviceError('write log', this.device.path, error));
+      return;
+    }
+    this.#done[slot] = 1;
+    if (this.#failed !== undefined) return;
+    while (this.#head < this.#submitted && this.#done[this.#head % QUEUE_SLOTS] === 1) {
+      const at = this.#head % QUEUE_SLOTS;
+      const batch = this.#queue[at] as LogBatch;
+      this.#queue[at] = undefined;
+      this.#head++;
+      this.#durableLsn = batch.lastLsn;
+      this.#owner?.batchDurable(batch);
+      batch.release();
+    }
+    this.#submit();
+  }
+
+  /** Ends this log for this process: the cause is reported once, and nothing becomes durable any more. */
+  fail(cause: LvrError): void {
+    if (this.#failed !== undefined) return;
+    this.#failed = new LvrError('LOG_FAILED', `log ${this.device.path}: ${cause.message}`, {
+      hint: 'repair the device, then restart the agent: it recovers from what is durable',
+      cause,
+    });
+    this.#owner?.logFailed(this.#failed);
+  }
+
+  /** Chain value of a retained record, of the trimmed one, or 0 for LSN 0. Rejects with LOG_CORRUPT or DEVICE_FAILED. */
+  async chainAt(lsn: number): Promise<number> {
+    if (lsn === this.#appendedLsn) return this.#chain;
+    if (lsn === this.store.current.trimmedLsn) return this.store.current.trimmedChain;
+    const entry = this.index.find(lsn);
+    assert(entry !== undefined, 'a chain value is asked for a retained record');
+    return lsn === entry.firstLsn + entry.count - 1 ? entry.chain : this.reader.chainOfRecord(entry, lsn);
+  }
+
+  /** The superblock fields of a log trimmed up to `lsn` at most (whole batches only); the current ones when nothing can be trimmed. */
+  trimmedAt(lsn: number): Pick<Superblock, 'trimmedLsn' | 'trimmedPosition' | 'trimmedChain'> {
+    const { trimmedLsn, trimmedPosition, trimmedChain } = this.store.current;
+    const end = this.index.batchEndBefore(Math.min(lsn, this.#durableLsn));
+    const entry = end > trimmedLsn ? this.index.find(end) : undefined;
+    if (entry === undefined) return { trimmedLsn, trimmedPosition, trimmedChain };
+    const next = this.index.find(end + 1);
+    return { trimmedLsn: end, trimmedPosition: next?.position ?? this.#appendPosition, trimmedChain: entry.chain };
+  }
+
+  /** Frees what the durable superblock no longer needs. Call after its update. */
+  free(): void {
+    const { trimmedLsn, trimmedPosition } = this.store.current;
+    this.index.trim(trimmedLsn);
+    this.#trimmedLsn = trimmedLsn;
+    this.#freePosition = trimmedPosition;
+  }
+
+  /**
+   * Starts a new writer: from now on appended records carry this epoch and incarnation. Durable before it returns; leftovers of older
+   * writers behind the end of the log are void from then on. `change` sets further superblock fields in the same write.
+   */
+  async beginWriting(writer: { epoch: number; incarnation: number }, change: Partial<Superblock>): Promise<void> {
+    const entry: LineageEntry = { ...writer, startLsn: this.#appendedLsn + 1, own: true };
+    const lineage = extendLineage(this.#lineage, entry);
+    await this.store.update((current) => ({
+      ...current,
+      ...change,
+      ...writer,
+      durableLsn: this.#durableLsn,
+      lineage,
+      voidAfter: { lsn: this.#appendedLsn, epoch: writer.epoch, incarnation: writer.incarnation - 1 },
+    }));
+    this.#lineage = lineage;
+  }
+
+  /** Cuts the log after `lsn`, durably: later records never count again. No write may be in flight. */
+  async cut(lsn: number): Promise<void> {
+    assert(this.undurable === 0, 'a log is cut only when it is quiet');
+    if (lsn === this.#appendedLsn) return;
+    const chain = await this.chainAt(lsn);
+    const last = this.#lineage.at(-1);
+    assert(last !== undefined, 'records have a writer');
+    const lineage = cutLineage(this.#lineage, lsn);
+    await this.store.update((current) => ({
+      ...current,
+      durableLsn: lsn,
+      lineage,
+      voidAfter: { lsn, epoch: last.epoch, incarnation: last.incarnation },
+    }));
+    this.index.cut(lsn, chain);
+    const entry = this.index.find(lsn);
+    this.#lineage = lineage;
+    this.#chain = chain;
+    this.#appendedLsn = lsn;
+    this.#durableLsn = lsn;
+    this.#appendPosition = entry === undefined ? this.store.current.trimmedPosition : entry.position + entry.totalBytes;
+  }
+}

@@ -1,0 +1,55 @@
+// Promises over the completion ports, for everything that is not the data path: recovery, superblocks, checkpoints.
+
+import { LvrError } from '../core/errors.js';
+import type { Arena, Device, IoTarget } from '../core/ports.js';
+
+type Waiter = { resolve: () => void; reject: (error: Error) => void; what: string; path: string };
+
+class Waiters implements IoTarget {
+  readonly #waiting = new Map<number, Waiter>();
+  #nextTag = 1;
+
+  add(waiter: Waiter): number {
+    const tag = this.#nextTag++;
+    this.#waiting.set(tag, waiter);
+    return tag;
+  }
+
+  ioDone(tag: number, error: number): void {
+    const waiter = this.#waiting.get(tag);
+    this.#waiting.delete(tag);
+    if (error === 0) waiter?.resolve();
+    else waiter?.reject(deviceError(waiter.what, waiter.path, error));
+  }
+}
+
+const waiters = new Waiters();
+
+/** The error for a failed operation on a device; `errno` is positive. */
+export function deviceError(what: string, path: string, errno: number): LvrError {
+  return errno === 28 || errno === 122
+    ? new LvrError('DISK_FULL', `${what} ${path}: no space left`, { hint: 'free space on the file system, then restart the agent', details: { errno } })
+    : new LvrError('DEVICE_FAILED', `${what} ${path}: I/O error (errno ${errno})`, { hint: 'check the kernel log and the device', details: { errno } });
+}
+
+function submit(device: Device, what: string, queue: (tag: number) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    queue(waiters.add({ resolve, reject, what, path: device.path }));
+    device.kick();
+  });
+}
+
+/** Reads into arena[start, start + length). Rejects with DEVICE_FAILED. */
+export function readDevice(device: Device, arena: Arena, start: number, length: number, offset: number): Promise<void> {
+  return submit(device, 'read', (tag) => device.read(arena, start, length, offset, waiters, tag));
+}
+
+/** Writes so that the data survives a power cut when the promise resolves. */
+export function writeDurably(device: Device, arena: Arena, start: number, length: number, offset: number): Promise<void> {
+  return submit(device, 'write', (tag) => device.write(arena, start, length, offset, true, waiters, tag));
+}
+
+/** Flushes everything written before. */
+export function syncDevice(device: Device): Promise<void> {
+  return submit(device, 'flush', (tag) => device.sync(waiters, tag));
+}

@@ -1,0 +1,66 @@
+// The two superblock slots of a log. Writes go to the slot that does not hold the newest valid copy and are durable before they count;
+// they are serialised, so that a slot is never written while the other is in doubt.
+
+import type { Arena, Device } from '../core/ports.js';
+import { decodeSuperblock, encodeSuperblock, SUPERBLOCK_BYTES, type SlotContent, type Superblock } from '../format/superblock.js';
+import { readDevice, writeDurably } from './promises.js';
+
+/** What stands in the two slots, and the superblock that counts. */
+export type LoadedSuperblock = {
+  readonly slots: readonly [SlotContent, SlotContent];
+  readonly state: 'zero' | 'valid' | 'invalid' | 'newer';
+  readonly superblock: Superblock | undefined;
+};
+
+/** Reads both slots; `arena` needs 2 x SUPERBLOCK_BYTES at its start. */
+export async function loadSuperblock(device: Device, arena: Arena): Promise<LoadedSuperblock> {
+  await readDevice(device, arena, 0, 2 * SUPERBLOCK_BYTES, 0);
+  const first = decodeSuperblock(arena.bytes.subarray(0, SUPERBLOCK_BYTES));
+  const second = decodeSuperblock(arena.bytes.subarray(SUPERBLOCK_BYTES, 2 * SUPERBLOCK_BYTES));
+  const slots = [first, second] as const;
+  if (first.kind === 'newer' || second.kind === 'newer') return { slots, state: 'newer', superblock: undefined };
+  let newest: Superblock | undefined;
+  for (const slot of slots) {
+    if (slot.kind === 'valid' && (newest === undefined || slot.superblock.sequence > newest.sequence)) newest = slot.superblock;
+  }
+  if (newest !== undefined) return { slots, state: 'valid', superblock: newest };
+  return { slots, state: slots.every((slot) => slot.kind === 'zero') ? 'zero' : 'invalid', superblock: undefined };
+}
+
+export class SuperblockStore {
+  readonly #device: Device;
+  readonly #arena: Arena;
+  #current: Superblock;
+  #slot: number;
+  #tail: Promise<void> = Promise.resolve();
+
+  /** `slot` holds the current superblock; the next write goes to the other one. */
+  constructor(device: Device, arena: Arena, current: Superblock, slot: number) {
+    this.#device = device;
+    this.#arena = arena;
+    this.#current = current;
+    this.#slot = slot;
+  }
+
+  /** The newest durable superblock. */
+  get current(): Superblock {
+    return this.#current;
+  }
+
+  /**
+   * Writes the superblock that `change` makes of the current one (sequence is counted up here). The returned promise resolves when it is
+   * durable; only then `current` shows it. Rejects with DEVICE_FAILED, after which the previous superblock still stands.
+   */
+  update(change: (current: Superblock) => Superblock): Promise<void> {
+    const write = this.#tail.then(async () => {
+      const next = { ...change(this.#current), sequence: this.#current.sequence + 1 };
+      const slot = 1 - this.#slot;
+      encodeSuperblock(next, this.#arena.bytes.subarray(0, SUPERBLOCK_BYTES));
+      await writeDurably(this.#device, this.#arena, 0, SUPERBLOCK_BYTES, slot * SUPERBLOCK_BYTES);
+      this.#current = next;
+      this.#slot = slot;
+    });
+    this.#tail = write.catch(() => undefined);
+    return write;
+  }
+}
