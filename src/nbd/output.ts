@@ -1,0 +1,158 @@
+// Replies on their way to the socket. Small replies are put one behind the other into one reused buffer and leave in one write per turn;
+// data pieces of large reads leave straight from their slabs.
+//
+// Owner of the output buffers and of the order of what was written: the socket reports its writes done in the order in which they were made,
+// so one bound callback and a queue replace a closure per write. A buffer is filled again only when everything in it has been sent.
+// Bound: the caller stops taking requests while unsentBytes is above NBD_UNSENT_BYTES_MAX.
+
+import type { Socket } from 'node:net';
+import { assert } from '../core/assert.js';
+import { KIB } from '../core/limits.js';
+import type { NbdRequest } from './request.js';
+
+const OUTPUT_BUFFER_BYTES = 256 * KIB;
+/** Idle buffers kept beside the one being filled. */
+const SPARE_BUFFERS_MAX = 2;
+
+/** One output buffer: [0, handed) has been handed to the socket, [handed, end) waits for the end of the turn. */
+class OutputBuffer {
+  readonly bytes = Buffer.allocUnsafeSlow(OUTPUT_BUFFER_BYTES);
+  readonly view = new DataView(this.bytes.buffer, this.bytes.byteOffset, OUTPUT_BUFFER_BYTES);
+  handed = 0;
+  end = 0;
+  /** Writes out of this buffer that the socket has not reported done. */
+  writes = 0;
+}
+
+/** Told what has left, or never will because the socket is gone. */
+export interface SentListener {
+  /** The last byte of a large read has left its slabs. */
+  sent(request: NbdRequest): void;
+  /** Other output has left. */
+  written(): void;
+}
+
+/** The outgoing side of one connection. */
+export class Output {
+  readonly #socket: Socket;
+  readonly #listener: SentListener;
+  #current = new OutputBuffer();
+  #spare: OutputBuffer[] = [];
+  /** What each unreported write was: out of a buffer, the last piece of a read, or (undefined) another piece. */
+  #writes: (OutputBuffer | NbdRequest | undefined)[] = [];
+  #writesHead = 0;
+  #corked = false;
+  readonly #onWritten = () => this.#written();
+
+  constructor(socket: Socket, listener: SentListener) {
+    this.#socket = socket;
+    this.#listener = listener;
+  }
+
+  /** Memory being filled; valid until the next reserve(). */
+  get view(): DataView {
+    return this.#current.view;
+  }
+
+  get bytes(): Buffer {
+    return this.#current.bytes;
+  }
+
+  /** Bytes not yet taken by the kernel, as far as the socket tells. */
+  get unsentBytes(): number {
+    return this.#socket.writableLength + this.#current.end - this.#current.handed;
+  }
+
+  /** Makes room for `length` bytes in one piece and returns where they go; advance() follows. */
+  reserve(length: number): number {
+    assert(length <= OUTPUT_BUFFER_BYTES, 'a reply fits an output buffer');
+    if (this.#current.end + length > OUTPUT_BUFFER_BYTES) this.#rotate();
+    return this.#current.end;
+  }
+
+  /** Declares the bytes up to `end` written. */
+  advance(end: number): void {
+    this.#current.end = end;
+  }
+
+  /** Copies bytes, in pieces if need be; for data outside the data path. */
+  append(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; at += OUTPUT_BUFFER_BYTES) {
+      const piece = bytes.subarray(at, at + OUTPUT_BUFFER_BYTES);
+      const start = this.reserve(piece.length);
+      this.#current.bytes.set(piece, start);
+      this.advance(start + piece.length);
+    }
+  }
+
+  /** Queues a piece of a slab behind everything so far. `request`, given with the last piece, is reported to the listener when it has left. */
+  appendDirect(piece: Uint8Array, request: NbdRequest | undefined): void {
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#socket.cork();
+    }
+    this.#hand();
+    this.#write(piece, request);
+  }
+
+  /** Ends a turn: everything queued goes to the socket. */
+  flush(): void {
+    this.#hand();
+    if (!this.#corked) return;
+    this.#corked = false;
+    this.#socket.uncork();
+  }
+
+  /** Hands the filled, unsent part of the current buffer to the socket. */
+  #hand(): void {
+    const buffer = this.#current;
+    if (buffer.end === buffer.handed) return;
+    const piece = buffer.bytes.subarray(buffer.handed, buffer.end);
+    buffer.handed = buffer.end;
+    buffer.writes++;
+    this.#write(piece, buffer);
+  }
+
+  #write(piece: Uint8Array, entry: OutputBuffer | NbdRequest | undefined): void {
+    this.#writes.push(entry);
+    this.#socket.write(piece, this.#onWritten);
+  }
+
+  /** A write is done, or failed with the socket; memory is free in both cases. */
+  #written(): void {
+    assert(this.#writesHead < this.#writes.length, 'the socket reports each write once');
+    const entry = this.#writes[this.#writesHead];
+    this.#writes[this.#writesHead++] = undefined;
+    if (this.#writesHead === this.#writes.length) {
+      this.#writes.length = 0;
+      this.#writesHead = 0;
+    } else if (this.#writesHead >= 1024) {
+      this.#writes.splice(0, this.#writesHead);
+      this.#writesHead = 0;
+    }
+    if (entry === undefined) return;
+    if (entry instanceof OutputBuffer) {
+      this.#bufferWritten(entry);
+      this.#listener.written();
+    } else this.#listener.sent(entry);
+  }
+
+  #bufferWritten(buffer: OutputBuffer): void {
+    buffer.writes--;
+    if (buffer.writes > 0) return;
+    if (buffer !== this.#current) {
+      buffer.handed = 0;
+      buffer.end = 0;
+      if (this.#spare.length < SPARE_BUFFERS_MAX) this.#spare.push(buffer);
+    } else if (buffer.handed === buffer.end) {
+      buffer.handed = 0;
+      buffer.end = 0;
+    }
+  }
+
+  /** Goes on in another buffer because the current one is full. */
+  #rotate(): void {
+    this.#hand();
+    this.#current = this.#spare.pop() ?? new OutputBuffer();
+  }
+}

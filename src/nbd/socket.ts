@@ -1,0 +1,47 @@
+// Sockets that receive into memory of our choice.
+//
+// net.Server makes its sockets itself and gives no way to pass `onread`, the option with which a socket asks for the memory of its next
+// read instead of allocating 64 KiB per read. So the accepted socket is only the carrier of a handle: the handle moves to a socket
+// constructed here, and the carrier is forgotten. The server's count of connections moves along, or its close() would never end. This
+// file is the only one that touches those internals; test/nbd/socket.ts holds them against the running version of Node.
+
+import { Socket } from 'node:net';
+import { assert } from '../core/assert.js';
+
+/** Owner of the memory a socket receives into. */
+export interface Receiver {
+  /** Memory for the next read, not empty. It must stay valid until received() or the end of the socket. */
+  nextBuffer(): Uint8Array;
+  /** `length` bytes arrived in the memory given last. May pause or destroy the socket. */
+  received(length: number): void;
+}
+
+type Handle = { writeQueueSize?: number };
+type Internals = { _handle: Handle | null; _server?: unknown };
+type OnRead = { buffer: () => Uint8Array; callback: (length: number) => boolean };
+
+/** Moves an accepted, still paused socket's handle to a new socket that receives through `receiver`. Reading starts with resume(). */
+export function takeOver(accepted: Socket, receiver: Receiver): Socket {
+  const carrier = accepted as unknown as Internals;
+  const handle = carrier._handle;
+  assert(handle !== null && typeof handle === 'object', 'an accepted socket has a handle');
+  const onread: OnRead = {
+    buffer: () => receiver.nextBuffer(),
+    callback: (length) => {
+      receiver.received(length);
+      return true;
+    },
+  };
+  // allowHalfOpen: a client may shut down its sending side behind DISC and still wait for replies.
+  const options = { handle, onread, allowHalfOpen: true, pauseOnCreate: true, readable: true, writable: true };
+  const socket = new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
+  carrier._handle = null;
+  (socket as unknown as Internals)._server = carrier._server;
+  carrier._server = null;
+  return socket;
+}
+
+/** Bytes that the kernel has not taken yet of a write in progress; shrinks while a large write makes progress. */
+export function unsentKernelBytes(socket: Socket): number {
+  return (socket as unknown as Internals)._handle?.writeQueueSize ?? 0;
+}

@@ -1,0 +1,446 @@
+// The transmission phase of one connection: requests in, replies out, everything batched per turn of the event loop.
+//
+// A turn: take every complete request that has arrived, commit() the backend once, send all replies in one write. Turns start when bytes
+// arrive and, armed once for any number of causes, after completions or a change of room that came from outside a turn.
+//
+// Owner of the parse position, the pooled requests and the connection's epoch with the backend. Order rules: a request goes to the backend
+// before later bytes are looked at; a request that found no room is looked at again from its header; a refused write is answered when its
+// payload has passed; DISC is obeyed when everything before it has been answered. Bounds: requests and bytes in flight, bytes unsent.
+
+import { assert } from '../core/assert.js';
+import { LvrError } from '../core/errors.js';
+import {
+  DIRECT_PAYLOAD_BYTES,
+  NBD_IN_FLIGHT_BYTES_MAX,
+  NBD_PAYLOAD_BYTES_MAX,
+  NBD_REQUESTS_IN_FLIGHT_MAX,
+  NBD_UNSENT_BYTES_MAX,
+} from '../core/limits.js';
+import type { Backend, ExtentRun, IoRequest, Op, RequestOwner, RoomWaiter } from '../core/ports.js';
+import type { Negotiated } from './handshake.js';
+import type { CommandCounter, NbdMetrics } from './metrics.js';
+import type { Output, SentListener } from './output.js';
+import { Payload } from './payload.js';
+import { CMD, CMD_FLAG, ERRNO, EXTENTS_PER_REPLY_MAX, REQUEST_BYTES, SIMPLE_REPLY_BYTES } from './protocol.js';
+import { READ_BYTES, type ReceiveBuffer } from './receive-buffer.js';
+import * as reply from './reply.js';
+import { checkRequest, NbdRequest, parseRequest } from './request.js';
+
+/** What a transmission asks of its connection. */
+export interface TransmissionHost {
+  /** Calls transmission.turn() once after the current turn; called at most once per turn. */
+  arm(): void;
+  /** Starts or stops reading the socket. */
+  setReading(reading: boolean): void;
+  /** The connection must end now: a breach of the protocol, or revoked by the backend. */
+  abort(reason: string, violated: boolean): void;
+  /** Everything is answered after DISC or drain(): send what is queued, then close. */
+  finish(): void;
+}
+
+/** While long writes arrive, reads for headers are short, so that payload lands in slabs and not in the receive buffer. */
+const HEADER_READ_BYTES = 1024;
+
+type Stall = 'none' | 'room' | 'limit';
+
+/** One connection in transmission. */
+export class Transmission implements RequestOwner, RoomWaiter, SentListener {
+  readonly backend: Backend;
+  /** Grows with every request taken; a deadline watches that it does while bytes are waiting. */
+  requestsTaken = 0;
+  readonly #structured: boolean;
+  readonly #allocationContext: boolean;
+  readonly #input: ReceiveBuffer;
+  readonly #output: Output;
+  readonly #host: TransmissionHost;
+  readonly #metrics: NbdMetrics;
+  readonly #epoch: number;
+  readonly #payload: Payload;
+  #pool: NbdRequest[] = [];
+  /** The request being parsed; replaced when the backend keeps it. */
+  #next: NbdRequest;
+  #inFlight = 0;
+  #inFlightBytes = 0;
+  #stall: Stall = 'none';
+  #inTurn = false;
+  #armed = false;
+  /** The backend has work that commit() must submit. */
+  #uncommitted = false;
+  /** The socket's next read goes into the payload's slab. */
+  #targetIsSlab = false;
+  /** The last write was long. */
+  #longWrites = false;
+  /** DISC or drain(): take nothing further. */
+  #ending = false;
+  #closed = false;
+
+  constructor(negotiated: Negotiated, input: ReceiveBuffer, output: Output, host: TransmissionHost, metrics: NbdMetrics) {
+    this.backend = negotiated.backend;
+    this.#structured = negotiated.structured;
+    this.#allocationContext = negotiated.allocationContext;
+    this.#input = input;
+    this.#output = output;
+    this.#host = host;
+    this.#metrics = metrics;
+    this.#payload = new Payload(this.backend);
+    this.#epoch = this.backend.connect(() => this.#host.abort('the volume was withdrawn', false));
+    this.#next = this.#fresh();
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Part of a request has arrived and the rest is the client's to send. */
+  get awaitsClient(): boolean {
+    return this.#stall === 'none' && !this.#ending && (this.#payload.request !== undefined || this.#input.end > this.#input.start);
+  }
+
+  /** Memory for the socket's next read. */
+  nextBuffer(): Uint8Array {
+    const target = this.#stall === 'none' && this.#input.start === this.#input.end ? this.#payload.target() : undefined;
+    this.#targetIsSlab = target !== undefined;
+    return target ?? this.#input.offer(this.#longWrites ? HEADER_READ_BYTES : READ_BYTES);
+  }
+
+  /** `length` bytes arrived. */
+  received(length: number): void {
+    if (this.#targetIsSlab) this.#payload.received(length);
+    else this.#input.end += length;
+    this.#targetIsSlab = false;
+    this.turn();
+  }
+
+  /** One turn: take requests, commit, send replies. */
+  turn(): void {
+    this.#armed = false;
+    if (this.#closed) return;
+    this.#inTurn = true;
+    if (this.#stall !== 'room') {
+      this.#stall = 'none';
+      this.#takeRequests();
+    }
+    if (this.#uncommitted) {
+      this.#uncommitted = false;
+      this.backend.commit();
+    }
+    this.#inTurn = false;
+    if (this.#closed) return;
+    this.#output.flush();
+    if (this.#ending && this.#unanswered === 0) return this.#host.finish();
+    // What completed inside commit() may have ended a stall.
+    if (this.#stalled === 'limit' && !this.#limitsReached(this.#next)) this.#arm();
+    this.#host.setReading(this.#stalled === 'none' && !this.#ending);
+  }
+
+  /** Takes no further requests, answers what is in flight, then finishes. */
+  drain(): void {
+    this.#ending = true;
+    this.#host.setReading(false);
+    this.#arm();
+  }
+
+  /** The connection is gone; the socket writes into our memory no more. */
+  close(): void {
+    assert(!this.#closed, 'a transmission closes once');
+    this.#closed = true;
+    this.#metrics.inFlight -= this.#inFlight;
+    this.#payload.abandon();
+    this.backend.disconnect(this.#epoch);
+  }
+
+  roomAvailable(): void {
+    if (this.#stall === 'room') this.#stall = 'none';
+    this.#arm();
+  }
+
+  /** The end of a request, told by the backend from anywhere. */
+  completed(ended: IoRequest, errno: number): void {
+    const request = ended as NbdRequest;
+    assert(request.active, 'a request completes once');
+    request.active = false;
+    if (this.#closed) {
+      if (request.op === 'read' && errno === 0) this.backend.releaseRead(request);
+      return;
+    }
+    this.#inFlight--;
+    this.#metrics.inFlight--;
+    if (this.#payload.incomplete(request)) {
+      assert(errno !== 0, 'a write succeeds only with all of its data');
+      this.#payload.errno = errno;
+      return;
+    }
+    if (request.op === 'read' && errno === 0) this.#answerRead(request);
+    else {
+      this.#answer(request, errno);
+      this.#recycle(request);
+    }
+    if (!this.#inTurn) this.#arm();
+  }
+
+  /** The last piece of a large read has left its slabs. */
+  sent(request: NbdRequest): void {
+    this.backend.releaseRead(request);
+    if (this.#closed) return;
+    this.#recycle(request);
+    this.written();
+  }
+
+  /** #stall without what the compiler concluded from an assignment before other calls. */
+  get #stalled(): Stall {
+    return this.#stall;
+  }
+
+  /** Some output has left. */
+  written(): void {
+    if (this.#stall === 'limit') this.#arm();
+  }
+
+  /** Requests in flight, without a long write whose data never came. */
+  get #unanswered(): number {
+    return this.#payload.request?.active === true ? this.#inFlight - 1 : this.#inFlight;
+  }
+
+  #arm(): void {
+    if (this.#armed || this.#closed) return;
+    this.#armed = true;
+    this.#host.arm();
+  }
+
+  /** True when `request` must wait until others have been answered. It has been parsed, but not checked. */
+  #limitsReached(request: NbdRequest): boolean {
+    const bytes = request.type === CMD.read || request.type === CMD.write ? request.length : 0;
+    return (
+      (this.#inFlight > 0 && this.#inFlightBytes + bytes > NBD_IN_FLIGHT_BYTES_MAX) ||
+      this.#inFlight >= NBD_REQUESTS_IN_FLIGHT_MAX ||
+      this.#output.unsentBytes >= NBD_UNSENT_BYTES_MAX
+    );
+  }
+
+  /** Takes every complete request, bounded by what one read delivers. */
+  #takeRequests(): void {
+    const input = this.#input;
+    while (!this.#ending && !this.#closed) {
+      if (this.#payload.request !== undefined && !this.#takePayload()) return;
+      if (input.end - input.start < REQUEST_BYTES) return;
+      const request = this.#next;
+      if (!parseRequest(input.view, input.start, request)) return this.#host.abort('wrong request magic', true);
+      if (this.#limitsReached(request)) {
+        this.#stall = 'limit';
+        this.#metrics.stallsForLimits++;
+        return;
+      }
+      if (!this.#takeRequest(request)) return;
+      this.requestsTaken++;
+    }
+  }
+
+  /** One request whose header is complete; false when it must wait for bytes or room, with nothing used up. */
+  #takeRequest(request: NbdRequest): boolean {
+    if (request.type === CMD.disc) {
+      this.#input.start += REQUEST_BYTES;
+      this.#ending = true;
+      return true;
+    }
+    const errno = checkRequest(request, this.backend, this.#structured, this.#allocationContext);
+    if (request.type === CMD.write) return this.#takeWrite(request, errno);
+    if (errno !== 0 || (request.length === 0 && request.type !== CMD.flush)) {
+      this.#answer(request, errno);
+    } else if (request.type === CMD.blockStatus) {
+      this.#answerStatus(request);
+    } else {
+      request.op = opOf(request.type);
+      this.#begin(request);
+      if (request.type === CMD.read) this.backend.read(request);
+      else if (request.type === CMD.flush) this.backend.flush(request);
+      else if (!this.backend.discard(request)) return this.#noRoom(request);
+    }
+    this.#input.start += REQUEST_BYTES;
+    return true;
+  }
+
+  #takeWrite(request: NbdRequest, errno: number): boolean {
+    const input = this.#input;
+    const { length } = request;
+    if (length > NBD_PAYLOAD_BYTES_MAX) {
+      this.#host.abort(`a write of ${length} bytes, more than ${NBD_PAYLOAD_BYTES_MAX}`, true);
+      return false;
+    }
+    request.op = 'write';
+    this.#longWrites = length >= READ_BYTES;
+    if (errno !== 0 || length === 0) {
+      input.start += REQUEST_BYTES;
+      if (length === 0) this.#answer(request, errno);
+      else this.#payload.begin(request, errno);
+      return true;
+    }
+    if (length >= DIRECT_PAYLOAD_BYTES) {
+      input.start += REQUEST_BYTES;
+      this.#begin(request);
+      this.#payload.begin(request, 0);
+      return true;
+    }
+    const size = REQUEST_BYTES + length;
+    if (input.end - input.start < size) return false;
+    this.#begin(request);
+    if (!this.backend.write(request, input.bytes, input.start + REQUEST_BYTES)) return this.#noRoom(request);
+    input.start += size;
+    return true;
+  }
+
+  /** Goes on with a payload; true when it is complete. */
+  #takePayload(): boolean {
+    const payload = this.#payload;
+    const request = payload.request;
+    assert(request !== undefined, 'a payload is in progress');
+    const wanted = payload.errno === 0;
+    const state = payload.take(this.#input);
+    this.#uncommitted ||= wanted;
+    if (state === 'room') this.#waitForRoom();
+    if (state !== 'done') return false;
+    payload.clear();
+    if (payload.errno !== 0) {
+      this.#answer(request, payload.errno);
+      // A request that the backend had accepted was taken out of #next; one that was refused is still there.
+      if (request !== this.#next) this.#recycle(request);
+    }
+    return true;
+  }
+
+  /** The backend gets the request and owns it until completed(). */
+  #begin(request: NbdRequest): void {
+    request.active = true;
+    this.#inFlight++;
+    this.#metrics.inFlight++;
+    if (request.op === 'read' || request.op === 'write') this.#inFlightBytes += request.length;
+    this.#uncommitted = true;
+    this.#next = this.#pool.pop() ?? this.#fresh();
+  }
+
+  /** Takes back a request that the backend refused for lack of room. */
+  #noRoom(request: NbdRequest): boolean {
+    request.active = false;
+    this.#inFlight--;
+    this.#metrics.inFlight--;
+    this.#recycle(request);
+    this.#waitForRoom();
+    return false;
+  }
+
+  #waitForRoom(): void {
+    this.#stall = 'room';
+    this.#metrics.stallsForRoom++;
+    this.backend.waitForRoom(this);
+  }
+
+  #recycle(request: NbdRequest): void {
+    if (request.op === 'read' || request.op === 'write') this.#inFlightBytes -= request.length;
+    request.slabs.length = 0;
+    this.#pool.push(request);
+  }
+
+  #fresh(): NbdRequest {
+    const request = new NbdRequest();
+    request.owner = this;
+    request.epoch = this.#epoch;
+    return request;
+  }
+
+  /** A reply without data: every success but that of READ and BLOCK_STATUS, and all errors. */
+  #answer(request: NbdRequest, errno: number): void {
+    const output = this.#output;
+    this.#count(request, errno);
+    const mustBeStructured = this.#structured && (request.type === CMD.read || request.type === CMD.blockStatus);
+    if (!mustBeStructured) {
+      const at = output.reserve(SIMPLE_REPLY_BYTES);
+      output.advance(reply.putSimpleReply(output.view, at, request, errno));
+    } else {
+      const at = output.reserve(reply.DATA_CHUNK_HEADER_BYTES);
+      if (errno !== 0) output.advance(reply.putErrorChunk(output.view, at, request, errno));
+      else output.advance(reply.putDataChunkHeader(output.view, at, request));
+    }
+  }
+
+  #answerRead(request: NbdRequest): void {
+    const output = this.#output;
+    const { slabs, length } = request;
+    this.#count(request, 0);
+    const direct = length >= DIRECT_PAYLOAD_BYTES;
+    const at = output.reserve(reply.DATA_CHUNK_HEADER_BYTES + (direct ? 0 : length));
+    let next = this.#structured
+      ? reply.putDataChunkHeader(output.view, at, request)
+      : reply.putSimpleReply(output.view, at, request, 0);
+    output.advance(next);
+    let rest = length;
+    for (let i = 0; rest > 0; i++) {
+      const slab = slabs[i];
+      assert(slab !== undefined, 'a completed read has all of its data');
+      const pieceLength = Math.min(rest, slab.dataCapacity);
+      const piece = slab.arena.bytes.subarray(slab.dataStart, slab.dataStart + pieceLength);
+      rest -= pieceLength;
+      if (direct) output.appendDirect(piece, rest === 0 ? request : undefined);
+      else {
+        output.bytes.set(piece, next);
+        next += pieceLength;
+      }
+    }
+    if (direct) return;
+    output.advance(next);
+    this.backend.releaseRead(request);
+    this.#recycle(request);
+  }
+
+  #answerStatus(request: NbdRequest): void {
+    const max = (request.flags & CMD_FLAG.reqOne) !== 0 ? 1 : EXTENTS_PER_REPLY_MAX;
+    let extents: ExtentRun[];
+    try {
+      extents = this.backend.extents(request.offset, request.length, max);
+    } catch (error) {
+      if (!(error instanceof LvrError)) throw error;
+      return this.#answer(request, ERRNO.EIO);
+    }
+    assert(extents.length > 0 && extents.length <= max, 'a range has at least one extent and at most as many as asked for');
+    this.#count(request, 0);
+    const output = this.#output;
+    const at = output.reserve(reply.statusChunkBytes(extents.length));
+    output.advance(reply.putStatusChunk(output.view, at, request, extents));
+  }
+
+  #count(request: NbdRequest, errno: number): void {
+    const counter = this.#counter(request.type);
+    if (errno !== 0) counter.failed++;
+    else {
+      counter.completed++;
+      counter.bytes += request.length;
+    }
+  }
+
+  #counter(type: number): CommandCounter {
+    const metrics = this.#metrics;
+    switch (type) {
+      case CMD.read:
+        return metrics.read;
+      case CMD.write:
+        return metrics.write;
+      case CMD.flush:
+        return metrics.flush;
+      case CMD.trim:
+        return metrics.trim;
+      case CMD.writeZeroes:
+        return metrics.zero;
+      case CMD.blockStatus:
+        return metrics.blockStatus;
+      default:
+        return metrics.other;
+    }
+  }
+}
+
+/** Backend operation of a command that passed its checks. */
+function opOf(type: number): Op {
+  if (type === CMD.read) return 'read';
+  if (type === CMD.flush) return 'flush';
+  if (type === CMD.trim) return 'trim';
+  assert(type === CMD.writeZeroes, 'only commands with a backend operation get here');
+  return 'zero';
+}
