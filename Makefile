@@ -52,8 +52,7 @@ $(NATIVE_STAMP): $(NATIVE_SOURCES) $(NPM_STAMP)
 
 # The generated wire code is committed; `make check` fails when it is not what the .proto gives.
 proto: $(NPM_STAMP) ## regenerate src/format/wire.gen.js and .d.ts from wire.proto
-	$(BIN)/pbjs -t static-module -w es6 --es6 --force-number --no-verify --no-delimited --no-service -o src/format/wire.gen.js src/format/wire.proto
-	$(BIN)/pbts -o src/format/wire.gen.d.ts src/format/wire.gen.js
+	npm run --silent proto
 
 demo: build ## two agents, two file systems, a crash and a failover, in a minute
 	@$(BIN)/lvr demo

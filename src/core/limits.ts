@@ -57,6 +57,20 @@ export const LINK_BACKOFF_MIN_MS = 1_000;
 export const LINK_BACKOFF_MAX_MS = 60_000;
 /** Record bytes sent to a site and not yet answered "received". */
 export const LINK_WINDOW_BYTES = 16 * MIB;
+/** Frames sent and not yet answered, and frames the network has not taken yet (each of those holds a batch). */
+export const LINK_WINDOW_FRAMES_MAX = 4096;
+export const LINK_UNSENT_FRAMES_MAX = 64;
+/** Receive buffer of a link; payloads of DIRECT_PAYLOAD_BYTES and more go round it. */
+export const LINK_RECEIVE_BYTES = 256 * KIB;
+/** Cutting a log or stepping down, which the other end waits for. */
+export const LINK_PREPARE_MS = 60_000;
+/** How long a closing end waits for the other to read the reason. */
+export const LINK_LINGER_MS = 1_000;
+/** How often deadlines of a link are looked at. */
+export const LINK_TICK_MS = 500;
+/** Accepted connections whose hello was not accepted yet, in all and from one address. */
+export const LINK_UNKNOWN_MAX = 64;
+export const LINK_UNKNOWN_PER_ADDRESS_MAX = 16;
 
 export const VOLUMES_PER_GROUP_MAX = 32;
 export const SITES_PER_GROUP_MAX = 16;

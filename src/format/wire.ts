@@ -1,0 +1,249 @@
+// Control messages as values, and the border where bytes of the other end become them. encode… never fails; decode… returns the value
+// or, for anything that this protocol does not allow, words that say what is wrong. Nothing is thrown past this file, and what it
+// returns needs no further check of form: numbers are safe integers, names match NAME_PATTERN, lists are bounded.
+
+import { ERRORS, type ErrorCode, messageOf } from '../core/errors.js';
+import { NAME_PATTERN } from '../core/ids.js';
+import { BLOCK_BYTES, FRAME_BYTES_MAX_BEFORE_HELLO, LINEAGE_ENTRIES_MAX, SECTOR_BYTES, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
+import { compareWriters, type LineageEntry } from '../core/lineage.js';
+import type { SiteHistory } from '../core/reconnect.js';
+import { crc32cSmall } from './crc32c.js';
+import { FRAME_HEADER_BYTES, type FrameType, sealFrame } from './frame.js';
+import { lvr } from './wire.gen.js';
+
+/** Version of the messages and their order. Ends with different versions refuse each other. */
+export const PROTOCOL_VERSION = 1;
+
+/** Bits of Hello.features; both ends use what both offer. Bit 0 is kept for writes that a secondary forwards to the primary. */
+export const FEATURE_FORWARDED_WRITES = 1;
+
+/** Longest text in a Refused or Bye. */
+const REASON_CHARACTERS_MAX = 1000;
+
+export type WireVolume = { readonly name: string; readonly sizeBytes: number; readonly blockBytes: number };
+
+export type Hello = {
+  readonly protocol: number;
+  readonly features: number;
+  readonly group: string;
+  readonly fromSite: string;
+  readonly toSite: string;
+  readonly session: number;
+  readonly history: SiteHistory;
+  readonly volumes: readonly WireVolume[];
+  readonly frameBytesMax: number;
+};
+
+/** See wire.proto; `sender` is the name of the sending site. */
+export type PlanMessage = {
+  readonly rule: string;
+  readonly sender: string;
+  readonly from: number;
+  readonly cut: boolean;
+  readonly adopt: boolean;
+  readonly chain: number;
+  readonly dialerDigest: number;
+  readonly acceptorDigest: number;
+};
+
+export type Refused = { readonly code: ErrorCode; readonly reason: string };
+export type Ack = { readonly received: number; readonly logged: number; readonly applied: number };
+
+/** Makes a whole control frame of an encoded message. */
+export function controlFrame(type: FrameType, message: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(FRAME_HEADER_BYTES + message.length);
+  frame.set(message, FRAME_HEADER_BYTES);
+  sealFrame(frame, 0, type, message.length, 0);
+  return frame;
+}
+
+/** Encodes a Hello. */
+export function encodeHello(hello: Hello): Uint8Array {
+  return lvr.Hello.encode({ ...hello, history: historyToWire(hello.history), volumes: [...hello.volumes] }).finish();
+}
+
+/** Decodes a Hello. One of another protocol version is returned as { protocol } alone, whatever else it holds. */
+export function decodeHello(bytes: Uint8Array): Hello | { readonly protocol: number } | string {
+  return guard(bytes, lvr.Hello.decode, (wire) => {
+    if (wire.protocol !== PROTOCOL_VERSION) return { protocol: wire.protocol };
+    if (!NAME_PATTERN.test(wire.group)) return 'hello: no valid group name';
+    if (!NAME_PATTERN.test(wire.fromSite) || !NAME_PATTERN.test(wire.toSite)) return 'hello: no valid site name';
+    if (!isCount(wire.features) || !isCount(wire.session)) return 'hello: a number is out of range';
+    if (wire.frameBytesMax < FRAME_BYTES_MAX_BEFORE_HELLO) return 'hello: frame limit is too small';
+    const volumes = readVolumes(wire.volumes);
+    if (typeof volumes === 'string') return volumes;
+    const history = readHistory(wire.fromSite, wire.history);
+    if (typeof history === 'string') return history;
+    const { protocol, features, group, fromSite, toSite, session, frameBytesMax } = wire;
+    return { protocol, features, group, fromSite, toSite, session, frameBytesMax, volumes, history };
+  });
+}
+
+/** CRC32C of a history as it travels: equal on both ends exactly when both decide from the same facts. */
+export function historyDigest(history: SiteHistory): number {
+  const bytes = lvr.History.encode(historyToWire(history)).finish();
+  return crc32cSmall(bytes, 0, bytes.length);
+}
+
+/** Encodes a Plan. */
+export function encodePlan(plan: PlanMessage): Uint8Array {
+  return lvr.Plan.encode({ ...plan, action: lvr.Action.STREAM }).finish();
+}
+
+/** Decodes a Plan. */
+export function decodePlan(bytes: Uint8Array): PlanMessage | string {
+  return guard(bytes, lvr.Plan.decode, (wire) => {
+    if (wire.action !== lvr.Action.STREAM) return `plan: action ${wire.action} is not known`;
+    if (!/^C[0-9]{1,2}$/.test(wire.rule)) return 'plan: no valid rule label';
+    if (!NAME_PATTERN.test(wire.sender)) return 'plan: no valid site name';
+    if (!isCount(wire.from) || wire.from < 1) return 'plan: LSN is out of range';
+    const { rule, sender, from, cut, adopt, chain, dialerDigest, acceptorDigest } = wire;
+    return { rule, sender, from, cut, adopt, chain, dialerDigest, acceptorDigest };
+  });
+}
+
+/** Encodes a Ready: the plan that starts at `from` is carried out. */
+export function encodeReady(from: number): Uint8Array {
+  return lvr.Ready.encode({ from }).finish();
+}
+
+/** Decodes a Ready to its LSN. */
+export function decodeReady(bytes: Uint8Array): number | string {
+  return guard(bytes, lvr.Ready.decode, (wire) => (isCount(wire.from) && wire.from >= 1 ? wire.from : 'ready: LSN is out of range'));
+}
+
+/** Encodes a Refused; a long reason is shortened. */
+export function encodeRefused(refused: Refused): Uint8Array {
+  return lvr.Refused.encode({ code: refused.code, reason: refused.reason.slice(0, REASON_CHARACTERS_MAX) }).finish();
+}
+
+/** Decodes a Refused. Control characters of the reason are dropped, because it is printed. */
+export function decodeRefused(bytes: Uint8Array): Refused | string {
+  return guard(bytes, lvr.Refused.decode, (wire) => {
+    if (!Object.hasOwn(ERRORS, wire.code)) return 'refused: code is not known';
+    return { code: wire.code as ErrorCode, reason: printable(wire.reason) };
+  });
+}
+
+/** Encodes an Ack. */
+export function encodeAck(received: number, logged: number, applied: number): Uint8Array {
+  return lvr.Ack.encode({ received, logged, applied }).finish();
+}
+
+/** Decodes an Ack; its positions are in order. */
+export function decodeAck(bytes: Uint8Array): Ack | string {
+  return guard(bytes, lvr.Ack.decode, ({ received, logged, applied }) => {
+    if (!isCount(received) || !isCount(logged) || !isCount(applied)) return 'ack: an LSN is out of range';
+    if (applied > logged || logged > received) return `ack: positions ${received}, ${logged}, ${applied} are out of order`;
+    return { received, logged, applied };
+  });
+}
+
+/** Encodes a Durable. */
+export function encodeDurable(lsn: number): Uint8Array {
+  return lvr.Durable.encode({ lsn }).finish();
+}
+
+/** Decodes a Durable to its LSN. */
+export function decodeDurable(bytes: Uint8Array): number | string {
+  return guard(bytes, lvr.Durable.decode, ({ lsn }) => (isCount(lsn) ? lsn : 'durable: LSN is out of range'));
+}
+
+/** Encodes the time in a Ping or a Pong. */
+export function encodeTime(timeMs: number): Uint8Array {
+  return lvr.Ping.encode({ timeMs }).finish();
+}
+
+/** Decodes a Ping or a Pong to its time. */
+export function decodeTime(bytes: Uint8Array): number | string {
+  return guard(bytes, lvr.Ping.decode, ({ timeMs }) => (isCount(timeMs) ? timeMs : 'ping: time is out of range'));
+}
+
+/** Encodes a Bye. */
+export function encodeBye(reason: string): Uint8Array {
+  return lvr.Bye.encode({ reason: reason.slice(0, REASON_CHARACTERS_MAX) }).finish();
+}
+
+/** Decodes a Bye to its reason. */
+export function decodeBye(bytes: Uint8Array): { readonly reason: string } | string {
+  return guard(bytes, lvr.Bye.decode, (wire) => ({ reason: printable(wire.reason) }));
+}
+
+/** Runs the generated decoder, which throws on malformed bytes, and then the checks of the message. */
+function guard<Wire, Value>(bytes: Uint8Array, decode: (bytes: Uint8Array) => Wire, check: (wire: Wire) => Value | string): Value | string {
+  let wire: Wire;
+  try {
+    wire = decode(bytes);
+  } catch (error) {
+    return `malformed message: ${messageOf(error)}`;
+  }
+  return check(wire);
+}
+
+/** A u64 that is a safe integer. The generated decoder rounds larger ones to at least 2^53, which is not safe. */
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}
+
+function printable(text: string): string {
+  return text.slice(0, REASON_CHARACTERS_MAX).replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
+}
+
+function historyToWire(history: SiteHistory): lvr.History.$Properties {
+  const { groupUuid, blank, bornZero, epoch, trimmed, applied, last } = history;
+  const role = history.role === 'primary' ? lvr.Role.PRIMARY : lvr.Role.SECONDARY;
+  return { role, groupUuid, blank, bornZero, epoch, lineage: [...history.lineage], trimmed, applied, last };
+}
+
+function readHistory(site: string, wire: lvr.History.$Properties | null | undefined): SiteHistory | string {
+  if (!wire) return 'hello: no history';
+  const { role, groupUuid, epoch, trimmed, applied, last } = wire;
+  if (role !== lvr.Role.PRIMARY && role !== lvr.Role.SECONDARY) return `hello: role ${role} is not known`;
+  if (!groupUuid || !/^[0-9a-f]{32}$/.test(groupUuid)) return 'hello: no valid group UUID';
+  const numbers = [epoch ?? 0, trimmed ?? 0, applied ?? 0, last ?? 0] as const;
+  if (!numbers.every(isCount)) return 'hello: a number of the history is out of range';
+  if (numbers[1] > numbers[2] || numbers[2] > numbers[3]) return 'hello: positions of the history are out of order';
+  const lineage = readLineage(wire.lineage ?? [], numbers[0]);
+  if (typeof lineage === 'string') return lineage;
+  return {
+    site,
+    role: role === lvr.Role.PRIMARY ? 'primary' : 'secondary',
+    groupUuid,
+    blank: wire.blank ?? false,
+    bornZero: wire.bornZero ?? false,
+    epoch: numbers[0],
+    lineage,
+    trimmed: numbers[1],
+    applied: numbers[2],
+    last: numbers[3],
+  };
+}
+
+/** Checks the order that core/lineage.ts promises to everyone who compares lineages. */
+function readLineage(wire: readonly lvr.LineageEntry.$Properties[], epochMax: number): LineageEntry[] | string {
+  if (wire.length > LINEAGE_ENTRIES_MAX) return `hello: ${wire.length} lineage entries`;
+  const lineage: LineageEntry[] = [];
+  for (const { epoch = 0, incarnation = 0, startLsn = 0, own } of wire) {
+    const entry = { epoch: epoch ?? 0, incarnation: incarnation ?? 0, startLsn: startLsn ?? 0, own: own ?? false };
+    if (!isCount(entry.epoch) || !isCount(entry.incarnation) || !isCount(entry.startLsn)) return 'hello: a lineage entry is out of range';
+    if (entry.epoch < 1 || entry.epoch > epochMax || entry.incarnation < 1 || entry.startLsn < 1) return 'hello: a lineage entry is not possible';
+    const before = lineage.at(-1);
+    if (before && (compareWriters(before, entry) >= 0 || before.startLsn >= entry.startLsn)) return 'hello: lineage is out of order';
+    lineage.push(entry);
+  }
+  return lineage;
+}
+
+function readVolumes(wire: readonly lvr.Volume.$Properties[]): WireVolume[] | string {
+  if (wire.length < 1 || wire.length > VOLUMES_PER_GROUP_MAX) return `hello: ${wire.length} volumes`;
+  const volumes: WireVolume[] = [];
+  for (const { name, sizeBytes, blockBytes } of wire) {
+    const volume = { name: name ?? '', sizeBytes: sizeBytes ?? 0, blockBytes: blockBytes ?? 0 };
+    if (!NAME_PATTERN.test(volume.name)) return 'hello: no valid volume name';
+    if (!isCount(volume.sizeBytes) || volume.sizeBytes < SECTOR_BYTES) return `hello: volume ${volume.name} has an impossible size`;
+    const { blockBytes: block } = volume;
+    if (block < SECTOR_BYTES || block > 16 * BLOCK_BYTES || (block & (block - 1)) !== 0) return `hello: volume ${volume.name} has an impossible block size`;
+    volumes.push(volume);
+  }
+  return volumes;
+}
