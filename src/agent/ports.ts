@@ -1,0 +1,70 @@
+// What the agent is composed of, as interfaces: real parts come from agent/parts.ts, fakes from the tests.
+
+import type { Attachment, AttachRequest } from '../attach/ports.js';
+import type { GroupConfig } from '../core/group-config.js';
+import type { Backend, Clock, Log } from '../core/ports.js';
+import type { GroupStatus } from '../core/status.js';
+import type { Address, NbdListen } from './config-values.js';
+
+/** A group as the agent drives it (group/group.ts implements it). */
+export interface AgentGroup {
+  readonly name: string;
+  /** By volume name, in the order of the configuration. */
+  readonly backends: ReadonlyMap<string, Backend>;
+  /** Starts links, then makes exports usable. */
+  start(): Promise<void>;
+  status(): GroupStatus;
+  promote(options: { force: boolean }): Promise<{ changed: boolean; epoch: string }>;
+  demote(): Promise<{ changed: boolean }>;
+  /** Closes exports, ends links, flushes, checkpoints. */
+  stop(): Promise<void>;
+}
+
+/** Bytes and records shipped to one site since the agent started. */
+export type ShipCounters = { readonly bytes: number; readonly records: number };
+
+/** Counters of one NBD command on one export. */
+export type CommandCounters = { readonly op: string; readonly completed: number; readonly failed: number; readonly bytes: number };
+
+/** The NBD server on all its listeners. */
+export interface NbdService {
+  /** Where it really listens, as in the configuration (port 0 resolved). */
+  readonly addresses: readonly string[];
+  /** Counters of one export (`group/volume`). */
+  counters(exportName: string): readonly CommandCounters[];
+  readonly connections: number;
+  /** Stops accepting, lets running requests end, closes. */
+  stop(): Promise<void>;
+}
+
+/** The replication listener. */
+export interface LinkService {
+  readonly address: string;
+  stop(): Promise<void>;
+}
+
+/** Attachments of this agent's volumes as devices. */
+export interface AttachService {
+  attach(request: AttachRequest): Promise<Attachment>;
+  /** Undefined when there is no such attachment. `target` is group/volume or a device. */
+  find(target: string): Attachment | undefined;
+  list(): readonly Attachment[];
+  /** Throws IN_USE, with holders, unless the device is free. */
+  detach(attachment: Attachment, remember: boolean): Promise<void>;
+  /** Who mounts or holds it, in words. */
+  holdersOf(attachment: Attachment): Promise<string[]>;
+  /** Removes what a killed agent left and answers what to attach again. */
+  restore(): Promise<AttachRequest[]>;
+}
+
+/** Everything the agent needs from outside, made before it. */
+export type AgentParts = {
+  readonly clock: Clock;
+  readonly log: Log;
+  openGroup(config: GroupConfig, onFailed: (error: Error) => void): Promise<AgentGroup>;
+  startNbd(listen: readonly NbdListen[], groups: () => Iterable<AgentGroup>): Promise<NbdService>;
+  startLinks(listen: Address, groups: () => Iterable<AgentGroup>): Promise<LinkService>;
+  /** Undefined when the site's link has not sent anything yet. */
+  shipCounters(group: AgentGroup, site: string): ShipCounters | undefined;
+  readonly attach: AttachService;
+};

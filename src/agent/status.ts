@@ -1,0 +1,60 @@
+// The status document: what every group says about itself, with what only the agent knows (attachments, groups that could not be opened).
+// Made anew for every question; the command line and the metrics read the same snapshot.
+
+import { messageOf } from '../core/errors.js';
+import type { GroupConfig } from '../core/group-config.js';
+import type { GroupStatus } from '../core/status.js';
+import type { StatusDocument } from './control-protocol.js';
+
+/** What the agent adds to the groups' own words. */
+export type StatusFacts = { readonly site: string; readonly version: string; readonly insecure: boolean; readonly wallMs: number };
+
+/** The whole document. */
+export function statusDocument(facts: StatusFacts, items: GroupStatus[]): StatusDocument {
+  const { site, version, insecure, wallMs } = facts;
+  return { apiVersion: 'lvr/v1', kind: 'Status', time: new Date(wallMs).toISOString(), site, version, pid: process.pid, insecure, items };
+}
+
+/** The status of a running group with the device each volume is attached as, and with the failure that ended it, if any. */
+export function groupStatus(status: GroupStatus, attachedAs: (target: string) => string, failure: Error | undefined): GroupStatus {
+  const volumes = status.volumes.map((volume) => ({ ...volume, attached: attachedAs(volume.export) }));
+  if (failure === undefined) return { ...status, volumes };
+  return { ...status, volumes, health: 'failed', reason: messageOf(failure) };
+}
+
+/** The status of a group that could not be opened: nothing is known of it but its configuration and the reason. */
+export function unopenedStatus(config: GroupConfig, failure: Error, insecure: boolean): GroupStatus {
+  const none = '0';
+  return {
+    group: config.name,
+    role: config.role,
+    health: 'failed',
+    reason: messageOf(failure),
+    image: 'failed',
+    epoch: none,
+    log: { sizeBytes: config.log.sizeBytes, usedBytes: 0, appendedLsn: none, durableLsn: none, appliedLsn: none, trimmedLsn: none },
+    volumes: config.volumes.map((volume) => ({
+      volume: volume.name,
+      sizeBytes: volume.sizeBytes,
+      export: `${config.name}/${volume.name}`,
+      attached: '',
+    })),
+    sites: config.sites.map((site) => ({
+      site: site.name,
+      mode: site.mode,
+      effectiveMode: 'async',
+      session: 'offline',
+      replication: 'stopped',
+      tracking: 'log',
+      ackedLsn: none,
+      appliedLsn: none,
+      lagBytes: 0,
+      lagIos: 0,
+      lagSeconds: 0,
+      dirtyBytes: 0,
+      reason: 'the group is not open',
+      rule: '',
+      insecure,
+    })),
+  };
+}
