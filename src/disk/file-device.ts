@@ -1,0 +1,142 @@
+// Device over a file or a block device.
+//
+// Owner: the device owns the descriptor and its lock until close(). A buffered device writes through the ordered writer thread and
+// reads and flushes through the ring; a direct one uses the ring for everything. Nothing here orders requests among each other: the
+// layers above never have two writes to the same block in flight.
+
+import { unlinkSync } from 'node:fs';
+import { assert } from '../core/assert.js';
+import { MIB } from '../core/limits.js';
+import type { Arena, Device, ExtentRun, IoTarget } from '../core/ports.js';
+import { type Engines, type IoEngine, OpenFile } from './engine.js';
+import { createArena } from './memory.js';
+import { binding, type DeviceInfo, OP } from './native.js';
+import { type DeviceOptions, type IoMode, openDescriptor } from './open-descriptor.js';
+import { syncDevice, writeDurably } from './promises.js';
+import { Zeroing } from './zeroing.js';
+
+/** Most runs one call of extents() returns. */
+const EXTENTS_MAX = 1024;
+const extentPairs = new Float64Array(EXTENTS_MAX * 2);
+
+/** Made by openDevice(), which checks and locks the descriptor that is handed over here. */
+export class FileDevice implements Device {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly blockBytes: number;
+  readonly kind: DeviceInfo['kind'];
+  readonly io: IoMode;
+  readonly #file: OpenFile;
+  readonly #ring: IoEngine;
+  readonly #writer: IoEngine;
+  readonly #zeroing: Zeroing;
+  #closing: Promise<void> | undefined;
+
+  constructor(path: string, fd: number, info: DeviceInfo, io: IoMode, engines: Engines) {
+    this.path = path;
+    this.kind = info.kind;
+    this.io = io;
+    this.blockBytes = info.logicalBlockBytes;
+    this.sizeBytes = info.sizeBytes - (info.sizeBytes % info.logicalBlockBytes);
+    this.#file = new OpenFile(fd);
+    this.#ring = engines.ring;
+    this.#writer = io === 'buffered' ? engines.writer : engines.ring;
+    this.#zeroing = new Zeroing(engines.ring, this.#writer, this.#file);
+  }
+
+  read(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void {
+    this.#check(offset, length);
+    this.#ring.queue(OP.read, this.#file, arena, start, length, offset, target, tag);
+  }
+
+  write(arena: Arena, start: number, length: number, offset: number, durable: boolean, target: IoTarget, tag: number): void {
+    this.#check(offset, length);
+    // A durable write waits for the disk, and would make all buffered writes behind it in the writer wait too.
+    if (durable) this.#ring.queue(OP.writeDurable, this.#file, arena, start, length, offset, target, tag);
+    else this.#writer.queue(OP.write, this.#file, arena, start, length, offset, target, tag);
+  }
+
+  sync(target: IoTarget, tag: number): void {
+    assert(this.#closing === undefined, `${this.path} is closed`);
+    this.#ring.queue(OP.datasync, this.#file, undefined, 0, 0, 0, target, tag);
+  }
+
+  zero(offset: number, length: number, mayUnmap: boolean, target: IoTarget, tag: number): void {
+    this.#check(offset, length);
+    this.#zeroing.start(offset, length, mayUnmap, target, tag);
+  }
+
+  extents(offset: number, length: number, max: number): ExtentRun[] {
+    this.#check(offset, length);
+    if (this.kind !== 'file') return [{ length, zero: false }];
+    const pairs = extentPairs.subarray(0, Math.min(max, EXTENTS_MAX) * 2);
+    const count = binding.extents(this.#file.fd, offset, length, pairs);
+    const runs: ExtentRun[] = [];
+    for (let i = 0; i < count; i++) runs.push({ length: pairs[i * 2] as number, zero: pairs[i * 2 + 1] === 1 });
+    return runs;
+  }
+
+  kick(): void {
+    this.#ring.kick();
+    if (this.#writer !== this.#ring) this.#writer.kick();
+  }
+
+  /** Rejects with the system's error when the kernel reports one at close; the descriptor and its lock are gone all the same. */
+  close(): Promise<void> {
+    if (this.#closing !== undefined) return this.#closing;
+    this.kick();
+    this.#closing = new Promise((resolve, reject) => {
+      const close = (): void => {
+        try {
+          binding.close(this.#file.fd);
+          resolve();
+        } catch (error) {
+          reject(error);
+        }
+      };
+      if (this.#file.inFlight === 0) close();
+      else this.#file.onIdle = close;
+    });
+    return this.#closing;
+  }
+
+  #check(offset: number, length: number): void {
+    assert(this.#closing === undefined, `${this.path} is closed`);
+    assert(
+      offset >= 0 && length > 0 && offset + length <= this.sizeBytes && offset % this.blockBytes === 0 && length % this.blockBytes === 0,
+      `I/O at ${offset}, ${length} bytes does not fit ${this.path}`,
+    );
+  }
+}
+
+const FILL_BYTES = 1 * MIB;
+
+/**
+ * Opens a device. Rejects with DEVICE_UNUSABLE (missing, wrong kind, too small, read-only, no O_DIRECT), DEVICE_BUSY, DISK_FULL,
+ * PERMISSION or DEVICE_FAILED; a file that it made is removed then.
+ */
+export async function openDevice(options: DeviceOptions): Promise<FileDevice> {
+  const { fd, info, filename, isNew } = openDescriptor(options);
+  const device = new FileDevice(options.path, fd, info, options.io, options.engines);
+  if (!isNew || options.reserve !== true) return device;
+  try {
+    await fill(device);
+  } catch (error) {
+    unlinkSync(filename);
+    await device.close();
+    throw error;
+  }
+  return device;
+}
+
+/**
+ * Writes all of a new log once. Preallocated blocks are marked unwritten, and the first write to each costs a transaction of the
+ * file system: a third of the speed of durable writes.
+ */
+async function fill(device: Device): Promise<void> {
+  const zeroes = createArena(FILL_BYTES);
+  for (let offset = 0; offset < device.sizeBytes; offset += FILL_BYTES) {
+    await writeDurably(device, zeroes, 0, Math.min(FILL_BYTES, device.sizeBytes - offset), offset);
+  }
+  await syncDevice(device);
+}
