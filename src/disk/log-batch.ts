@@ -22,6 +22,8 @@ export class LogBatch implements Slab {
   firstLsn = 0;
   /** Position in the log; set when the batch is sealed. */
   position = 0;
+  /** What the batch header says is durable at the primary; set when the batch is sealed. */
+  primaryDurableLsn = 0;
   /** For the owner: records not yet applied. */
   unapplied = 0;
 
@@ -45,6 +47,7 @@ export class LogBatch implements Slab {
     this.payloadBytes = 0;
     this.firstLsn = 0;
     this.position = 0;
+    this.primaryDurableLsn = 0;
     this.unapplied = 0;
   }
 

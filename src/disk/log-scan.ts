@@ -35,6 +35,8 @@ export type ScanResult = {
   readonly endReason: string;
   readonly lineage: Lineage;
   readonly vouchedLsn: number;
+  /** Highest LSN that the log says is durable at the primary. */
+  readonly primaryDurableLsn: number;
 };
 
 /** Sees every accepted record, for dumps. */
@@ -60,6 +62,7 @@ export class LogScan {
   #heldFrom = 0;
   #heldTo = 0;
   #stop = '';
+  #primaryDurableLsn: number;
 
   constructor(device: Device, arena: Arena, superblock: Superblock, crc32c: Crc32c, visitor: ScanVisitor = {}) {
     this.#device = device;
@@ -73,6 +76,7 @@ export class LogScan {
     this.#writer = writerOf(this.#lineage, superblock.trimmedLsn) ?? { epoch: 0, incarnation: 0 };
     this.#lsn = superblock.trimmedLsn;
     this.#chain = superblock.trimmedChain;
+    this.#primaryDurableLsn = superblock.primaryDurableLsn;
   }
 
   /** Runs the scan. Rejects with DEVICE_FAILED when the log cannot be read. */
@@ -95,6 +99,7 @@ export class LogScan {
       endReason: this.#stop === '' ? 'the ring is full' : this.#stop,
       lineage: this.#lineage,
       vouchedLsn,
+      primaryDurableLsn: Math.min(this.#lsn, this.#primaryDurableLsn),
     };
   }
 
@@ -145,6 +150,7 @@ export class LogScan {
     const timeUs = recordTimeUs(bytes, at + recordHeaderAt(0));
     const { firstLsn, totalBytes } = header;
     this.#index.push({ firstLsn, count: taken, position, totalBytes, timeUs, chain: this.#chain }, payloadBytes);
+    this.#primaryDurableLsn = Math.max(this.#primaryDurableLsn, header.primaryDurableLsn);
     this.#visitor.batch?.({ ...header, count: taken });
     return header.totalBytes;
   }

@@ -39,6 +39,7 @@ export type LogParts = {
   readonly lastLsn: number;
   readonly lastChain: number;
   readonly endPosition: number;
+  readonly primaryDurableLsn: number;
 };
 
 // Batches sealed but not yet durable; bounded by the pool they come from.
@@ -61,6 +62,9 @@ export class Log implements IoTarget {
   #freePosition: number;
   #trimmedLsn: number;
   #failed: LvrError | undefined;
+  /** Durable at the primary: as told, and as written in a durable batch or superblock of this log. */
+  #primaryDurableLsn: number;
+  #recordedPrimaryDurableLsn: number;
   // Queue of sealed batches as counters over a ring of slots: head <= submitted <= tail.
   readonly #queue: (LogBatch | undefined)[] = new Array<LogBatch | undefined>(QUEUE_SLOTS).fill(undefined);
   readonly #done = new Uint8Array(QUEUE_SLOTS);
@@ -83,6 +87,8 @@ export class Log implements IoTarget {
     this.#appendPosition = parts.endPosition;
     this.#freePosition = parts.store.current.trimmedPosition;
     this.#trimmedLsn = parts.store.current.trimmedLsn;
+    this.#primaryDurableLsn = parts.primaryDurableLsn;
+    this.#recordedPrimaryDurableLsn = parts.primaryDurableLsn;
   }
 
   /** Must be called once before the first append. */
@@ -137,7 +143,7 @@ export class Log implements IoTarget {
 
   /** Seals a batch of own records (identities complete but for CRC and chain) and queues its write. Room was checked. */
   appendOwn(batch: LogBatch): void {
-    this.#append(batch, sealIdentities(batch, this.#chain, this.#crc32cSpans));
+    this.#append(batch, sealIdentities(batch, this.#chain, this.#crc32cSpans), true);
   }
 
   /** Queues the write of a batch whose identities were sealed elsewhere and verified; `chain` is that of its last record. */
@@ -151,15 +157,16 @@ export class Log implements IoTarget {
         this.#lineage = extendLineage(this.#lineage, { ...writer, startLsn: batch.firstLsn + i, own: false });
       }
     }
-    this.#append(batch, chain);
+    this.#append(batch, chain, false);
   }
 
-  #append(batch: LogBatch, chain: number): void {
+  #append(batch: LogBatch, chain: number, own: boolean): void {
     assert(batch.firstLsn === this.#appendedLsn + 1, 'appended LSNs are contiguous');
     const total = batchBytes(batch.payloadBytes);
     batch.position = this.ring.place(this.#appendPosition, total);
     assert(batch.position + total - this.#freePosition <= this.ring.bytes, 'the log does not overwrite what it still needs');
-    sealForLog(batch, this.#durableLsn, this.#uuid);
+    batch.primaryDurableLsn = own ? this.#durableLsn : this.#primaryDurableLsn;
+    sealForLog(batch, this.#durableLsn, batch.primaryDurableLsn, this.#uuid);
     const { firstLsn, count, position } = batch;
     const timeUs = recordTimeUs(batch.arena.bytes, batch.headerAt(0));
     this.index.push({ firstLsn, count, position, totalBytes: total, timeUs, chain }, batch.payloadBytes);
@@ -199,10 +206,33 @@ export class Log implements IoTarget {
       this.#queue[at] = undefined;
       this.#head++;
       this.#durableLsn = batch.lastLsn;
+      if (batch.primaryDurableLsn > this.#recordedPrimaryDurableLsn) this.#recordedPrimaryDurableLsn = batch.primaryDurableLsn;
       this.#owner?.batchDurable(batch);
       batch.release();
     }
     this.#submit();
+  }
+
+  /** The primary says that records up to `lsn` are durable there. Written with the next batch, or by recordPrimaryDurable(). */
+  setPrimaryDurable(lsn: number): void {
+    if (lsn > this.#primaryDurableLsn) this.#primaryDurableLsn = lsn;
+  }
+
+  /** Highest LSN up to which this log knows, over any crash, that records are durable at the primary. */
+  get recordedPrimaryDurableLsn(): number {
+    return this.#recordedPrimaryDurableLsn;
+  }
+
+  /** True when what the primary said is newer than what the log records and no batch is on its way to record it. */
+  get primaryDurableUnrecorded(): boolean {
+    return this.#primaryDurableLsn > this.#recordedPrimaryDurableLsn && this.undurable === 0;
+  }
+
+  /** Records it in the superblock. */
+  async recordPrimaryDurable(): Promise<void> {
+    const primaryDurableLsn = this.#primaryDurableLsn;
+    await this.store.update((current) => ({ ...current, primaryDurableLsn }));
+    this.#recordedPrimaryDurableLsn = Math.max(this.#recordedPrimaryDurableLsn, primaryDurableLsn);
   }
 
   /** Ends this log for this process: the cause is reported once, and nothing becomes durable any more. */
@@ -280,6 +310,7 @@ export class Log implements IoTarget {
     this.#chain = chain;
     this.#appendedLsn = lsn;
     this.#durableLsn = lsn;
+    this.#primaryDurableLsn = Math.min(this.#primaryDurableLsn, lsn);
     this.#appendPosition = entry === undefined ? this.store.current.trimmedPosition : entry.position + entry.totalBytes;
   }
 }

@@ -76,16 +76,12 @@ export function verifyIdentities(batch: LogBatch, firstLsn: number, prevChain: n
 }
 
 /** Completes batch and record headers for this log at batch.position. Identities are sealed. Returns the bytes to write. */
-export function sealForLog(batch: LogBatch, durableLsn: number, logUuid: Uint8Array): number {
+export function sealForLog(batch: LogBatch, durableLsn: number, primaryDurableLsn: number, logUuid: Uint8Array): number {
   const bytes = batch.arena.bytes;
   for (let i = 0; i < batch.count; i++) sealHeader(bytes, batch.headerAt(i), durableLsn, logUuid);
   const totalBytes = batchBytes(batch.payloadBytes);
-  putBatchHeader(
-    bytes,
-    batch.start,
-    { position: batch.position, totalBytes, payloadBytes: batch.payloadBytes, count: batch.count, firstLsn: batch.firstLsn },
-    logUuid,
-  );
+  const { position, payloadBytes, count, firstLsn } = batch;
+  putBatchHeader(bytes, batch.start, { position, totalBytes, payloadBytes, count, firstLsn, primaryDurableLsn }, logUuid);
   // Padding is zero, so that a batch of the same records always has the same bytes.
   bytes.fill(0, batch.dataStart + batch.payloadBytes, batch.start + totalBytes);
   return totalBytes;

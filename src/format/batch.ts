@@ -10,7 +10,7 @@
 //   24    2   number of records
 //   26    6   zero
 //   32    8   LSN of the first record
-//   40    8   zero
+//   40    8   LSN known durable at the primary when the batch was written: a secondary applies nothing beyond what its log records here
 //   48   16   UUID of the log
 //   64   96 each  record headers (record.ts); the rest of the block is zero
 
@@ -29,6 +29,7 @@ export type BatchHeader = {
   payloadBytes: number;
   count: number;
   firstLsn: number;
+  primaryDurableLsn: number;
 };
 
 /** Offset of the header of record `index` from the start of its batch. */
@@ -51,7 +52,7 @@ export function putBatchHeader(bytes: Uint8Array, start: number, header: BatchHe
   putU16(bytes, start + 24, header.count);
   bytes.fill(0, start + 26, start + 32);
   putU64(bytes, start + 32, header.firstLsn);
-  putU64(bytes, start + 40, 0);
+  putU64(bytes, start + 40, header.primaryDurableLsn);
   bytes.set(logUuid, start + 48);
   putU32(bytes, start + 4, crc32cSmall(bytes, start + 8, BATCH_HEADER_BYTES - 8));
 }
@@ -67,12 +68,14 @@ export function readBatchHeader(bytes: Uint8Array, start: number, logUuid: Uint8
     payloadBytes: getU32(bytes, start + 20),
     count: getU16(bytes, start + 24),
     firstLsn: getU64(bytes, start + 32),
+    primaryDurableLsn: getU64(bytes, start + 40),
   };
   const sane =
     header.position >= 0 &&
     header.firstLsn >= 1 &&
+    header.primaryDurableLsn >= 0 &&
     header.count >= 1 &&
     header.count <= BATCH_RECORDS_MAX &&
     header.totalBytes === batchBytes(header.payloadBytes);
-  return sane && isZero(bytes, start + 26, start + 32) && isZero(bytes, start + 40, start + 48) ? header : undefined;
+  return sane && isZero(bytes, start + 26, start + 32) ? header : undefined;
 }
