@@ -22,6 +22,7 @@ export interface SiteStatus {
   readonly effectiveMode: string;
   readonly session: string;
   readonly replication: string;
+  readonly reason: string;
   readonly ackedLsn: string;
   readonly appliedLsn: string;
   readonly lagBytes: number;
@@ -33,6 +34,7 @@ export interface GroupStatus {
   readonly group: string;
   readonly role: string;
   readonly health: string;
+  readonly reason: string;
   readonly image: string;
   readonly epoch: string;
   readonly log: Readonly<Record<'appendedLsn' | 'durableLsn' | 'appliedLsn' | 'trimmedLsn', string>>;
@@ -122,12 +124,12 @@ export class TestAgent {
     return runCommand(node, [LVR, '--agent', this.control, ...parameters], { env: { ...this.#options.environment } });
   }
 
-  /** The status of group `app` now; undefined while the agent does not answer. */
-  async status(): Promise<GroupStatus | undefined> {
+  /** The status of a group now; undefined when there is no such group. Rejects when the agent does not answer. */
+  async status(group = 'app'): Promise<GroupStatus | undefined> {
     const result = await this.lvr('status', '-o', 'json');
     if (result.code !== 0) throw new Error(`lvr status: exit ${result.code}: ${result.stderr}`);
     const document = JSON.parse(result.stdout) as { items: GroupStatus[] };
-    return document.items.find((item) => item.group === 'app');
+    return document.items.find((item) => item.group === group);
   }
 
   /** Polls the status until `holds`; on failure the error carries what the agent printed. */
