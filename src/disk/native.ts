@@ -71,6 +71,11 @@ export type Binding = EngineBinding & {
   crc32cTable(bytes: Uint8Array, start: number, length: number, seed?: number): number;
   crc32cSpans(bytes: Uint8Array, spans: Uint32Array, count: number, out: Uint32Array): void;
   readonly crc32cHardware: boolean;
+  /** See system.ts for these four. */
+  peerCredentials(fd: number): { pid: number; uid: number; gid: number };
+  notify(state: string): boolean;
+  setIoFlusher(): void;
+  lockMemory(): void;
 };
 
 // From dist/src/disk/ to the checkout's or package's root.

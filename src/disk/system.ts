@@ -1,0 +1,29 @@
+// System calls of the agent that Node does not have. They live in this room because only it and attach/ may load the addon.
+
+import { binding } from './native.js';
+
+/** Process that connected a unix socket, as the kernel recorded it then. */
+export type PeerCredentials = { readonly pid: number; readonly uid: number; readonly gid: number };
+
+/** Credentials of the other end of a connected unix socket. Throws SystemError. */
+export function peerCredentials(fd: number): PeerCredentials {
+  return binding.peerCredentials(fd);
+}
+
+/** Tells the service manager, as sd_notify(3): 'READY=1', 'STATUS=…'. False when there is none; throws SystemError when it cannot be reached. */
+export function notify(state: string): boolean {
+  return binding.notify(state);
+}
+
+/**
+ * Allocations of this thread, and of threads started later, no longer wait for writeback to devices that this very process serves
+ * (PR_SET_IO_FLUSHER). Call it before createEngines(). Throws SystemError (EPERM without CAP_SYS_RESOURCE).
+ */
+export function setIoFlusher(): void {
+  binding.setIoFlusher();
+}
+
+/** Memory stays resident once it was touched (mlockall with MCL_ONFAULT). Throws SystemError (ENOMEM, EPERM by RLIMIT_MEMLOCK). */
+export function lockMemory(): void {
+  binding.lockMemory();
+}

@@ -1,0 +1,125 @@
+// Ends of processes, workers and memory while I/O is going on: each case runs in a child, which must end as told, never by a signal.
+
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import t from 'tap';
+import { Workspace } from '../helpers/workspace.js';
+
+const work = new Workspace('native-teardown');
+t.teardown(() => work.dispose());
+
+const DISK = new URL('../../src/disk/', import.meta.url);
+
+/** Start of every child: an engine `e` of `kind`, an arena and an open file with operations to put on it. */
+function prelude(kind: string): string {
+  return `
+    import { IoEngine, OpenFile } from '${new URL('engine.js', DISK)}';
+    import { createArena } from '${new URL('memory.js', DISK)}';
+    import { binding, OP } from '${new URL('native.js', DISK)}';
+    import { constants } from 'node:fs';
+    const e = new IoEngine({ kind: '${kind}', workers: 4 });
+    const file = new OpenFile(binding.open(process.argv[2], constants.O_RDWR, 0));
+    let done = 0;
+    const target = { ioDone() { done++; } };
+    const flood = (arena = createArena(1 << 20)) => {
+      for (let i = 0; i < 200; i++) e.queue(OP.writeDurable, file, arena, 0, 1 << 20, (i % 16) << 20, target, i);
+      e.kick();
+    };
+  `;
+}
+
+type End = { code: number | null; signal: string | null; output: string };
+
+function run(name: string, source: string, flags: readonly string[] = []): Promise<End> {
+  const script = work.file(`${name}.mjs`);
+  const data = work.file(`${name}.data`);
+  writeFileSync(script, source);
+  writeFileSync(data, Buffer.alloc(16 << 20));
+  return new Promise((resolve) => {
+    const child = work.adopt(spawn(process.execPath, [...flags, script, data], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 }));
+    let output = '';
+    child.stdout?.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    child.stderr?.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    child.on('close', (code, signal) => resolve({ code, signal, output }));
+  });
+}
+
+for (const kind of ['io_uring', 'threads']) {
+  t.test(`${kind}: process.exit with operations in flight`, async (t) => {
+    t.same(await run(`exit-${kind}`, `${prelude(kind)} flood(); process.exit(7);`), { code: 7, signal: null, output: '' });
+  });
+
+  t.test(`${kind}: an uncaught exception inside a completion ends the process with it`, async (t) => {
+    const end = await run(`throw-${kind}`, `${prelude(kind)} target.ioDone = () => { throw new Error('from a completion'); }; flood();`);
+    t.equal(end.code, 1);
+    t.match(end.output, /from a completion/);
+  });
+
+  t.test(`${kind}: the process waits for what is in flight, and ends by itself then`, async (t) => {
+    const source = `${prelude(kind)} flood(); process.on('exit', () => console.log(done));`;
+    t.same(await run(`drain-${kind}`, source), { code: 0, signal: null, output: '200\n' });
+  });
+
+  t.test(`${kind}: an idle engine does not hold the process`, async (t) => {
+    t.same(await run(`idle-${kind}`, `${prelude(kind)}`), { code: 0, signal: null, output: '' });
+  });
+
+  t.test(`${kind}: closing the native engine with operations in flight is safe`, async (t) => {
+    const source = `${prelude(kind)}
+      const sq = new Float64Array(8 * 8), cq = new Float64Array(8 * 2), arena = createArena(1 << 20);
+      for (let round = 0; round < 20; round++) {
+        const bare = binding.openEngine('${kind}', 8, 4, sq, cq, () => {});
+        for (let i = 0; i < 8; i++) sq.set([OP.writeDurable, file.fd, i << 20, arena.address, 1 << 20, i, 0, 0], i * 8);
+        binding.submit(bare, 8);
+        binding.closeEngine(bare);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      console.log('closed');`;
+    t.same(await run(`close-${kind}`, source), { code: 0, signal: null, output: 'closed\n' });
+  });
+
+  t.test(`${kind}: arenas are collected, but not under an operation`, async (t) => {
+    // The kernel would write into unmapped or foreign memory if an arena went too early; the count of mapped bytes shows that they go.
+    const source = `${prelude(kind)}
+      import { readFileSync } from 'node:fs';
+      const mappedMb = () => Number(/VmSize:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024;
+      const before = mappedMb();
+      for (let round = 0; round < 40; round++) {
+        const arena = createArena(64 << 20);
+        for (let i = 0; i < 8; i++) e.queue(OP.read, file, arena, i << 20, 1 << 20, i << 20, target, i);
+        e.kick();
+        gc();
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      while (e.busy > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      for (let i = 0; i < 5; i++) { gc(); await new Promise((resolve) => setTimeout(resolve, 5)); }
+      const grown = mappedMb() - before;
+      console.log(done, grown < 1000 ? 'freed' : grown);`;
+    t.same(await run(`gc-${kind}`, source, ['--expose-gc']), { code: 0, signal: null, output: '320 freed\n' });
+  });
+
+  t.test(`${kind}: workers load the addon, use it and are terminated in flight`, async (t) => {
+    const worker = work.file(`worker-${kind}.mjs`);
+    writeFileSync(
+      worker,
+      `${prelude(kind)}
+      import { parentPort } from 'node:worker_threads';
+      flood();
+      parentPort.postMessage('started');
+      setInterval(() => {}, 1000);`,
+    );
+    const source = `
+      import { Worker } from 'node:worker_threads';
+      for (let i = 0; i < 4; i++) {
+        const worker = new Worker(${JSON.stringify(worker)}, { argv: [process.argv[2]] });
+        await new Promise((resolve, reject) => { worker.once('message', resolve); worker.once('error', reject); });
+        await worker.terminate();
+      }
+      console.log('survived');`;
+    t.same(await run(`workers-${kind}`, source), { code: 0, signal: null, output: 'survived\n' });
+  });
+}
