@@ -73,7 +73,10 @@ export class Agent {
     const slots = group === undefined ? [...this.#slots.all()] : [this.#slots.slot(group)];
     const { site, insecure } = this.#config.agent;
     const facts = { site, insecure, version: VERSION, wallMs: this.#parts.clock.wallMs() };
-    return statusDocument(facts, slots.map((slot) => this.#statusOf(slot)));
+    return statusDocument(
+      facts,
+      slots.map((slot) => this.#statusOf(slot)),
+    );
   }
 
   /** One line for the service manager. */
@@ -173,7 +176,8 @@ export class Agent {
   async #detach({ target }: Verbs['detach']['args']): Promise<Verbs['detach']['result']> {
     const found = this.#parts.attach.find(target);
     if (!found) {
-      if (target.startsWith('/')) throw new LvrError('NOT_FOUND', `${target} is not a device of this agent`, { hint: 'lvr status shows what is attached' });
+      if (target.startsWith('/'))
+        throw new LvrError('NOT_FOUND', `${target} is not a device of this agent`, { hint: 'lvr status shows what is attached' });
       this.#slots.backend(target);
       return { changed: false, target, device: '' };
     }
@@ -186,7 +190,9 @@ export class Agent {
     const before = group.status();
     const { changed, epoch } = await group.promote({ force });
     const warnings =
-      changed && force ? [`writes that the old primary took after LSN ${before.log.appendedLsn} are not here; this site goes on without them`] : [];
+      changed && force
+        ? [`writes that the old primary took after LSN ${before.log.appendedLsn} are not here; this site goes on without them`]
+        : [];
     return { changed, group: name, epoch, warnings };
   }
 
@@ -237,7 +243,8 @@ export class Agent {
     for (const attachment of this.#parts.attach.list()) {
       let holders = await this.#parts.attach.holdersOf(attachment);
       while (holders.length > 0 && this.#parts.clock.nowMs() < deadlineMs) {
-        if (!warned) this.#parts.log.warn('device-in-use', `waiting for the users of ${attachment.device}`, { volume: attachment.target, holders });
+        if (!warned)
+          this.#parts.log.warn('device-in-use', `waiting for the users of ${attachment.device}`, { volume: attachment.target, holders });
         warned = true;
         await new Promise<void>((resolve) => this.#parts.clock.after(ATTACHED_POLL_MS, resolve));
         holders = await this.#parts.attach.holdersOf(attachment);

@@ -78,5 +78,8 @@ export function toErrorDocument(error: LvrError): ErrorDocument {
 /** The error at the other end; a code this version does not know becomes FAILED. */
 export function fromErrorDocument(document: ErrorDocument): LvrError {
   const code: ErrorCode = document.code in ERRORS ? document.code : 'FAILED';
-  return new LvrError(code, document.message, { details: document.details, ...(document.hint === undefined ? {} : { hint: document.hint }) });
+  return new LvrError(code, document.message, {
+    details: document.details,
+    ...(document.hint === undefined ? {} : { hint: document.hint }),
+  });
 }

@@ -121,7 +121,10 @@ export async function refuseLiveAgent(path: string): Promise<void> {
     socket.once('error', () => resolve(undefined));
   });
   if (pid === undefined) return;
-  throw new LvrError('IN_USE', `an agent (pid ${pid}) already serves ${path}`, { hint: `lvr --agent ${path} agent stop`, details: { pid } });
+  throw new LvrError('IN_USE', `an agent (pid ${pid}) already serves ${path}`, {
+    hint: `lvr --agent ${path} agent stop`,
+    details: { pid },
+  });
 }
 
 /** Checks a request line. Throws USAGE. */
@@ -133,10 +136,12 @@ export function parseRequest(line: string): { verb: Verb; args: Record<string, u
     throw new LvrError('USAGE', 'a request is not JSON');
   }
   const { verb, args = {} } = (request ?? {}) as { verb?: unknown; args?: unknown };
-  if (typeof verb !== 'string' || !Object.hasOwn(VERB_ARGS, verb)) throw new LvrError('USAGE', `unknown verb ${JSON.stringify(verb)?.slice(0, 80)}`);
+  if (typeof verb !== 'string' || !Object.hasOwn(VERB_ARGS, verb))
+    throw new LvrError('USAGE', `unknown verb ${JSON.stringify(verb)?.slice(0, 80)}`);
   if (typeof args !== 'object' || args === null || Array.isArray(args)) throw new LvrError('USAGE', `args of ${verb} must be an object`);
   const types = VERB_ARGS[verb as Verb];
-  for (const name of Object.keys(args)) if (!Object.hasOwn(types, name)) throw new LvrError('USAGE', `${verb} takes no argument ${name.slice(0, 80)}`);
+  for (const name of Object.keys(args))
+    if (!Object.hasOwn(types, name)) throw new LvrError('USAGE', `${verb} takes no argument ${name.slice(0, 80)}`);
   for (const [name, type] of Object.entries(types)) {
     const value = (args as Record<string, unknown>)[name];
     const optional = type === 'string?';

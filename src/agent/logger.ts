@@ -7,9 +7,15 @@ type Level = 'info' | 'warn' | 'error';
 
 /** A Log for this process; `human` chooses the form, usually whether stderr is a terminal. Lines are written at once, also before an abort. */
 export function createLog(site: string, human: boolean): Log {
-  if (human) return makeLog((level, event, message, fields) => process.stderr.write(`<${level}> ${event} ${message}${formatFields(fields)}\n`));
+  if (human)
+    return makeLog((level, event, message, fields) => process.stderr.write(`<${level}> ${event} ${message}${formatFields(fields)}\n`));
   const logger = pino(
-    { base: { site, pid: process.pid }, messageKey: 'message', timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (level) => ({ level }) } },
+    {
+      base: { site, pid: process.pid },
+      messageKey: 'message',
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (level) => ({ level }) },
+    },
     pino.destination({ fd: 2, sync: true }),
   );
   return makeLog((level, event, message, fields) => logger[level]({ event, ...fields }, message));

@@ -1,0 +1,121 @@
+#!/usr/bin/env node
+// lvrd --config FILE: the agent as a process. Runs in the foreground until SIGTERM, SIGINT or `lvr agent stop`, then stops in order. What
+// nobody expected ends the process at once (fail-stop); the log replays what was acknowledged.
+
+import { parseArgs } from 'node:util';
+import { systemBinding } from '../attach/native.js';
+import { EXIT, LvrError, messageOf } from '../core/errors.js';
+import type { Log } from '../core/ports.js';
+import { Agent } from './agent.js';
+import { type AgentConfig, loadConfig } from './config.js';
+import { refuseLiveAgent } from './control.js';
+import { createLog } from './logger.js';
+import { realParts } from './parts.js';
+import { claimStateDir } from './state-dir.js';
+import { VERSION } from './version.js';
+
+/** An orderly stop that takes longer than this is given up. */
+const STOP_MS = 45_000;
+const SUMMARY_MS = 10_000;
+
+async function main(): Promise<void> {
+  const file = configPath();
+  if (file === undefined) return;
+  const config = loadConfig(file);
+  const log = createLog(config.agent.site, process.stderr.isTTY);
+  failStop(log);
+  await refuseLiveAgent(config.agent.control);
+  const { uuid } = claimStateDir(config.agent.stateDir);
+  claimMemory(log);
+  log.info('starting', `lvrd ${VERSION}, site ${config.agent.site}`, { node: process.version, uuid, config: file });
+  if (config.agent.insecure) log.warn('insecure', 'links between sites are plain TCP (insecure = true)');
+  await runAgent(config, log);
+}
+
+/** The --config argument; undefined when --help or --version was answered instead. */
+function configPath(): string | undefined {
+  const usage = 'usage: lvrd --config FILE';
+  let values: { config?: string; help?: boolean; version?: boolean };
+  try {
+    ({ values } = parseArgs({
+      options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } },
+    }));
+  } catch (error) {
+    throw new LvrError('USAGE', messageOf(error), { hint: usage });
+  }
+  if (values.help || values.version) {
+    process.stdout.write(values.help ? `${usage}\n` : `lvrd ${VERSION}\n`);
+    return undefined;
+  }
+  if (values.config === undefined) throw new LvrError('USAGE', 'no configuration file was named', { hint: usage });
+  return values.config;
+}
+
+/** Runs until the process ends; returns when the agent has started. */
+async function runAgent(config: AgentConfig, log: Log): Promise<void> {
+  let stopping = false;
+  const stop = (reason: string): void => {
+    if (stopping) {
+      log.error('stop-forced', `${reason} while stopping: ending at once`);
+      process.exit(EXIT.failed);
+    }
+    stopping = true;
+    log.info('stopping', reason);
+    notify(log, 'STOPPING=1');
+    setTimeout(() => {
+      log.error('stop-late', `not stopped within ${STOP_MS / 1000} s: ending at once`);
+      process.exit(EXIT.failed);
+    }, STOP_MS).unref();
+    // What was not started yet is started first: a stop in the middle of a start has no order of its own.
+    void started
+      .then(() => agent.stop())
+      .then(() => {
+        log.info('stopped', 'everything is on disk');
+        process.exit(EXIT.ok);
+      });
+  };
+  const agent = new Agent(config, realParts(config, log), () => stop('asked to by lvr agent stop'));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
+  const started = agent.start();
+  await started;
+  log.info('ready', agent.summary());
+  notify(log, `READY=1\nSTATUS=${agent.summary()}`);
+  setInterval(() => notify(log, `STATUS=${agent.summary()}`), SUMMARY_MS).unref();
+}
+
+function notify(log: Log, state: string): void {
+  try {
+    systemBinding().notify(state);
+  } catch (error) {
+    log.warn('notify-failed', `the service manager cannot be told: ${messageOf(error)}`);
+  }
+}
+
+/** Memory for this process must never wait for writeback to a device that this process serves. */
+function claimMemory(log: Log): void {
+  try {
+    systemBinding().setIoFlusher();
+  } catch (error) {
+    log.warn('io-flusher', `PR_SET_IO_FLUSHER is not available (${messageOf(error)}); under memory pressure local devices may stall`);
+  }
+}
+
+/** A broken invariant or an error that nobody handles: say so and end, before anything else is acknowledged. */
+function failStop(log: Log): void {
+  const end = (event: string, error: unknown): never => {
+    log.error(event, error instanceof Error ? (error.stack ?? error.message) : String(error));
+    process.exit(EXIT.failed);
+  };
+  process.on('uncaughtException', (error) => end('uncaught-exception', error));
+  process.on('unhandledRejection', (reason) => end('unhandled-rejection', reason));
+}
+
+main().catch((error: unknown) => {
+  if (!(error instanceof LvrError)) {
+    process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+    process.exit(EXIT.failed);
+  }
+  const hint = error.hint === undefined ? '' : `  try: ${error.hint}\n`;
+  process.stderr.write(`error[${error.id}]: ${error.message}\n${hint}`);
+  process.exit(error.exit);
+});

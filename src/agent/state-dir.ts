@@ -1,0 +1,73 @@
+// The state directory: made private, locked against a second agent, and given an identity. The lock is held until the process ends.
+
+import { randomUUID } from 'node:crypto';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { systemBinding } from '../attach/native.js';
+import { LvrError, messageOf } from '../core/errors.js';
+
+/** Creates (0700) and locks `path`; returns the UUID of this agent. Throws IN_USE naming the other agent's pid, or FAILED. */
+export function claimStateDir(path: string): { uuid: string } {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    lockDirectory(path);
+    return { uuid: readIdentity(path) };
+  } catch (error) {
+    if (error instanceof LvrError) throw error;
+    throw new LvrError('FAILED', `the state directory ${path} cannot be used: ${messageOf(error)}`, {
+      hint: 'check agent.state_dir',
+      cause: error,
+    });
+  }
+}
+
+/** Writes a small file so that after a crash it is the old one or the new one. */
+export function replaceFile(path: string, text: string): void {
+  const temporary = `${path}.new`;
+  const fd = openSync(temporary, 'w', 0o600);
+  try {
+    writeSync(fd, text);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(temporary, path);
+  const directory = openSync(join(path, '..'), 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+/** The descriptor stays open on purpose: the kernel drops the lock with the process, however it ends. */
+function lockDirectory(path: string): void {
+  const file = join(path, 'agent.lock');
+  const fd = openSync(file, 'a+', 0o600);
+  if (!systemBinding().lock(fd)) {
+    const pid = readFileSync(file, 'utf8').trim();
+    closeSync(fd);
+    throw new LvrError('IN_USE', `the state directory ${path} belongs to a running agent (pid ${pid})`, {
+      hint: 'stop that agent first',
+      details: { pid },
+    });
+  }
+  const own = openSync(file, 'w', 0o600);
+  writeSync(own, `${process.pid}\n`);
+  closeSync(own);
+}
+
+function readIdentity(path: string): string {
+  const file = join(path, 'agent.json');
+  try {
+    const { uuid } = JSON.parse(readFileSync(file, 'utf8')) as { uuid?: unknown };
+    if (typeof uuid === 'string') return uuid;
+    throw new Error('it has no uuid');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+      throw new LvrError('FAILED', `${file} is damaged: ${messageOf(error)}`, { cause: error });
+  }
+  const uuid = randomUUID();
+  replaceFile(file, `${JSON.stringify({ uuid })}\n`);
+  return uuid;
+}
