@@ -124,7 +124,8 @@ export function rowLines(rows: readonly Row[]): string {
   return rows
     .map((row) => {
       const goal = `${row.atMost ? '<=' : '>='} ${row.target}`;
-      return `${row.holds ? 'holds' : 'MISSED'.padEnd(5)}  ${row.id.padEnd(4)} ${String(row.ratio).padStart(7)} ${goal.padEnd(8)} ${row.what} (${row.lvr} / ${row.peer})`;
+      const verdict = (row.holds ? 'holds' : 'MISSED').padEnd(7);
+      return `${verdict} ${row.id.padEnd(4)} ${String(row.ratio).padStart(8)} ${goal.padEnd(8)} ${row.what} (${row.lvr} / ${row.peer})`;
     })
     .join('\n');
 }
