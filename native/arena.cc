@@ -31,6 +31,14 @@ void ArenaRegistry::Remove(Arena* arena) {
   if (last_ == arena) last_ = nullptr;
 }
 
+int ArenaRegistry::LockAll() {
+  for (const Arena* arena : arenas_) {
+    if (mlock2(arena->base, arena->length, MLOCK_ONFAULT) != 0) return errno;
+  }
+  locks_ = true;
+  return 0;
+}
+
 static void FreeIfUnused(Arena* arena) {
   if (!arena->dropped || arena->pins > 0) return;
   munmap(arena->base, arena->length);
@@ -58,10 +66,16 @@ static Napi::Value CreateArena(const Napi::CallbackInfo& info) {
   const size_t length = (static_cast<size_t>(asked) + page - 1) / page * page;
   void* base = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) throw SystemError(env, errno, "mmap");
+  const auto& registry = InstanceOf(env).arenas;
+  if (registry->locks() && mlock2(base, length, MLOCK_ONFAULT) != 0) {
+    const int error = errno;
+    munmap(base, length);
+    throw SystemError(env, error, "mlock2");
+  }
   auto* arena = new Arena();
   arena->base = static_cast<uint8_t*>(base);
   arena->length = length;
-  arena->registry = InstanceOf(env).arenas;
+  arena->registry = registry;
   arena->registry->Add(arena);
   Napi::Object result = Napi::Object::New(env);
   result.Set("buffer", Napi::ArrayBuffer::New(

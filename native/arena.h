@@ -27,10 +27,14 @@ class ArenaRegistry {
   // The arena that holds [address, address + length) completely, or nullptr.
   Arena* Find(uint64_t address, uint64_t length);
   void Remove(Arena* arena);
+  // Keeps the arenas of now and later resident from the first touch of a page; 0 or errno.
+  int LockAll();
+  bool locks() const { return locks_; }
 
  private:
   std::vector<Arena*> arenas_;
   Arena* last_ = nullptr;
+  bool locks_ = false;
 };
 
 inline void Pin(Arena* arena) { arena->pins++; }

@@ -8,10 +8,12 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "addon.h"
+#include "arena.h"
 
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
@@ -63,9 +65,30 @@ static Napi::Value SetIoFlusher(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// lockMemory(): pages stay resident once they were touched.
+// Locks what is mapped from files: the code that must run to complete I/O, and its data.
+static int LockMappedFiles() {
+  FILE* maps = fopen("/proc/self/maps", "re");
+  if (maps == nullptr) return errno;
+  char line[4096];
+  int error = 0;
+  while (error == 0 && fgets(line, sizeof(line), maps) != nullptr) {
+    unsigned long start = 0;
+    unsigned long end = 0;
+    int path = 0;
+    if (sscanf(line, "%lx-%lx %*4s %*x %*s %*u %n", &start, &end, &path) != 2 || path == 0 || line[path] != '/') continue;
+    if (mlock2(reinterpret_cast<void*>(start), end - start, MLOCK_ONFAULT) != 0) error = errno;
+  }
+  fclose(maps);
+  return error;
+}
+
+// lockMemory(): program code and this environment's arenas stay resident once they were touched. Not mlockall(): V8 gives pages
+// of its heap back with madvise(MADV_DONTNEED), which the kernel refuses on locked memory, and V8 aborts the process then. The heap is
+// to be kept from swap by the service manager (MemorySwapMax=0).
 static Napi::Value LockMemory(const Napi::CallbackInfo& info) {
-  if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) throw SystemError(info.Env(), errno, "mlockall");
+  int error = LockMappedFiles();
+  if (error == 0) error = InstanceOf(info.Env()).arenas->LockAll();
+  if (error != 0) throw SystemError(info.Env(), error, "mlock2");
   return info.Env().Undefined();
 }
 

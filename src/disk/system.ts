@@ -23,7 +23,10 @@ export function setIoFlusher(): void {
   binding.setIoFlusher();
 }
 
-/** Memory stays resident once it was touched (mlockall with MCL_ONFAULT). Throws SystemError (ENOMEM, EPERM by RLIMIT_MEMLOCK). */
+/**
+ * Program code and arenas, present and future ones of this thread, stay resident once they were touched. V8's heap cannot be locked
+ * (mlockall makes V8 abort); the unit's MemorySwapMax=0 keeps it from swap. Throws SystemError (ENOMEM, EPERM by RLIMIT_MEMLOCK).
+ */
 export function lockMemory(): void {
   binding.lockMemory();
 }
