@@ -4,9 +4,9 @@
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
-import { systemBinding } from '../attach/native.js';
 import { LvrError, messageOf } from '../core/errors.js';
 import type { Log } from '../core/ports.js';
+import { peerCredentials } from '../disk/system.js';
 import {
   type ErrorDocument,
   MUTATING_VERBS,
@@ -159,7 +159,7 @@ function send(socket: Socket, response: { result: unknown } | { error: ErrorDocu
 function callerOf(socket: Socket): { pid: number; uid: number } {
   const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd;
   if (fd === undefined || fd < 0) return { pid: -1, uid: -1 };
-  const { pid, uid } = systemBinding().peerCredentials(fd);
+  const { pid, uid } = peerCredentials(fd);
   return { pid, uid };
 }
 

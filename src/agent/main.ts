@@ -3,9 +3,9 @@
 // nobody expected ends the process at once (fail-stop); the log replays what was acknowledged.
 
 import { parseArgs } from 'node:util';
-import { systemBinding } from '../attach/native.js';
 import { EXIT, LvrError, messageOf } from '../core/errors.js';
 import type { Log } from '../core/ports.js';
+import { notify, setIoFlusher } from '../disk/system.js';
 import { Agent } from './agent.js';
 import { type AgentConfig, loadConfig } from './config.js';
 import { refuseLiveAgent } from './control.js';
@@ -61,7 +61,7 @@ async function runAgent(config: AgentConfig, log: Log): Promise<void> {
     }
     stopping = true;
     log.info('stopping', reason);
-    notify(log, 'STOPPING=1');
+    tellManager(log, 'STOPPING=1');
     setTimeout(() => {
       log.error('stop-late', `not stopped within ${STOP_MS / 1000} s: ending at once`);
       process.exit(EXIT.failed);
@@ -79,13 +79,13 @@ async function runAgent(config: AgentConfig, log: Log): Promise<void> {
   const started = agent.start();
   await started;
   log.info('ready', agent.summary());
-  notify(log, `READY=1\nSTATUS=${agent.summary()}`);
-  setInterval(() => notify(log, `STATUS=${agent.summary()}`), SUMMARY_MS).unref();
+  tellManager(log, `READY=1\nSTATUS=${agent.summary()}`);
+  setInterval(() => tellManager(log, `STATUS=${agent.summary()}`), SUMMARY_MS).unref();
 }
 
-function notify(log: Log, state: string): void {
+function tellManager(log: Log, state: string): void {
   try {
-    systemBinding().notify(state);
+    notify(state);
   } catch (error) {
     log.warn('notify-failed', `the service manager cannot be told: ${messageOf(error)}`);
   }
@@ -94,7 +94,7 @@ function notify(log: Log, state: string): void {
 /** Memory for this process must never wait for writeback to a device that this process serves. */
 function claimMemory(log: Log): void {
   try {
-    systemBinding().setIoFlusher();
+    setIoFlusher();
   } catch (error) {
     log.warn('io-flusher', `PR_SET_IO_FLUSHER is not available (${messageOf(error)}); under memory pressure local devices may stall`);
   }

@@ -3,8 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { systemBinding } from '../attach/native.js';
 import { LvrError, messageOf } from '../core/errors.js';
+import { binding } from '../disk/native.js';
 
 /** Creates (0700) and locks `path`; returns the UUID of this agent. Throws IN_USE naming the other agent's pid, or FAILED. */
 export function claimStateDir(path: string): { uuid: string } {
@@ -44,7 +44,7 @@ export function replaceFile(path: string, text: string): void {
 function lockDirectory(path: string): void {
   const file = join(path, 'agent.lock');
   const fd = openSync(file, 'a+', 0o600);
-  if (!systemBinding().lock(fd)) {
+  if (!binding.lock(fd)) {
     const pid = readFileSync(file, 'utf8').trim();
     closeSync(fd);
     throw new LvrError('IN_USE', `the state directory ${path} belongs to a running agent (pid ${pid})`, {

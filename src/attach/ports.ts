@@ -44,6 +44,8 @@ export interface Attacher {
   probe(): Promise<Probe>;
   /** Makes the device; on failure everything it made is gone again. `onLost` runs when the device stops working by itself. */
   attach(request: AttachRequest, how: string, onLost: (reason: string) => void): Promise<Attachment>;
+  /** Whether the device node is (still) this attachment's, working or not. */
+  serves(attachment: Attachment): boolean;
   /** Removes the device; the caller has checked that nobody holds it. Also takes what is left of a dead one. */
   detach(attachment: Attachment): Promise<void>;
 }
