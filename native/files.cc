@@ -45,8 +45,9 @@ static uint32_t DirectAlignment(int fd) {
   return 4096;  // unknown: a page suits every file system
 }
 
-// deviceInfo(fd): { kind, sizeBytes, logicalBlockBytes, rdev }. kind: 'file' | 'block' | 'directory' | 'other'; logicalBlockBytes is the
-// unit of I/O that this descriptor accepts (0: O_DIRECT is not supported); rdev is 'major:minor' of a block device, else ''.
+// deviceInfo(fd): { kind, sizeBytes, logicalBlockBytes, rdev, readOnly }. kind: 'file' | 'block' | 'directory' | 'other'; logicalBlockBytes
+// is the unit of I/O that this descriptor accepts (0: O_DIRECT is not supported); rdev is 'major:minor' of a block device, else '';
+// readOnly tells of a block device that can be opened for writing and then refuses it.
 static Napi::Value DeviceInfo(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const int fd = Int32Arg(info, 0);
@@ -58,10 +59,12 @@ static Napi::Value DeviceInfo(const Napi::CallbackInfo& info) {
   uint64_t size = static_cast<uint64_t>(status.st_size);
   uint32_t block = 512;
   std::string rdev;
+  int read_only = 0;
   if (S_ISBLK(status.st_mode)) {
     int logical = 0;
     if (ioctl(fd, BLKGETSIZE64, &size) != 0) throw SystemError(env, errno, "ioctl BLKGETSIZE64");
     if (ioctl(fd, BLKSSZGET, &logical) != 0) throw SystemError(env, errno, "ioctl BLKSSZGET");
+    if (ioctl(fd, BLKROGET, &read_only) != 0) throw SystemError(env, errno, "ioctl BLKROGET");
     block = static_cast<uint32_t>(logical);
     rdev = std::to_string(major(status.st_rdev)) + ":" + std::to_string(minor(status.st_rdev));
   } else if (S_ISREG(status.st_mode) && (flags & O_DIRECT) != 0) {
@@ -72,6 +75,7 @@ static Napi::Value DeviceInfo(const Napi::CallbackInfo& info) {
   result.Set("sizeBytes", Napi::Number::New(env, static_cast<double>(size)));
   result.Set("logicalBlockBytes", Napi::Number::New(env, block));
   result.Set("rdev", Napi::String::New(env, rdev));
+  result.Set("readOnly", Napi::Boolean::New(env, read_only != 0));
   return result;
 }
 

@@ -22,12 +22,16 @@ declare const engineBrand: unique symbol;
 /** An open engine; only good for the functions below. */
 export type NativeEngine = { readonly [engineBrand]: true };
 
-/** What an open descriptor stands for. `logicalBlockBytes` 0: the file system cannot do O_DIRECT. `rdev`: 'major:minor' of a block device. */
+/**
+ * What an open descriptor stands for. `logicalBlockBytes` 0: the file system cannot do O_DIRECT. `rdev`: 'major:minor' of a block device.
+ * `readOnly`: a block device that lets itself be opened for writing but refuses to write.
+ */
 export type DeviceInfo = {
   readonly kind: 'file' | 'block' | 'directory' | 'other';
   readonly sizeBytes: number;
   readonly logicalBlockBytes: number;
   readonly rdev: string;
+  readonly readOnly: boolean;
 };
 
 /** Errors of the binding: like Node's own, but `errno` is positive. */

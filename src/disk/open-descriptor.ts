@@ -77,6 +77,7 @@ function open(path: string, stats: Stats, options: DeviceOptions): number {
 function prepared(filename: string, fd: number, stats: Stats, options: DeviceOptions): OpenedDescriptor {
   try {
     const before = binding.deviceInfo(fd);
+    if (before.readOnly) throw unusable(options.path, 'is set read-only', `blockdev --setrw ${filename}`);
     if (before.logicalBlockBytes === 0) throw unusable(options.path, 'is on a file system without O_DIRECT', 'set io = "buffered"');
     if (before.kind === 'file' && options.exclusive !== false && !binding.lock(fd)) throw busy(options.path, lockHolders(stats));
     const wantedBytes = before.kind === 'file' ? (options.create?.sizeBytes ?? 0) : 0;

@@ -1,0 +1,311 @@
+// IoEngine: against a model on real files with both backends, and against a fake binding for what real disks do rarely.
+
+import { constants, writeFileSync } from 'node:fs';
+import t from 'tap';
+import type { Arena, IoTarget } from '../../src/core/ports.js';
+import { createEngines, IoEngine, OpenFile } from '../../src/disk/engine.js';
+import { createArena } from '../../src/disk/memory.js';
+import { binding, CQ_ROW, type EngineBinding, type EngineKind, type NativeEngine, OP, SQ_ROW } from '../../src/disk/native.js';
+import { Random } from '../helpers/random.js';
+import { Workspace } from '../helpers/workspace.js';
+
+const work = new Workspace('engine');
+t.teardown(() => work.dispose());
+
+/** Collects results by tag and wakes whoever waits for a count. */
+class Results implements IoTarget {
+  readonly byTag = new Map<number, number>();
+  readonly order: number[] = [];
+  #wanted = Number.POSITIVE_INFINITY;
+  #wake: (() => void) | undefined;
+
+  ioDone(tag: number, error: number): void {
+    this.byTag.set(tag, error);
+    this.order.push(tag);
+    if (this.order.length >= this.#wanted) this.#wake?.();
+  }
+
+  async until(count: number): Promise<void> {
+    if (this.order.length >= count) return;
+    this.#wanted = count;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+}
+
+/** An engine's other side under the test's control: rows are kept until complete() or answered at once by `inline`. */
+class FakeBinding implements EngineBinding {
+  readonly rows: { op: number; fd: number; offset: number; address: number; length: number; token: number }[] = [];
+  readonly submits: number[] = [];
+  inline: ((row: { op: number; length: number }) => number | undefined) | undefined;
+  #sq: Float64Array = new Float64Array(0);
+  #cq: Float64Array = new Float64Array(0);
+  #onDone: (pairs: number) => void = () => {};
+
+  openEngine(
+    _kind: EngineKind,
+    _depth: number,
+    _workers: number,
+    sq: Float64Array,
+    cq: Float64Array,
+    onDone: (pairs: number) => void,
+  ): NativeEngine {
+    this.#sq = sq;
+    this.#cq = cq;
+    this.#onDone = onDone;
+    return {} as NativeEngine;
+  }
+
+  submit(_engine: NativeEngine, count: number): number {
+    this.submits.push(count);
+    let pairs = 0;
+    for (let i = 0; i < count; i++) {
+      const [op, fd, offset, address, length, token] = this.#sq.subarray(i * SQ_ROW, i * SQ_ROW + 6) as unknown as [
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+      ];
+      const row = { op, fd, offset, address, length, token };
+      const result = this.inline?.(row);
+      if (result === undefined) this.rows.push(row);
+      else this.#put(pairs++, token, result);
+    }
+    return pairs;
+  }
+
+  closeEngine(): void {}
+
+  /** Completes the oldest rows with these results, in one wake-up. */
+  complete(...results: number[]): void {
+    results.forEach((result, i) => {
+      this.#put(i, this.rows.shift()?.token ?? -1, result);
+    });
+    this.#onDone(results.length);
+  }
+
+  #put(pair: number, token: number, result: number): void {
+    this.#cq[pair * CQ_ROW] = token;
+    this.#cq[pair * CQ_ROW + 1] = result;
+  }
+}
+
+const ARENA: Arena = { bytes: new Uint8Array(0), address: 1_000_000 };
+
+function faked(depth = 4): { native: FakeBinding; engine: IoEngine; file: OpenFile; results: Results } {
+  const native = new FakeBinding();
+  return { native, engine: new IoEngine({ kind: 'io_uring', depth, native }), file: new OpenFile(9), results: new Results() };
+}
+
+t.test('a short transfer goes on where it stopped until it is complete', async (t) => {
+  const { native, engine, file, results } = faked();
+  engine.queue(OP.read, file, ARENA, 100, 4096, 8192, results, 5);
+  engine.kick();
+  native.complete(1000);
+  t.match(native.rows, [{ op: OP.read, fd: 9, offset: 9192, address: 1_001_100, length: 3096 }]);
+  native.complete(3000);
+  t.match(native.rows, [{ offset: 12_192, address: 1_004_100, length: 96 }]);
+  t.equal(results.byTag.size, 0, 'nothing reported before the end');
+  native.complete(96);
+  t.same([...results.byTag], [[5, 0]]);
+  t.equal(engine.busy, 0);
+});
+
+t.test('a transfer without progress fails: EIO for reads, ENOSPC for writes', async (t) => {
+  const { native, engine, file, results } = faked();
+  engine.queue(OP.read, file, ARENA, 0, 4096, 0, results, 1);
+  engine.queue(OP.write, file, ARENA, 0, 4096, 0, results, 2);
+  engine.kick();
+  native.complete(4000, 512);
+  native.complete(0, 0);
+  t.same([...results.byTag].sort(), [
+    [1, 5],
+    [2, 28],
+  ]);
+});
+
+t.test('an error is reported as it is, also after a part was transferred', async (t) => {
+  const { native, engine, file, results } = faked();
+  engine.queue(OP.writeDurable, file, ARENA, 0, 4096, 0, results, 1);
+  engine.queue(OP.datasync, file, undefined, 0, 0, 0, results, 2);
+  engine.kick();
+  native.complete(2048, -5);
+  native.complete(-28);
+  t.same(
+    [...results.byTag],
+    [
+      [2, 5],
+      [1, 28],
+    ],
+  );
+  t.equal(file.inFlight, 0);
+});
+
+t.test('a zero range longer than a transfer is one operation', async (t) => {
+  const { native, engine, file, results } = faked();
+  engine.queue(OP.punchHole, file, undefined, 0, 2 ** 40, 0, results, 1);
+  engine.kick();
+  t.match(native.rows, [{ op: OP.punchHole, length: 2 ** 40 }]);
+  native.complete(0);
+  t.same([...results.byTag], [[1, 0]]);
+});
+
+t.test('what exceeds the depth waits in order', async (t) => {
+  const { native, engine, file, results } = faked(4);
+  for (let tag = 0; tag < 3000; tag++) engine.queue(OP.write, file, ARENA, 0, 512, tag * 512, results, tag);
+  t.same(native.submits, [], 'nothing starts before kick()');
+  engine.kick();
+  t.same(native.submits, [4]);
+  const offsets: number[] = [];
+  while (results.order.length < 3000) {
+    t.ok(native.rows.length <= 4, 'depth') || t.bailout('depth exceeded');
+    offsets.push((native.rows[0] as { offset: number }).offset);
+    native.complete(512);
+  }
+  t.same(
+    offsets,
+    Array.from({ length: 3000 }, (_, i) => i * 512),
+  );
+  t.equal(engine.busy, 0);
+});
+
+t.test('operations queued from inside completions are submitted once, after the batch', async (t) => {
+  const { native, engine, file } = faked(4);
+  let left = 20;
+  const target: IoTarget = {
+    ioDone(tag) {
+      if (left-- <= 0) return;
+      engine.queue(OP.read, file, ARENA, 0, 512, 0, target, tag);
+      engine.kick();
+    },
+  };
+  for (let tag = 0; tag < 4; tag++) engine.queue(OP.read, file, ARENA, 0, 512, 0, target, tag);
+  engine.kick();
+  for (let i = 0; i < 5; i++) native.complete(512, 512, 512, 512);
+  t.same(native.submits, [4, 4, 4, 4, 4, 4]);
+});
+
+t.test('targets that always find their data in the cache do not starve the event loop', async (t) => {
+  const { native, engine, file } = faked(4);
+  native.inline = (row) => row.length;
+  let done = 0;
+  let stopped = false;
+  const target: IoTarget = {
+    ioDone() {
+      done++;
+      if (!stopped) engine.queue(OP.read, file, ARENA, 0, 512, 0, target, 0);
+    },
+  };
+  engine.queue(OP.read, file, ARENA, 0, 512, 0, target, 0);
+  engine.kick();
+  const first = done;
+  t.ok(first > 1 && first < 1000, `${first} completions in one kick`);
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  t.ok(done > first, 'and it goes on by itself');
+  stopped = true;
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  t.equal(engine.busy, 0);
+});
+
+t.test('unbounded queueing and closing under work are defects', async (t) => {
+  const { engine, file, results } = faked();
+  engine.queue(OP.nop, file, undefined, 0, 0, 0, results, 0);
+  t.throws(() => engine.close(), /1 operations in flight/);
+  t.throws(() => {
+    for (;;) engine.queue(OP.nop, file, undefined, 0, 0, 0, results, 0);
+  }, /65536/);
+});
+
+const FILE_BYTES = 1 << 20;
+const BLOCK = 4096;
+const BLOCKS = FILE_BYTES / BLOCK;
+
+/** One round of the model test: writes, checks or zeroes `blocks`, all different, in one batch. */
+async function round(engine: IoEngine, file: OpenFile, arena: Arena, model: Uint8Array, random: Random): Promise<string> {
+  const results = new Results();
+  const expected: (readonly [at: number, block: number])[] = [];
+  const used = new Set<number>();
+  const count = 1 + random.below(200);
+  for (let tag = 0; tag < count; tag++) {
+    const block = random.below(BLOCKS);
+    if (used.has(block)) continue;
+    used.add(block);
+    const at = used.size - 1;
+    const kind = random.below(8);
+    if (kind < 4) {
+      expected.push([at, block]);
+      engine.queue(OP.read, file, arena, at * BLOCK, BLOCK, block * BLOCK, results, tag);
+    } else if (kind < 7) {
+      model.fill(random.below(256), block * BLOCK, (block + 1) * BLOCK);
+      arena.bytes.set(model.subarray(block * BLOCK, (block + 1) * BLOCK), at * BLOCK);
+      engine.queue(kind === 6 ? OP.writeDurable : OP.write, file, arena, at * BLOCK, BLOCK, block * BLOCK, results, tag);
+    } else {
+      model.fill(0, block * BLOCK, (block + 1) * BLOCK);
+      engine.queue(random.below(2) === 0 ? OP.punchHole : OP.zeroRange, file, undefined, 0, BLOCK, block * BLOCK, results, tag);
+    }
+    if (random.below(20) === 0) engine.kick();
+  }
+  engine.kick();
+  await results.until(used.size);
+  for (const [tag, error] of results.byTag) if (error !== 0) return `operation ${tag}: errno ${error}`;
+  for (const [at, block] of expected) {
+    if (Buffer.compare(arena.bytes.subarray(at * BLOCK, (at + 1) * BLOCK), model.subarray(block * BLOCK, (block + 1) * BLOCK)) !== 0)
+      return `block ${block}`;
+  }
+  return '';
+}
+
+for (const kind of ['io_uring', 'threads'] as const) {
+  for (const direct of [false, true]) {
+    t.test(`${kind}, ${direct ? 'direct' : 'buffered'}: the file is what a model says after random operations`, async (t) => {
+      const random = new Random();
+      const path = work.file(`model-${kind}-${direct}`);
+      const model = new Uint8Array(FILE_BYTES);
+      writeFileSync(path, model);
+      const file = new OpenFile(binding.open(path, constants.O_RDWR | (direct ? constants.O_DIRECT : 0), 0));
+      const engine = new IoEngine({ kind, depth: 32, workers: 4 });
+      const arena = createArena(256 * BLOCK);
+      for (let i = 0; i < 60; i++) {
+        const wrong = await round(engine, file, arena, model, random);
+        t.equal(wrong, '', `round ${i}, seed ${random.seed}`);
+      }
+      t.equal(engine.busy, 0);
+      engine.close();
+      binding.close(file.fd);
+    });
+  }
+
+  t.test(`${kind}: errors of the kernel arrive as errno`, async (t) => {
+    const path = work.file(`errors-${kind}`);
+    writeFileSync(path, Buffer.alloc(8192));
+    const engine = new IoEngine({ kind, workers: 2 });
+    const readOnly = new OpenFile(binding.open(path, constants.O_RDONLY, 0));
+    const results = new Results();
+    const arena = createArena(8192);
+    engine.queue(OP.write, readOnly, arena, 0, 512, 0, results, 1);
+    engine.queue(OP.read, new OpenFile(1_000_000), arena, 0, 512, 0, results, 2);
+    engine.queue(OP.read, readOnly, arena, 0, 8192, 4096, results, 3);
+    engine.kick();
+    await results.until(3);
+    t.same(Object.fromEntries(results.byTag), { 1: 9, 2: 9, 3: 5 }, 'EBADF, EBADF, and EIO for data that is not there');
+    engine.close();
+    binding.close(readOnly.fd);
+  });
+}
+
+t.test('LVR_IO=threads keeps io_uring out; without it the probe decides', async (t) => {
+  const before = process.env['LVR_IO'];
+  process.env['LVR_IO'] = 'threads';
+  const threads = createEngines();
+  t.match(threads, { ring: { kind: 'threads' }, writer: { kind: 'threads' }, fallbackReason: 'LVR_IO=threads' });
+  threads.close();
+  delete process.env['LVR_IO'];
+  const usual = createEngines();
+  t.equal(usual.fallbackReason, binding.probeIoUring());
+  t.equal(usual.ring.kind, usual.fallbackReason === '' ? 'io_uring' : 'threads');
+  usual.close();
+  if (before !== undefined) process.env['LVR_IO'] = before;
+});
