@@ -21,8 +21,8 @@
 // Its payload part is the payloads of the write records, in order without gaps. So a change of any single bit of a frame is found: in
 // the header and the meta part here, in the payload part by the payload CRCs inside the identities, which the owner of the log checks.
 
-import { BATCH_RECORDS_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MAX_BEFORE_HELLO, KIB, SLAB_LARGE_PAYLOAD_BYTES } from '../core/limits.js';
 import { assert } from '../core/assert.js';
+import { BATCH_RECORDS_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MAX_BEFORE_HELLO, KIB, SLAB_LARGE_PAYLOAD_BYTES } from '../core/limits.js';
 import { getU16, getU32, getU64, isZero, putU16, putU32, putU64 } from './bytes.js';
 import { crc32cSmall } from './crc32c.js';
 import { IDENTITY_BYTES } from './record.js';
@@ -72,7 +72,8 @@ export function readFrameHeader(bytes: Uint8Array, start: number): FrameHeader |
   if (getU16(bytes, start + 10) !== 0) return 'frame header has bits that must be zero';
   const metaBytes = getU32(bytes, start + 12);
   const payloadBytes = getU32(bytes, start + 16);
-  if (metaBytes > (type === 'records' ? RECORDS_META_BYTES_MAX : META_BYTES_MAX)) return `${type} frame with ${metaBytes} bytes of meta part`;
+  if (metaBytes > (type === 'records' ? RECORDS_META_BYTES_MAX : META_BYTES_MAX))
+    return `${type} frame with ${metaBytes} bytes of meta part`;
   if (payloadBytes > (type === 'records' ? SLAB_LARGE_PAYLOAD_BYTES : 0)) return `${type} frame with ${payloadBytes} bytes of payload`;
   return { type, metaBytes, payloadBytes, metaCrc: getU32(bytes, start + 20) };
 }

@@ -2,7 +2,7 @@
 // or, for anything that this protocol does not allow, words that say what is wrong. Nothing is thrown past this file, and what it
 // returns needs no further check of form: numbers are safe integers, names match NAME_PATTERN, lists are bounded.
 
-import { ERRORS, type ErrorCode, messageOf } from '../core/errors.js';
+import { messageOf } from '../core/errors.js';
 import { NAME_PATTERN } from '../core/ids.js';
 import { BLOCK_BYTES, FRAME_BYTES_MAX_BEFORE_HELLO, LINEAGE_ENTRIES_MAX, SECTOR_BYTES, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
 import { compareWriters, type LineageEntry } from '../core/lineage.js';
@@ -46,7 +46,8 @@ export type PlanMessage = {
   readonly acceptorDigest: number;
 };
 
-export type Refused = { readonly code: ErrorCode; readonly reason: string };
+/** `code` is one of core/errors.ts, or one that only a newer version knows. */
+export type Refused = { readonly code: string; readonly reason: string };
 export type Ack = { readonly received: number; readonly logged: number; readonly applied: number };
 
 /** Makes a whole control frame of an encoded message. */
@@ -68,13 +69,15 @@ export function decodeHello(bytes: Uint8Array): Hello | { readonly protocol: num
     if (wire.protocol !== PROTOCOL_VERSION) return { protocol: wire.protocol };
     if (!NAME_PATTERN.test(wire.group)) return 'hello: no valid group name';
     if (!NAME_PATTERN.test(wire.fromSite) || !NAME_PATTERN.test(wire.toSite)) return 'hello: no valid site name';
-    if (!isCount(wire.features) || !isCount(wire.session)) return 'hello: a number is out of range';
+    const features = count(wire.features);
+    const session = count(wire.session);
+    if (!isCount(features) || !isCount(session)) return 'hello: a number is out of range';
     if (wire.frameBytesMax < FRAME_BYTES_MAX_BEFORE_HELLO) return 'hello: frame limit is too small';
     const volumes = readVolumes(wire.volumes);
     if (typeof volumes === 'string') return volumes;
     const history = readHistory(wire.fromSite, wire.history);
     if (typeof history === 'string') return history;
-    const { protocol, features, group, fromSite, toSite, session, frameBytesMax } = wire;
+    const { protocol, group, fromSite, toSite, frameBytesMax } = wire;
     return { protocol, features, group, fromSite, toSite, session, frameBytesMax, volumes, history };
   });
 }
@@ -96,8 +99,9 @@ export function decodePlan(bytes: Uint8Array): PlanMessage | string {
     if (wire.action !== lvr.Action.STREAM) return `plan: action ${wire.action} is not known`;
     if (!/^C[0-9]{1,2}$/.test(wire.rule)) return 'plan: no valid rule label';
     if (!NAME_PATTERN.test(wire.sender)) return 'plan: no valid site name';
-    if (!isCount(wire.from) || wire.from < 1) return 'plan: LSN is out of range';
-    const { rule, sender, from, cut, adopt, chain, dialerDigest, acceptorDigest } = wire;
+    const from = count(wire.from);
+    if (!isCount(from) || from < 1) return 'plan: LSN is out of range';
+    const { rule, sender, cut, adopt, chain, dialerDigest, acceptorDigest } = wire;
     return { rule, sender, from, cut, adopt, chain, dialerDigest, acceptorDigest };
   });
 }
@@ -109,7 +113,10 @@ export function encodeReady(from: number): Uint8Array {
 
 /** Decodes a Ready to its LSN. */
 export function decodeReady(bytes: Uint8Array): number | string {
-  return guard(bytes, lvr.Ready.decode, (wire) => (isCount(wire.from) && wire.from >= 1 ? wire.from : 'ready: LSN is out of range'));
+  return guard(bytes, lvr.Ready.decode, (wire) => {
+    const from = count(wire.from);
+    return isCount(from) && from >= 1 ? from : 'ready: LSN is out of range';
+  });
 }
 
 /** Encodes a Refused; a long reason is shortened. */
@@ -120,8 +127,8 @@ export function encodeRefused(refused: Refused): Uint8Array {
 /** Decodes a Refused. Control characters of the reason are dropped, because it is printed. */
 export function decodeRefused(bytes: Uint8Array): Refused | string {
   return guard(bytes, lvr.Refused.decode, (wire) => {
-    if (!Object.hasOwn(ERRORS, wire.code)) return 'refused: code is not known';
-    return { code: wire.code as ErrorCode, reason: printable(wire.reason) };
+    if (!/^[A-Z][A-Z_]{0,39}$/.test(wire.code)) return 'refused: no valid code';
+    return { code: wire.code, reason: printable(wire.reason) };
   });
 }
 
@@ -132,7 +139,10 @@ export function encodeAck(received: number, logged: number, applied: number): Ui
 
 /** Decodes an Ack; its positions are in order. */
 export function decodeAck(bytes: Uint8Array): Ack | string {
-  return guard(bytes, lvr.Ack.decode, ({ received, logged, applied }) => {
+  return guard(bytes, lvr.Ack.decode, (wire) => {
+    const received = count(wire.received);
+    const logged = count(wire.logged);
+    const applied = count(wire.applied);
     if (!isCount(received) || !isCount(logged) || !isCount(applied)) return 'ack: an LSN is out of range';
     if (applied > logged || logged > received) return `ack: positions ${received}, ${logged}, ${applied} are out of order`;
     return { received, logged, applied };
@@ -146,7 +156,10 @@ export function encodeDurable(lsn: number): Uint8Array {
 
 /** Decodes a Durable to its LSN. */
 export function decodeDurable(bytes: Uint8Array): number | string {
-  return guard(bytes, lvr.Durable.decode, ({ lsn }) => (isCount(lsn) ? lsn : 'durable: LSN is out of range'));
+  return guard(bytes, lvr.Durable.decode, (wire) => {
+    const lsn = count(wire.lsn);
+    return isCount(lsn) ? lsn : 'durable: LSN is out of range';
+  });
 }
 
 /** Encodes the time in a Ping or a Pong. */
@@ -156,7 +169,10 @@ export function encodeTime(timeMs: number): Uint8Array {
 
 /** Decodes a Ping or a Pong to its time. */
 export function decodeTime(bytes: Uint8Array): number | string {
-  return guard(bytes, lvr.Ping.decode, ({ timeMs }) => (isCount(timeMs) ? timeMs : 'ping: time is out of range'));
+  return guard(bytes, lvr.Ping.decode, (wire) => {
+    const timeMs = count(wire.timeMs);
+    return isCount(timeMs) ? timeMs : 'ping: time is out of range';
+  });
 }
 
 /** Encodes a Bye. */
@@ -180,7 +196,17 @@ function guard<Wire, Value>(bytes: Uint8Array, decode: (bytes: Uint8Array) => Wi
   return check(wire);
 }
 
-/** A u64 that is a safe integer. The generated decoder rounds larger ones to at least 2^53, which is not safe. */
+/**
+ * A decoded u64 as a number. The generated decoder gives pairs of 32-bit halves wherever the package `long` is installed, whatever its
+ * types say. A value beyond 2^53-1 may be rounded, but never down to a safe integer: isCount() refuses it.
+ */
+function count(value: unknown): number {
+  if (typeof value === 'number') return value;
+  if (typeof value !== 'object' || value === null) return 0;
+  const { low, high } = value as { low: number; high: number };
+  return (high >>> 0) * 0x1_0000_0000 + (low >>> 0);
+}
+
 function isCount(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;
 }
@@ -197,10 +223,10 @@ function historyToWire(history: SiteHistory): lvr.History.$Properties {
 
 function readHistory(site: string, wire: lvr.History.$Properties | null | undefined): SiteHistory | string {
   if (!wire) return 'hello: no history';
-  const { role, groupUuid, epoch, trimmed, applied, last } = wire;
+  const { role, groupUuid } = wire;
   if (role !== lvr.Role.PRIMARY && role !== lvr.Role.SECONDARY) return `hello: role ${role} is not known`;
   if (!groupUuid || !/^[0-9a-f]{32}$/.test(groupUuid)) return 'hello: no valid group UUID';
-  const numbers = [epoch ?? 0, trimmed ?? 0, applied ?? 0, last ?? 0] as const;
+  const numbers = [count(wire.epoch), count(wire.trimmed), count(wire.applied), count(wire.last)] as const;
   if (!numbers.every(isCount)) return 'hello: a number of the history is out of range';
   if (numbers[1] > numbers[2] || numbers[2] > numbers[3]) return 'hello: positions of the history are out of order';
   const lineage = readLineage(wire.lineage ?? [], numbers[0]);
@@ -223,10 +249,11 @@ function readHistory(site: string, wire: lvr.History.$Properties | null | undefi
 function readLineage(wire: readonly lvr.LineageEntry.$Properties[], epochMax: number): LineageEntry[] | string {
   if (wire.length > LINEAGE_ENTRIES_MAX) return `hello: ${wire.length} lineage entries`;
   const lineage: LineageEntry[] = [];
-  for (const { epoch = 0, incarnation = 0, startLsn = 0, own } of wire) {
-    const entry = { epoch: epoch ?? 0, incarnation: incarnation ?? 0, startLsn: startLsn ?? 0, own: own ?? false };
+  for (const { epoch, incarnation, startLsn, own } of wire) {
+    const entry = { epoch: count(epoch), incarnation: count(incarnation), startLsn: count(startLsn), own: own ?? false };
     if (!isCount(entry.epoch) || !isCount(entry.incarnation) || !isCount(entry.startLsn)) return 'hello: a lineage entry is out of range';
-    if (entry.epoch < 1 || entry.epoch > epochMax || entry.incarnation < 1 || entry.startLsn < 1) return 'hello: a lineage entry is not possible';
+    if (entry.epoch < 1 || entry.epoch > epochMax || entry.incarnation < 1 || entry.startLsn < 1)
+      return 'hello: a lineage entry is not possible';
     const before = lineage.at(-1);
     if (before && (compareWriters(before, entry) >= 0 || before.startLsn >= entry.startLsn)) return 'hello: lineage is out of order';
     lineage.push(entry);
@@ -238,11 +265,12 @@ function readVolumes(wire: readonly lvr.Volume.$Properties[]): WireVolume[] | st
   if (wire.length < 1 || wire.length > VOLUMES_PER_GROUP_MAX) return `hello: ${wire.length} volumes`;
   const volumes: WireVolume[] = [];
   for (const { name, sizeBytes, blockBytes } of wire) {
-    const volume = { name: name ?? '', sizeBytes: sizeBytes ?? 0, blockBytes: blockBytes ?? 0 };
+    const volume = { name: name ?? '', sizeBytes: count(sizeBytes), blockBytes: blockBytes ?? 0 };
     if (!NAME_PATTERN.test(volume.name)) return 'hello: no valid volume name';
     if (!isCount(volume.sizeBytes) || volume.sizeBytes < SECTOR_BYTES) return `hello: volume ${volume.name} has an impossible size`;
     const { blockBytes: block } = volume;
-    if (block < SECTOR_BYTES || block > 16 * BLOCK_BYTES || (block & (block - 1)) !== 0) return `hello: volume ${volume.name} has an impossible block size`;
+    if (block < SECTOR_BYTES || block > 16 * BLOCK_BYTES || (block & (block - 1)) !== 0)
+      return `hello: volume ${volume.name} has an impossible block size`;
     volumes.push(volume);
   }
   return volumes;

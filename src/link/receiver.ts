@@ -1,0 +1,215 @@
+// Receiving half of a session: records frames of the primary into leased batches, positions back.
+//
+// The gateway for everything a primary sends: LSNs without a gap, writers in order, extents inside the volumes, sizes that add up. The
+// sink checks payload CRCs and the chain. A batch belongs to this file from leaseBatch() until receive() takes it over. Batches are
+// submitted and positions answered once per event-loop turn, however many frames came.
+
+import { assert } from '../core/assert.js';
+import { RECORD_PAYLOAD_BYTES_MAX, RECORD_ZERO_BYTES_MAX, SECTOR_BYTES } from '../core/limits.js';
+import type { Clock, Slab } from '../core/ports.js';
+import type { LogBatch } from '../disk/log-batch.js';
+import { getU64 } from '../format/bytes.js';
+import { RECORDS_META_HEADER_BYTES, recordsMetaCount, recordsMetaDurable } from '../format/frame.js';
+import {
+  IDENTITY_BYTES,
+  IDENTITY_START,
+  recordEpoch,
+  recordHasPayload,
+  recordIncarnation,
+  recordLength,
+  recordLsn,
+  recordOffset,
+  recordVolume,
+} from '../format/record.js';
+import { controlFrame, encodeAck } from '../format/wire.js';
+import type { Channel } from './channel.js';
+import type { ReceiveSink, Refusal, VolumeDescription } from './ports.js';
+
+/** Kinds 1 write, 2 zero, 3 trim; flag bit 0 may unmap (record.ts). */
+const KIND_AT = 46;
+const KIND_MAX = 3;
+const FLAGS_MAX = 1;
+
+export class Receiver {
+  readonly #sink: ReceiveSink;
+  readonly #channel: Channel;
+  readonly #clock: Clock;
+  readonly #volumes: readonly VolumeDescription[];
+  /** Epoch of the primary: it cannot send records of a later one. */
+  readonly #epochMax: number;
+  #nextLsn: number;
+  #epoch = 0;
+  #incarnation = 0;
+  #durableLsn = 0;
+  /** Durable LSN in the frame being received: told to the sink after the frame's records. */
+  #frameDurableLsn = 0;
+  #batch: LogBatch | undefined;
+  #dirty = false;
+  #ackScheduled = false;
+  #writable = true;
+  #stopped = false;
+  readonly #sendAck = (): void => this.#ack();
+  readonly #roomAvailable = (): void => {
+    if (!this.#stopped) this.#channel.retry();
+  };
+  #ackedReceived = -1;
+  #ackedLogged = -1;
+  #ackedApplied = -1;
+  receivedRecords = 0;
+
+  constructor(sink: ReceiveSink, channel: Channel, clock: Clock, from: number, epochMax: number) {
+    this.#sink = sink;
+    this.#channel = channel;
+    this.#clock = clock;
+    this.#volumes = sink.volumes();
+    this.#epochMax = epochMax;
+    this.#nextLsn = from;
+    sink.onProgress(() => this.#scheduleAck());
+    channel.onDrain(() => {
+      this.#writable = true;
+      this.#scheduleAck();
+    });
+  }
+
+  /** Answers the positions as of now, at the end of this turn. */
+  start(): void {
+    this.#scheduleAck();
+  }
+
+  /** Takes the meta part of a records frame. Returns the batch for its payload, undefined when there is no room yet, or a refusal. */
+  records(bytes: Uint8Array, start: number, length: number, payloadBytes: number): Slab | Refusal | undefined {
+    const count = recordsMetaCount(bytes, start, length);
+    if (count === 0) return violation('records frame with an impossible meta part');
+    const identities = start + RECORDS_META_HEADER_BYTES;
+    const problem = this.#check(bytes, identities - IDENTITY_START, count, payloadBytes);
+    if (problem !== undefined) return violation(problem);
+
+    const batch = this.#sink.leaseBatch(payloadBytes);
+    if (batch === undefined) {
+      this.#sink.onRoom(this.#roomAvailable);
+      return undefined;
+    }
+    assert(batch.dataCapacity >= payloadBytes, 'a leased batch has the room that was asked for');
+    const to = batch.arena.bytes;
+    for (let i = 0, from = identities; i < count; i++) {
+      const at = batch.headerAt(i) + IDENTITY_START;
+      for (let b = 0; b < IDENTITY_BYTES; b++) to[at + b] = bytes[from++] as number;
+    }
+    batch.count = count;
+    batch.payloadBytes = payloadBytes;
+    batch.firstLsn = this.#nextLsn;
+    const last = identities - IDENTITY_START + (count - 1) * IDENTITY_BYTES;
+    this.#epoch = recordEpoch(bytes, last);
+    this.#incarnation = recordIncarnation(bytes, last);
+    this.#frameDurableLsn = recordsMetaDurable(bytes, start);
+    this.#batch = batch;
+    return batch;
+  }
+
+  /** The payload is complete: gives the batch to the sink. */
+  recordsComplete(): Refusal | undefined {
+    const batch = this.#batch;
+    assert(batch !== undefined, 'a payload belongs to a leased batch');
+    this.#batch = undefined;
+    const { count } = batch;
+    const refusal = this.#sink.receive(batch);
+    if (refusal !== undefined) {
+      batch.release();
+      return refusal;
+    }
+    this.#nextLsn += count;
+    this.receivedRecords += count;
+    this.#dirty = true;
+    return this.durable(this.#frameDurableLsn);
+  }
+
+  /** The primary's durable LSN, which never goes back. */
+  durable(lsn: number): Refusal | undefined {
+    if (lsn < this.#durableLsn) return violation(`the durable LSN went back from ${this.#durableLsn} to ${lsn}`);
+    if (lsn === this.#durableLsn) return undefined;
+    this.#durableLsn = lsn;
+    this.#dirty = true;
+    this.#sink.primaryDurable(lsn);
+    return undefined;
+  }
+
+  /** Everything that arrived together was taken: submits it and answers. */
+  turnEnded(): void {
+    if (!this.#dirty || this.#stopped) return;
+    this.#dirty = false;
+    this.#sink.commit();
+    this.#scheduleAck();
+  }
+
+  /** Ends receiving. What was given to the sink stays there; a batch without its payload goes back. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#sink.onProgress(undefined);
+    this.#batch?.release();
+    this.#batch = undefined;
+    if (this.#dirty) this.#sink.commit();
+  }
+
+  /** Checks `count` identities. `header` is where the first one's record header would start. Returns what is wrong. */
+  #check(bytes: Uint8Array, header: number, count: number, payloadBytes: number): string | undefined {
+    let payloadSum = 0;
+    let epoch = this.#epoch;
+    let incarnation = this.#incarnation;
+    for (let i = 0, at = header; i < count; i++, at += IDENTITY_BYTES) {
+      const lsn = this.#nextLsn + i;
+      if (recordLsn(bytes, at) !== lsn) return `LSN ${recordLsn(bytes, at)} arrived where ${lsn} is next`;
+      const recordsEpoch = recordEpoch(bytes, at);
+      const recordsIncarnation = recordIncarnation(bytes, at);
+      if (!(recordsEpoch >= 1 && recordsEpoch <= this.#epochMax && recordsIncarnation >= 1)) return `LSN ${lsn} has an impossible writer`;
+      if (recordsEpoch < epoch || (recordsEpoch === epoch && recordsIncarnation < incarnation))
+        return `LSN ${lsn} was written before its predecessor`;
+      epoch = recordsEpoch;
+      incarnation = recordsIncarnation;
+      if (!this.#isExtentValid(bytes, at)) return `LSN ${lsn} has an impossible extent`;
+      if (recordHasPayload(bytes, at)) payloadSum += recordLength(bytes, at);
+    }
+    return payloadSum === payloadBytes ? undefined : `payload of ${payloadBytes} bytes where the records say ${payloadSum}`;
+  }
+
+  #isExtentValid(bytes: Uint8Array, at: number): boolean {
+    const kind = bytes[at + KIND_AT] as number;
+    if (kind < 1 || kind > KIND_MAX || (bytes[at + KIND_AT + 1] as number) > FLAGS_MAX) return false;
+    const volume = this.#volumes[recordVolume(bytes, at)];
+    const offset = recordOffset(bytes, at);
+    const length = recordLength(bytes, at);
+    const lengthMax = recordHasPayload(bytes, at) ? RECORD_PAYLOAD_BYTES_MAX : RECORD_ZERO_BYTES_MAX;
+    // The time of acceptance is for display, but must be readable as a number. Written so that NaN is refused.
+    return (
+      volume !== undefined &&
+      length > 0 &&
+      length <= lengthMax &&
+      length % SECTOR_BYTES === 0 &&
+      offset % SECTOR_BYTES === 0 &&
+      offset + length <= volume.sizeBytes &&
+      getU64(bytes, at + 56) >= 0
+    );
+  }
+
+  #scheduleAck(): void {
+    if (this.#ackScheduled || this.#stopped) return;
+    this.#ackScheduled = true;
+    this.#clock.soon(this.#sendAck);
+  }
+
+  #ack(): void {
+    this.#ackScheduled = false;
+    // While the stream is full the newest positions wait for the drain: answers do not pile up behind a stalled primary.
+    if (this.#stopped || !this.#writable) return;
+    const { receivedLsn, loggedLsn, appliedLsn } = this.#sink;
+    if (receivedLsn === this.#ackedReceived && loggedLsn === this.#ackedLogged && appliedLsn === this.#ackedApplied) return;
+    this.#ackedReceived = receivedLsn;
+    this.#ackedLogged = loggedLsn;
+    this.#ackedApplied = appliedLsn;
+    this.#writable = this.#channel.send(controlFrame('ack', encodeAck(receivedLsn, loggedLsn, appliedLsn)));
+  }
+}
+
+function violation(reason: string): Refusal {
+  return { code: 'PROTOCOL', reason };
+}

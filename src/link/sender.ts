@@ -1,0 +1,227 @@
+// Sending half of a session: the primary's log, from the plan's LSN on, as records frames.
+//
+// Owns the cursor (next LSN to send), the window (frames sent and not yet answered "received", at most LINK_WINDOW_BYTES of them) and
+// the batches held for the stream. A batch is sent from its own memory and released when the stream has taken it; the meta parts stand
+// in a ring of LINK_UNSENT_FRAMES_MAX fixed places, so nothing is copied, and per frame only the views are allocated.
+//
+// Order: cursor <= sealed + 1; received <= cursor - 1; applied <= logged <= received. Records are sent once per session and in order.
+
+import { assert } from '../core/assert.js';
+import { LINK_UNSENT_FRAMES_MAX, LINK_WINDOW_BYTES, LINK_WINDOW_FRAMES_MAX, SLAB_LARGE_PAYLOAD_BYTES } from '../core/limits.js';
+import type { LogBatch } from '../disk/log-batch.js';
+import {
+  FRAME_HEADER_BYTES,
+  putRecordsMeta,
+  RECORDS_META_BYTES_MAX,
+  RECORDS_META_HEADER_BYTES,
+  recordsMetaBytes,
+  sealFrame,
+} from '../format/frame.js';
+import { IDENTITY_BYTES, IDENTITY_START } from '../format/record.js';
+import { type Ack, controlFrame, encodeDurable } from '../format/wire.js';
+import type { Channel } from './channel.js';
+import type { ShipSource } from './ports.js';
+
+const SLOT_BYTES = FRAME_HEADER_BYTES + RECORDS_META_BYTES_MAX;
+const RECORDS_FRAME_BYTES_MAX = SLOT_BYTES + SLAB_LARGE_PAYLOAD_BYTES;
+
+/** Told about the sender's state; both may be called inside pump() and acked(). */
+export interface SenderOwner {
+  /** catchingUp changed. */
+  senderChanged(): void;
+  /** A batch cannot be read from the log. */
+  senderFailed(error: unknown): void;
+}
+
+export class Sender {
+  readonly #source: ShipSource;
+  readonly #site: string;
+  readonly #channel: Channel;
+  readonly #owner: SenderOwner;
+  readonly #metas = new Uint8Array(LINK_UNSENT_FRAMES_MAX * SLOT_BYTES);
+  /** Batches the stream has not taken, in order: frames unsentHead..unsentTail - 1, each at its number modulo the ring. */
+  readonly #unsent = new Array<LogBatch | undefined>(LINK_UNSENT_FRAMES_MAX).fill(undefined);
+  #unsentHead = 0;
+  #unsentTail = 0;
+  /** Last LSN and running byte count of the frames in the window, as a ring like #unsent. */
+  readonly #windowLsn = new Float64Array(LINK_WINDOW_FRAMES_MAX);
+  readonly #windowEnd = new Float64Array(LINK_WINDOW_FRAMES_MAX);
+  #windowHead = 0;
+  #windowTail = 0;
+  #bytesSent = 0;
+  #bytesReceived = 0;
+  readonly #sent = (): void => this.#frameSent();
+  #cursor: number;
+  #received: number;
+  #logged = 0;
+  #applied = 0;
+  #durableSent = 0;
+  #writable = true;
+  #reading: Promise<void> | undefined;
+  #stopped = false;
+  #catchingUp = true;
+  sentRecords = 0;
+
+  constructor(source: ShipSource, site: string, channel: Channel, from: number, owner: SenderOwner) {
+    this.#source = source;
+    this.#site = site;
+    this.#channel = channel;
+    this.#owner = owner;
+    this.#cursor = from;
+    this.#received = from - 1;
+    channel.onDrain(() => {
+      this.#writable = true;
+      this.pump();
+    });
+  }
+
+  /** The site has not yet received everything there was to send, or fell out of memory again. */
+  get catchingUp(): boolean {
+    return this.#catchingUp;
+  }
+
+  get sentLsn(): number {
+    return this.#cursor - 1;
+  }
+
+  /** Bytes sent and not yet answered. */
+  get windowBytes(): number {
+    return this.#bytesSent - this.#bytesReceived;
+  }
+
+  /** Resolves when no read of the log is going on. */
+  async settled(): Promise<void> {
+    await this.#reading;
+  }
+
+  /** Sends what can be sent: called when a batch was sealed, the durable LSN moved, the stream drained, the window moved, a read ended. */
+  pump(): void {
+    if (this.#stopped) return;
+    while (this.#cursor <= this.#source.sealedLsn && this.#hasRoom() && this.#reading === undefined) {
+      const batch = this.#source.holdBatch(this.#cursor);
+      if (batch === undefined) this.#startRead();
+      else this.#send(batch);
+    }
+    const { durableLsn } = this.#source;
+    if (durableLsn > this.#durableSent && this.#writable) {
+      this.#durableSent = durableLsn;
+      if (!this.#channel.send(controlFrame('durable', encodeDurable(durableLsn)))) this.#writable = false;
+    }
+    this.#updateMode();
+  }
+
+  /** Takes the site's positions. Returns what is wrong with them when they are not possible. */
+  acked(ack: Ack): string | undefined {
+    if (ack.received >= this.#cursor) return `site ${this.#site} acknowledges LSN ${ack.received}, sent was ${this.#cursor - 1}`;
+    if (ack.received < this.#received || ack.logged < this.#logged || ack.applied < this.#applied) {
+      return `site ${this.#site} takes positions back: ${ack.received}, ${ack.logged}, ${ack.applied}`;
+    }
+    this.#received = ack.received;
+    this.#logged = ack.logged;
+    this.#applied = ack.applied;
+    while (this.#windowHead < this.#windowTail) {
+      const slot = this.#windowHead % LINK_WINDOW_FRAMES_MAX;
+      if ((this.#windowLsn[slot] as number) > ack.received) break;
+      this.#bytesReceived = this.#windowEnd[slot] as number;
+      this.#windowHead++;
+    }
+    this.#source.siteProgress(this.#site, ack.received, ack.logged, ack.applied);
+    this.pump();
+    return undefined;
+  }
+
+  /** Sends nothing any more. Batches that the stream still reads stay held until it has taken them, or dispose(). */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** The stream is gone: lets go of what it held. */
+  dispose(): void {
+    this.#stopped = true;
+    while (this.#unsentHead < this.#unsentTail) this.#frameSent();
+  }
+
+  #hasRoom(): boolean {
+    return (
+      this.#writable &&
+      this.windowBytes + RECORDS_FRAME_BYTES_MAX <= LINK_WINDOW_BYTES &&
+      this.#unsentTail - this.#unsentHead < LINK_UNSENT_FRAMES_MAX &&
+      this.#windowTail - this.#windowHead < LINK_WINDOW_FRAMES_MAX
+    );
+  }
+
+  /** One read at a time: the rest of the disk's time belongs to the log's writer. */
+  #startRead(): void {
+    const lsn = this.#cursor;
+    this.#reading = this.#source.readBatch(lsn).then(
+      (batch) => {
+        this.#reading = undefined;
+        if (this.#stopped) return batch.release();
+        assert(lsn === this.#cursor, 'nothing was sent while a batch was read');
+        this.#send(batch);
+        this.pump();
+      },
+      (error: unknown) => {
+        this.#reading = undefined;
+        if (!this.#stopped) this.#owner.senderFailed(error);
+      },
+    );
+    this.#setCatchingUp(true);
+  }
+
+  /** Sends the records of a held batch from the cursor on. */
+  #send(batch: LogBatch): void {
+    const { bytes } = batch.arena;
+    const first = this.#cursor - batch.firstLsn;
+    const count = batch.count - first;
+    assert(first >= 0 && count > 0, 'the batch holds the LSN that was asked for');
+    const metaBytes = recordsMetaBytes(count);
+    const slot = (this.#unsentTail % LINK_UNSENT_FRAMES_MAX) * SLOT_BYTES;
+    const meta = slot + FRAME_HEADER_BYTES;
+    const durableLsn = this.#source.durableLsn;
+    putRecordsMeta(this.#metas, meta, durableLsn, count);
+    for (let i = 0, to = meta + RECORDS_META_HEADER_BYTES; i < count; i++, to += IDENTITY_BYTES) {
+      const from = batch.headerAt(first + i) + IDENTITY_START;
+      for (let b = 0; b < IDENTITY_BYTES; b++) this.#metas[to + b] = bytes[from + b] as number;
+    }
+    const skipped = first === 0 ? 0 : batch.payloadOffset(first);
+    const payloadBytes = batch.payloadBytes - skipped;
+    sealFrame(this.#metas, slot, 'records', metaBytes, payloadBytes);
+    const lengthBytes = FRAME_HEADER_BYTES + metaBytes + payloadBytes;
+
+    this.#unsent[this.#unsentTail++ % LINK_UNSENT_FRAMES_MAX] = batch;
+    this.#bytesSent += lengthBytes;
+    const inWindow = this.#windowTail++ % LINK_WINDOW_FRAMES_MAX;
+    this.#windowLsn[inWindow] = batch.lastLsn;
+    this.#windowEnd[inWindow] = this.#bytesSent;
+    this.#cursor += count;
+    this.sentRecords += count;
+    if (durableLsn > this.#durableSent) this.#durableSent = durableLsn;
+
+    const head = this.#metas.subarray(slot, slot + FRAME_HEADER_BYTES + metaBytes);
+    const start = batch.dataStart + skipped;
+    const pieces = payloadBytes === 0 ? [head] : [head, bytes.subarray(start, start + payloadBytes)];
+    if (!this.#channel.sendPieces(pieces, lengthBytes, this.#sent)) this.#writable = false;
+  }
+
+  /** The stream has taken the oldest frame; frames are taken in order. */
+  #frameSent(): void {
+    if (this.#unsentHead === this.#unsentTail) return;
+    const slot = this.#unsentHead++ % LINK_UNSENT_FRAMES_MAX;
+    const batch = this.#unsent[slot] as LogBatch;
+    this.#unsent[slot] = undefined;
+    batch.release();
+    // A full ring is the one bound that no other event lifts.
+    if (!this.#stopped && this.#unsentTail - this.#unsentHead === LINK_UNSENT_FRAMES_MAX / 2) this.pump();
+  }
+
+  #updateMode(): void {
+    if (this.#catchingUp && this.#cursor > this.#source.sealedLsn && this.#received === this.#cursor - 1) this.#setCatchingUp(false);
+  }
+
+  #setCatchingUp(catchingUp: boolean): void {
+    if (this.#catchingUp === catchingUp) return;
+    this.#catchingUp = catchingUp;
+    this.#owner.senderChanged();
+  }
+}
