@@ -80,7 +80,10 @@ function decideStream(primary: SiteHistory, secondary: SiteHistory, sender: Side
   const { common, unknown } = compareLineages(primary.lineage, primary.last, secondary.lineage, secondary.last);
   if (unknown) return refuse('C10', 'NEEDS_SEED', `${name} needs a seed: the histories no longer reach back to what both have`);
   if (secondary.last > common) {
-    const own = secondary.lineage.some((entry, i) => entry.own && (secondary.lineage[i + 1]?.startLsn ?? Infinity) > common + 1);
+    const own = secondary.lineage.some(
+      (entry, i) =>
+        entry.own && entry.startLsn <= secondary.last && (secondary.lineage[i + 1]?.startLsn ?? secondary.last + 1) > common + 1,
+    );
     const extra = `LSNs ${common + 1}..${secondary.last}`;
     if (own) return refuse('C11', 'DIVERGED', `${name} wrote ${extra} itself, which ${primary.site} does not have`);
     if (secondary.applied > common) return refuse('C12', 'DIVERGED', `${name} has applied ${extra}, which ${primary.site} does not have`);

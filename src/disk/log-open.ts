@@ -39,8 +39,17 @@ const READER_BYTES = 16 * MIB;
 
 export type OpenedLog = { readonly log: Log; readonly decision: RecoveryDecision; readonly created: boolean };
 
-/** Opens or creates the log on `device`. Rejects with the LvrError of the recovery row that refused. */
-export async function openLog(device: Device, identity: LogIdentity, role: 'primary' | 'secondary', memory: LogMemory): Promise<OpenedLog> {
+/**
+ * Opens the log on `device`, or creates one there if it is blank and `mayCreate` (the group never had a log). Rejects with the LvrError of the
+ * recovery row that refused.
+ */
+export async function openLog(
+  device: Device,
+  identity: LogIdentity,
+  role: 'primary' | 'secondary',
+  memory: LogMemory,
+  mayCreate: boolean,
+): Promise<OpenedLog> {
   if (device.sizeBytes < LOG_BYTES_MIN) {
     throw new LvrError('DEVICE_UNUSABLE', `log ${device.path}: ${device.sizeBytes} bytes are too few`, { hint: 'give it at least 16 MiB' });
   }
@@ -56,6 +65,11 @@ export async function openLog(device: Device, identity: LogIdentity, role: 'prim
   if (decision.action === 'refuse') throw refusal(device, decision, foreign);
   const slots = memory.createArena(2 * SUPERBLOCK_BYTES);
   if (decision.action === 'create') {
+    if (!mayCreate) {
+      throw new LvrError('LOG_FOREIGN', `log ${device.path} is blank, but group ${identity.group} had a log before`, {
+        hint: 'put the right log back; a new one would forget which writes the sites still lack',
+      });
+    }
     const superblock = blankSuperblock(device, identity, role, memory.newUuid());
     const store = new SuperblockStore(device, slots, superblock, 1);
     await store.update((current) => current);

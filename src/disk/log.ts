@@ -68,6 +68,7 @@ export class Log implements IoTarget {
   // Queue of sealed batches as counters over a ring of slots: head <= submitted <= tail.
   readonly #queue: (LogBatch | undefined)[] = new Array<LogBatch | undefined>(QUEUE_SLOTS).fill(undefined);
   readonly #done = new Uint8Array(QUEUE_SLOTS);
+  #quietWaiters: { resolve: () => void; reject: (error: LvrError) => void }[] = [];
   #head = 0;
   #submitted = 0;
   #tail = 0;
@@ -211,6 +212,7 @@ export class Log implements IoTarget {
       batch.release();
     }
     this.#submit();
+    this.#settle();
   }
 
   /** The primary says that records up to `lsn` are durable there. Written with the next batch, or by recordPrimaryDurable(). */
@@ -243,6 +245,7 @@ export class Log implements IoTarget {
       cause,
     });
     this.#owner?.logFailed(this.#failed);
+    this.#settle();
   }
 
   /** Chain value of a retained record, of the trimmed one, or 0 for LSN 0. Rejects with LOG_CORRUPT or DEVICE_FAILED. */
@@ -288,6 +291,21 @@ export class Log implements IoTarget {
       voidAfter: { lsn: this.#appendedLsn, epoch: writer.epoch, incarnation: writer.incarnation - 1 },
     }));
     this.#lineage = lineage;
+  }
+
+  /** Resolves when every appended batch is durable. Rejects with LOG_FAILED. */
+  quiet(): Promise<void> {
+    if (this.#failed !== undefined) return Promise.reject(this.#failed);
+    if (this.undurable === 0) return Promise.resolve();
+    return new Promise((resolve, reject) => void this.#quietWaiters.push({ resolve, reject }));
+  }
+
+  #settle(): void {
+    if (this.#quietWaiters.length === 0 || (this.undurable > 0 && this.#failed === undefined)) return;
+    for (const { resolve, reject } of this.#quietWaiters.splice(0)) {
+      if (this.#failed === undefined) resolve();
+      else reject(this.#failed);
+    }
   }
 
   /** Cuts the log after `lsn`, durably: later records never count again. No write may be in flight. */

@@ -1,0 +1,38 @@
+// Opening a volume's device as the configuration says, and proving that one reads as zeroes.
+
+import { statSync } from 'node:fs';
+import type { VolumeConfig } from '../core/group-config.js';
+import { MIB } from '../core/limits.js';
+import type { Arena, Device } from '../core/ports.js';
+import type { Engines } from './engine.js';
+import { type FileDevice, openDevice } from './file-device.js';
+import { readDevice } from './promises.js';
+
+/** Direct for block devices, buffered for files, unless the configuration says otherwise. Rejects as openDevice(). */
+export function openVolume(config: VolumeConfig, engines: Engines): Promise<FileDevice> {
+  const isBlock = statSync(config.device, { throwIfNoEntry: false })?.isBlockDevice() ?? false;
+  return openDevice({
+    path: config.device,
+    io: config.io ?? (isBlock ? 'direct' : 'buffered'),
+    ...(config.sizeBytes > 0 ? { create: { sizeBytes: config.sizeBytes } } : {}),
+    engines,
+  });
+}
+
+/** True when every byte of the device is zero. Skips what the file system knows to be holes and stops at the first other byte. */
+export async function readsAsZeroes(device: Device, arena: Arena): Promise<boolean> {
+  const chunk = Math.min(MIB, arena.bytes.length);
+  const zeroes = Buffer.alloc(chunk);
+  for (let at = 0; at < device.sizeBytes; ) {
+    const run = device.extents(at, device.sizeBytes - at, 1)[0];
+    if (run?.zero === true && run.length > 0) {
+      at += run.length;
+      continue;
+    }
+    const length = Math.min(chunk, device.sizeBytes - at);
+    await readDevice(device, arena, 0, length, at);
+    if (zeroes.compare(arena.bytes, 0, length, 0, length) !== 0) return false;
+    at += length;
+  }
+  return true;
+}

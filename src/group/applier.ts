@@ -1,0 +1,232 @@
+// Moves durable records from the log to the devices, in LSN order where they overlap, many at a time where they do not.
+//
+// Order of durability. A record is written to its device only when it is durable in the local log and, on a secondary, recorded as durable
+// at the primary: the owner states both as one limit. Batches normally are still in memory; at start, and on a secondary after one, they
+// are read back from the log. `applied` moves over a batch when all of it and of the batches before it have been written.
+
+import { assert } from '../core/assert.js';
+import { ConflictFilter } from '../core/conflict-filter.js';
+import type { LvrError } from '../core/errors.js';
+import type { Device, IoTarget } from '../core/ports.js';
+import type { LogBatch } from '../disk/log-batch.js';
+import type { LogReader } from '../disk/log-reader.js';
+import { deviceError } from '../disk/promises.js';
+import { recordHasPayload, recordLength, recordMayUnmap, recordOffset, recordVolume } from '../format/record.js';
+
+/** Device operations in flight. */
+const OPERATIONS_MAX = 256;
+/** Batches read ahead from the log. */
+const FETCHED_MAX = 4;
+
+/** Told by the applier. */
+export interface ApplyOwner {
+  /** The records of `batch` and all before are on the devices (not flushed). The applier lets go of the batch after this call. */
+  batchApplied(batch: LogBatch): void;
+  /** A device write or a read of the log failed; the record stays in the log, nothing further is applied. */
+  applyFailed(error: LvrError): void;
+}
+
+export class Applier implements IoTarget {
+  readonly #devices: readonly Device[];
+  readonly #reader: LogReader;
+  readonly #owner: ApplyOwner;
+  readonly #conflicts = new ConflictFilter();
+  // Batches in LSN order: [0, #submitting) are submitted whole, #submitting is next.
+  #batches: LogBatch[] = [];
+  #submitting = 0;
+  #record = 0;
+  #payloadAt = 0;
+  #lastSubmittedLsn: number;
+  #appliedLsn: number;
+  #limitLsn = 0;
+  #fetching = false;
+  #failed = false;
+  // In-flight operations by tag.
+  readonly #opBatch: (LogBatch | undefined)[] = new Array<LogBatch | undefined>(OPERATIONS_MAX).fill(undefined);
+  readonly #opHeader = new Float64Array(OPERATIONS_MAX);
+  readonly #freeOps: number[] = Array.from({ length: OPERATIONS_MAX }, (_, i) => i);
+  #waiters: { lsn: number; resolve: () => void }[] = [];
+  #inPump = false;
+
+  /** Everything up to `appliedLsn` is on the devices already. */
+  constructor(devices: readonly Device[], reader: LogReader, appliedLsn: number, owner: ApplyOwner) {
+    this.#devices = devices;
+    this.#reader = reader;
+    this.#owner = owner;
+    this.#appliedLsn = appliedLsn;
+    this.#lastSubmittedLsn = appliedLsn;
+  }
+
+  get appliedLsn(): number {
+    return this.#appliedLsn;
+  }
+
+  /** Records beyond this have certainly not touched a device (in this run). */
+  get startedLsn(): number {
+    return this.#lastSubmittedLsn;
+  }
+
+  /** A sealed batch, in LSN order; held by the applier until it is applied. */
+  add(batch: LogBatch): void {
+    batch.hold();
+    this.#batches.push(batch);
+  }
+
+  /** The batch in memory that holds `lsn`; undefined when it is applied or only in the log. */
+  find(lsn: number): LogBatch | undefined {
+    let low = 0;
+    let high = this.#batches.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const batch = this.#batches[middle] as LogBatch;
+      if (lsn < batch.firstLsn) high = middle - 1;
+      else if (lsn > batch.lastLsn) low = middle + 1;
+      else return batch;
+    }
+    return undefined;
+  }
+
+  /** Forgets batches after `lsn`: the log was cut there and none of them was submitted. */
+  cut(lsn: number): void {
+    assert(this.#lastSubmittedLsn <= lsn, 'applied records are never cut');
+    this.#limitLsn = Math.min(this.#limitLsn, lsn);
+    while (this.#batches.length > this.#submitting && (this.#batches.at(-1) as LogBatch).lastLsn > lsn) {
+      (this.#batches.pop() as LogBatch).release();
+    }
+  }
+
+  /** Records up to `lsn` may be applied. Work starts at once. */
+  allow(lsn: number): void {
+    if (lsn <= this.#limitLsn) return;
+    this.#limitLsn = lsn;
+    this.pump();
+  }
+
+  /** Resolves when everything up to `lsn` is applied. */
+  reached(lsn: number): Promise<void> {
+    if (this.#appliedLsn >= lsn) return Promise.resolve();
+    return new Promise((resolve) => void this.#waiters.push({ lsn, resolve }));
+  }
+
+  /** Submits what may be submitted. */
+  pump(): void {
+    if (this.#failed || this.#inPump) return;
+    this.#inPump = true;
+    let queued = false;
+    while (this.#freeOps.length > 0) {
+      const batch = this.#batches[this.#submitting];
+      if (batch === undefined || batch.firstLsn > this.#lastSubmittedLsn + 1) {
+        this.#fetch();
+        break;
+      }
+      if (batch.lastLsn > this.#limitLsn) break;
+      if (this.#record === 0) {
+        this.#payloadAt = batch.dataStart;
+        batch.unapplied = batch.count;
+      }
+      if (!this.#submitRecord(batch)) break;
+      queued = true;
+      if (++this.#record === batch.count) {
+        this.#lastSubmittedLsn = Math.max(this.#lastSubmittedLsn, batch.lastLsn);
+        this.#record = 0;
+        this.#submitting++;
+      }
+    }
+    if (queued) for (const device of this.#devices) device.kick();
+    this.#inPump = false;
+  }
+
+  /** Queues the device operation of the current record; false when it may overlap one in flight. */
+  #submitRecord(batch: LogBatch): boolean {
+    const bytes = batch.arena.bytes;
+    const header = batch.headerAt(this.#record);
+    const volume = recordVolume(bytes, header);
+    const offset = recordOffset(bytes, header);
+    const length = recordLength(bytes, header);
+    if (!this.#conflicts.isFree(volume, offset, length)) return false;
+    this.#conflicts.add(volume, offset, length);
+    const tag = this.#freeOps.pop() as number;
+    this.#opBatch[tag] = batch;
+    this.#opHeader[tag] = header;
+    const device = this.#devices[volume] as Device;
+    if (recordHasPayload(bytes, header)) {
+      device.write(batch.arena, this.#payloadAt, length, offset, false, this, tag);
+      this.#payloadAt += length;
+    } else {
+      device.zero(offset, length, recordMayUnmap(bytes, header), this, tag);
+    }
+    return true;
+  }
+
+  ioDone(tag: number, error: number): void {
+    const batch = this.#opBatch[tag] as LogBatch;
+    const bytes = batch.arena.bytes;
+    const header = this.#opHeader[tag] as number;
+    const volume = recordVolume(bytes, header);
+    this.#opBatch[tag] = undefined;
+    this.#freeOps.push(tag);
+    this.#conflicts.remove(volume, recordOffset(bytes, header), recordLength(bytes, header));
+    if (error !== 0) {
+      this.#fail(deviceError('write volume', (this.#devices[volume] as Device).path, error));
+      return;
+    }
+    if (--batch.unapplied === 0) this.#advance();
+    this.pump();
+  }
+
+  #advance(): void {
+    let done = 0;
+    while (done < this.#submitting && (this.#batches[done] as LogBatch).unapplied === 0) {
+      const batch = this.#batches[done] as LogBatch;
+      this.#appliedLsn = Math.max(this.#appliedLsn, batch.lastLsn);
+      done++;
+    }
+    if (done === 0) return;
+    const applied = this.#batches.splice(0, done);
+    this.#submitting -= done;
+    for (const batch of applied) {
+      this.#owner.batchApplied(batch);
+      batch.release();
+    }
+    const reached = this.#waiters.filter((w) => w.lsn <= this.#appliedLsn);
+    if (reached.length === 0) return;
+    this.#waiters = this.#waiters.filter((w) => w.lsn > this.#appliedLsn);
+    for (const waiter of reached) waiter.resolve();
+  }
+
+  /** Reads what is missing in memory back from the log, in order. */
+  #fetch(): void {
+    if (this.#fetching || this.#failed || this.#lastSubmittedLsn >= this.#limitLsn) return;
+    this.#fetching = true;
+    this.#fetchAll()
+      .then(() => {
+        this.#fetching = false;
+        this.pump();
+      })
+      .catch((error: LvrError) => {
+        this.#fetching = false;
+        this.#fail(error);
+      });
+  }
+
+  async #fetchAll(): Promise<void> {
+    let at = this.#submitting;
+    let lsn = this.#lastSubmittedLsn + 1;
+    while (lsn <= this.#limitLsn && this.find(lsn) === undefined && at - this.#submitting < FETCHED_MAX) {
+      const batch = await this.#reader.readBatch(lsn);
+      // Batches may have been applied and dropped from the front meanwhile; the place is found anew.
+      at = this.#batches.findIndex((b) => b.firstLsn > batch.firstLsn);
+      if (at < 0) at = this.#batches.length;
+      this.#batches.splice(at, 0, batch);
+      lsn = batch.lastLsn + 1;
+      at++;
+      this.pump();
+    }
+  }
+
+  #fail(error: LvrError): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    this.#owner.applyFailed(error);
+  }
+}

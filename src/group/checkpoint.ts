@@ -1,0 +1,111 @@
+// Checkpoints: move the point from which a start has to replay, and free log space.
+//
+// Order of durability: 1. note the applied LSN; 2. flush the devices, which covers everything written to them before; 3. write the superblock
+// with that LSN and the trimmed position; 4. only then reuse log space. A failed device flush is final (the kernel may have dropped the
+// dirty pages): the group fails, and the next start replays from the old checkpoint.
+
+import { LvrError } from '../core/errors.js';
+import type { Clock, Device, Timer } from '../core/ports.js';
+import type { Log } from '../disk/log.js';
+import { syncDevice } from '../disk/promises.js';
+import type { Superblock } from '../format/superblock.js';
+import type { Applier } from './applier.js';
+
+/** A group that is idle this long is checkpointed, so that the next start has nothing to replay. */
+const IDLE_MS = 1_000;
+
+export type CheckpointParts = {
+  readonly log: Log;
+  readonly devices: readonly Device[];
+  readonly applier: Applier;
+  readonly clock: Clock;
+  /** The log may forget records up to here at most: durable at every site that counts on them. */
+  readonly neededFrom: (appliedLsn: number) => number;
+  /** Per-site acked positions for the superblock. */
+  readonly sites: () => Superblock['sites'];
+  readonly onFreed: () => void;
+  readonly onFailed: (error: LvrError) => void;
+};
+
+export class Checkpointer {
+  readonly #parts: CheckpointParts;
+  #running: Promise<void> | undefined;
+  #timer: Timer | undefined;
+  #lastApplied: number;
+  #lastAppended = 0;
+  #failed = false;
+
+  constructor(parts: CheckpointParts) {
+    this.#parts = parts;
+    this.#lastApplied = parts.log.store.current.appliedLsn;
+  }
+
+  start(): void {
+    this.#timer = this.#parts.clock.after(IDLE_MS, () => {
+      const { log, applier } = this.#parts;
+      const idle = log.appendedLsn === this.#lastAppended && log.undurable === 0;
+      this.#lastAppended = log.appendedLsn;
+      if (idle && (applier.appliedLsn > this.#lastApplied || this.#freeable() > log.trimmedLsn)) void this.run();
+      this.start();
+    });
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
+  /** Called when a batch was applied or a site answered: checkpoints when half of the ring is used and that would free some of it. */
+  consider(): void {
+    const { log } = this.#parts;
+    if (this.#running !== undefined || log.usedBytes < log.ring.bytes / 2) return;
+    const next = log.trimmedAt(this.#freeable());
+    if (next.trimmedPosition - log.store.current.trimmedPosition >= log.ring.bytes / 8) void this.run();
+  }
+
+  /** Someone waits for log space: checkpoints if that frees anything at all. */
+  urge(): void {
+    const { log } = this.#parts;
+    if (this.#running === undefined && log.trimmedAt(this.#freeable()).trimmedLsn > log.trimmedLsn) void this.run();
+  }
+
+  /** Does one checkpoint (or joins the running one); never rejects, a failure goes to onFailed. */
+  run(change: Partial<Superblock> = {}): Promise<void> {
+    if (this.#failed) return Promise.resolve();
+    const before = this.#running;
+    if (before !== undefined) return Object.keys(change).length === 0 ? before : before.then(() => this.run(change));
+    const running = this.#checkpoint(change)
+      .catch((error: unknown) => {
+        this.#failed = true;
+        this.#parts.onFailed(error instanceof LvrError ? error : new LvrError('FAILED', String(error)));
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
+    this.#running = running;
+    return running;
+  }
+
+  #freeable(): number {
+    return this.#parts.neededFrom(this.#parts.applier.appliedLsn);
+  }
+
+  async #checkpoint(change: Partial<Superblock>): Promise<void> {
+    const { log, applier, devices } = this.#parts;
+    const appliedLsn = applier.appliedLsn;
+    await Promise.all(devices.map((device) => syncDevice(device)));
+    const trimmed = log.trimmedAt(this.#parts.neededFrom(appliedLsn));
+    await log.store.update((current) => ({
+      ...current,
+      ...trimmed,
+      ...change,
+      appliedLsn,
+      durableLsn: log.durableLsn,
+      lineage: log.lineage,
+      sites: this.#parts.sites(),
+      primaryDurableLsn: Math.max(current.primaryDurableLsn, log.recordedPrimaryDurableLsn),
+    }));
+    this.#lastApplied = appliedLsn;
+    log.free();
+    this.#parts.onFreed();
+  }
+}

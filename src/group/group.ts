@@ -1,0 +1,315 @@
+// A consistency group: volumes that share one log, one write order and one role. Owns log, devices, memory, links; the parts beside this
+// file do the work. Everything runs on one thread, so a role change needs no lock: it sets `changing`, which closes every door first.
+
+import { assert } from '../core/assert.js';
+import { LvrError } from '../core/errors.js';
+import type { GroupConfig } from '../core/group-config.js';
+import type { SiteHistory } from '../core/reconnect.js';
+import type { GroupStatus } from '../core/status.js';
+import type { Backend, Clock, Device, Log as Reporter } from '../core/ports.js';
+import { BatchPool } from '../disk/batch-pool.js';
+import type { Log } from '../disk/log.js';
+import type { LogBatch } from '../disk/log-batch.js';
+import type { LogMemory } from '../disk/log-open.js';
+import { UUID_NONE } from '../format/bytes.js';
+import { SiteLink } from '../link/link.js';
+import type { Network } from '../link/ports.js';
+import { Applier } from './applier.js';
+import { Checkpointer } from './checkpoint.js';
+import { LinkPort } from './link-port.js';
+import { Overlay } from './overlay.js';
+import { PrimaryDurable } from './primary-durable.js';
+import { Reads } from './reads.js';
+import { Roles } from './roles.js';
+import { Sites, type SiteProgress } from './sites.js';
+import { groupStatus } from './status.js';
+import { Volume } from './volume.js';
+import { WritePath } from './write-path.js';
+
+/** The world around a group. */
+export type GroupEnv = {
+  readonly site: string;
+  readonly insecure: boolean;
+  readonly clock: Clock;
+  readonly network: Network;
+  readonly memory: LogMemory;
+  readonly log: Reporter;
+  /** From 0 to below 1; for backoff and incarnations. */
+  readonly random: () => number;
+};
+
+/** A primary that starts waits this long to hear from its sites whether it was replaced, before clients may write. */
+const START_GRACE_MS = 3_000;
+
+export class Group {
+  readonly name: string;
+  readonly config: GroupConfig;
+  readonly env: GroupEnv;
+  readonly log: Log;
+  readonly devices: readonly Device[];
+  readonly pool: BatchPool;
+  readonly overlay: Overlay;
+  readonly reads: Reads;
+  readonly applier: Applier;
+  readonly sites: Sites;
+  readonly checkpointer: Checkpointer;
+  readonly links: ReadonlyMap<string, SiteLink>;
+  readonly backends: ReadonlyMap<string, Backend>;
+  readonly #volumes: readonly Volume[];
+  readonly #port: LinkPort;
+  readonly #primaryDurable: PrimaryDurable;
+  readonly #roles: Roles;
+  role: 'primary' | 'secondary';
+  /** Clients may use the volumes (once started, primary and healthy). */
+  open = false;
+  changing = false;
+  writePath: WritePath | undefined;
+  #failure: LvrError | undefined;
+  #logFullSince = 0;
+  #pumping = false;
+
+  /** Made by openGroup() from an opened log and devices; nothing is applied yet. */
+  constructor(config: GroupConfig, env: GroupEnv, log: Log, devices: readonly Device[]) {
+    this.name = config.name;
+    this.config = config;
+    this.env = env;
+    this.log = log;
+    this.devices = devices;
+    this.role = log.store.current.role;
+    this.pool = new BatchPool(env.memory.createArena);
+    this.pool.onFree = () => this.#roomAvailable();
+    this.overlay = new Overlay(devices.length);
+    this.reads = new Reads(devices, this.overlay, env.memory.createArena);
+    this.applier = new Applier(devices, log.reader, log.store.current.appliedLsn, this);
+    this.sites = new Sites(config.sites, new Map(log.store.current.sites.map((s) => [s.name, s.ackedLsn])));
+    this.checkpointer = new Checkpointer({
+      log,
+      devices,
+      applier: this.applier,
+      clock: env.clock,
+      neededFrom: (applied) => (this.role === 'primary' ? this.sites.durableEverywhere(applied) : applied),
+      sites: () => this.sites.all.map((site) => ({ name: site.config.name, ackedLsn: site.durable })),
+      onFreed: () => this.#roomAvailable(),
+      onFailed: (error) => this.#fail(error),
+    });
+    this.#volumes = config.volumes.map((volume, i) => new Volume(this, i, volume, devices[i] as Device));
+    this.backends = new Map(config.volumes.map((volume, i) => [volume.name, this.#volumes[i] as Volume]));
+    this.#port = new LinkPort(this, env.memory.crc32cSpans);
+    this.#primaryDurable = new PrimaryDurable(log, env.clock, () => this.allowApply(), (error) => this.#fail(error));
+    this.links = new Map(config.sites.map((site) => [site.name, this.#makeLink(site)]));
+    this.#roles = new Roles(this);
+    log.setOwner(this);
+  }
+
+  #makeLink(config: GroupConfig['sites'][number]): SiteLink {
+    const { network, clock, random, insecure, log } = this.env;
+    return new SiteLink({ group: this.#port, config, network, clock, random, insecure, log, onChange: () => this.#linkChanged(config.name) });
+  }
+
+  get site(): string {
+    return this.env.site;
+  }
+
+  get failure(): LvrError | undefined {
+    return this.#failure;
+  }
+
+  /** Since when writers wait for log space (monotonic ms); 0: they do not. */
+  get logFullSince(): number {
+    return this.writePath?.waitingForRoom === true ? this.#logFullSince : 0;
+  }
+
+  /** Clients connected to any volume. */
+  get connections(): number {
+    return this.#volumes.reduce((sum, volume) => sum + volume.connections, 0);
+  }
+
+  get unavailable(): string | undefined {
+    if (this.#failure !== undefined) return `group ${this.name} has failed: ${this.#failure.message}`;
+    if (this.role === 'secondary') return `group ${this.name} is secondary on site ${this.site}: use it on its primary, or promote it here`;
+    return this.open && !this.changing ? undefined : `group ${this.name} is starting, stopping or changing its role`;
+  }
+
+  linkFor(site: string): SiteLink | undefined {
+    return this.links.get(site);
+  }
+
+  volumes(): { name: string; sizeBytes: number; blockBytes: number }[] {
+    return this.config.volumes.map((volume, i) => {
+      const { sizeBytes, blockBytes } = this.devices[i] as Device;
+      return { name: volume.name, sizeBytes, blockBytes };
+    });
+  }
+
+  /** This site's history, with everything admitted so far in it. */
+  history(): SiteHistory {
+    this.writePath?.sealAll();
+    const { log } = this;
+    const superblock = log.store.current;
+    const mayBeApplied = this.role === 'primary' ? this.applier.startedLsn : Math.max(this.applier.startedLsn, log.recordedPrimaryDurableLsn);
+    this.#roles.shownLsn = log.appendedLsn;
+    return {
+      site: this.site,
+      role: this.role,
+      groupUuid: superblock.groupUuid,
+      blank: superblock.groupUuid === UUID_NONE,
+      bornZero: superblock.bornZero,
+      epoch: superblock.epoch,
+      lineage: log.lineage,
+      trimmed: log.trimmedLsn,
+      applied: Math.min(mayBeApplied, log.appendedLsn),
+      last: log.appendedLsn,
+    };
+  }
+
+  /** Links first; a primary opens its volumes only after its sites had a chance to say that it was replaced. */
+  async start(): Promise<void> {
+    for (const link of this.links.values()) link.start();
+    this.rolesChanged();
+    this.checkpointer.start();
+    if (this.role === 'primary') await this.#grace();
+    this.open = true;
+  }
+
+  async #grace(): Promise<void> {
+    const deadline = this.env.clock.nowMs() + START_GRACE_MS;
+    const waiting = (): boolean => [...this.links.values()].some((l) => ['connecting', 'handshaking'].includes(l.state().session));
+    while (this.role === 'primary' && waiting() && this.env.clock.nowMs() < deadline) {
+      await new Promise<void>((resolve) => void this.env.clock.after(20, resolve));
+    }
+  }
+
+  status(): GroupStatus {
+    return groupStatus(this);
+  }
+
+  promote(options: { force: boolean }): Promise<{ changed: boolean; epoch: string }> {
+    return this.#roles.promote(options.force);
+  }
+
+  demote(): Promise<{ changed: boolean }> {
+    return this.#roles.demote();
+  }
+
+  becomeSecondary(reason: string): Promise<void> {
+    return this.#roles.stepDown(reason);
+  }
+
+  /** Closes volumes, ends links, applies and checkpoints everything, closes the devices. */
+  async stop(): Promise<void> {
+    await this.#roles.stop();
+    this.#primaryDurable.stop();
+    for (const device of [...this.devices, this.log.device]) await device.close();
+  }
+
+  /** Drops every client. */
+  revoke(): void {
+    for (const volume of this.#volumes) volume.revoke();
+  }
+
+  /** Begins to admit writes as this writer (role primary, everything applied). */
+  openWritePath(writer: { epoch: number; incarnation: number }): void {
+    assert(this.applier.appliedLsn === this.log.appendedLsn, 'a primary has applied its log before it writes');
+    const { log, pool, overlay, applier, sites } = this;
+    this.writePath = new WritePath(
+      {
+        log,
+        pool,
+        overlay,
+        applier,
+        sites,
+        clock: this.env.clock,
+        writeCache: this.config.writeCache,
+        onSealed: () => this.#pumpSoon(),
+        onLogFull: () => this.#logFull(),
+      },
+      writer,
+    );
+  }
+
+  rolesChanged(): void {
+    for (const link of this.links.values()) link.roleChanged();
+  }
+
+  /** Ends a front end's turn. */
+  commit(): void {
+    this.writePath?.commit();
+    for (const device of this.devices) device.kick();
+  }
+
+  // ---- the log, the applier and the links report here
+
+  batchDurable(_batch: LogBatch): void {
+    if (this.role === 'primary') {
+      this.applier.allow(this.log.durableLsn);
+      this.writePath?.release();
+      this.writePath?.commit();
+      this.#pumpSoon();
+    } else {
+      this.allowApply();
+      this.#port.progressed();
+    }
+  }
+
+  logFailed(error: LvrError): void {
+    this.#fail(error);
+  }
+
+  batchApplied(batch: LogBatch): void {
+    if (this.role === 'primary') this.overlay.removeBatch(batch);
+    else this.#port.progressed();
+    this.checkpointer.consider();
+  }
+
+  applyFailed(error: LvrError): void {
+    this.#fail(error);
+  }
+
+  allowApply(): void {
+    if (this.role !== 'secondary') return;
+    this.#primaryDurable.record();
+    this.applier.allow(Math.min(this.log.durableLsn, this.log.recordedPrimaryDurableLsn));
+  }
+
+  siteChanged(_site: SiteProgress): void {
+    this.writePath?.release();
+    this.checkpointer.consider();
+    if (this.logFullSince > 0) this.checkpointer.urge();
+  }
+
+  #linkChanged(name: string): void {
+    const site = this.sites.find(name);
+    const state = this.links.get(name)?.state();
+    if (site === undefined || state === undefined) return;
+    site.streaming = site.connected && state.session === 'connected' && state.replication === 'streaming';
+    this.siteChanged(site);
+  }
+
+  #pumpSoon(): void {
+    if (this.#pumping || this.links.size === 0) return;
+    this.#pumping = true;
+    this.env.clock.soon(() => {
+      this.#pumping = false;
+      for (const link of this.links.values()) link.pump();
+    });
+  }
+
+  #logFull(): void {
+    if (this.writePath?.waitingForRoom !== true) this.#logFullSince = this.env.clock.nowMs();
+    this.checkpointer.urge();
+  }
+
+  #roomAvailable(): void {
+    this.writePath?.wake();
+    this.#port.wake();
+  }
+
+  #fail(error: LvrError): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.env.log.error('group-failed', `group ${this.name}: ${error.message}`, { group: this.name, code: error.code });
+    this.checkpointer.stop();
+    this.log.fail(error);
+    this.writePath?.fail(error);
+  }
+}

@@ -1,0 +1,200 @@
+// The group as its links see it: the log as a source of batches on a primary, as a sink on a secondary.
+
+import { assert } from '../core/assert.js';
+import { LvrError } from '../core/errors.js';
+import type { ReconnectPlan, SiteHistory } from '../core/reconnect.js';
+import type { BatchPool } from '../disk/batch-pool.js';
+import type { Log } from '../disk/log.js';
+import type { LogBatch } from '../disk/log-batch.js';
+import { verifyIdentities, type CrcSpans } from '../disk/seal.js';
+import { recordEpoch } from '../format/record.js';
+import type { ReceiveSink, Refusal, ShipSource, VolumeDescription } from '../link/ports.js';
+import type { Applier } from './applier.js';
+import type { SiteProgress, Sites } from './sites.js';
+
+/** What this port needs of its group. */
+export interface LinkPortGroup {
+  readonly name: string;
+  readonly site: string;
+  readonly role: 'primary' | 'secondary';
+  /** A role change or stop is under way: nothing is received. */
+  readonly changing: boolean;
+  readonly log: Log;
+  readonly applier: Applier;
+  readonly pool: BatchPool;
+  readonly sites: Sites;
+  volumes(): readonly VolumeDescription[];
+  history(): SiteHistory;
+  becomeSecondary(reason: string): Promise<void>;
+  /** Applies what the log's durable and recorded positions allow (secondary). */
+  allowApply(): void;
+  siteChanged(site: SiteProgress): void;
+}
+
+export class LinkPort implements ShipSource, ReceiveSink {
+  readonly #group: LinkPortGroup;
+  readonly #crc32cSpans: CrcSpans;
+  readonly #roomWaiters: (() => void)[] = [];
+  #onProgress: (() => void) | undefined;
+
+  constructor(group: LinkPortGroup, crc32cSpans: CrcSpans) {
+    this.#group = group;
+    this.#crc32cSpans = crc32cSpans;
+  }
+
+  get name(): string {
+    return this.#group.name;
+  }
+
+  get site(): string {
+    return this.#group.site;
+  }
+
+  volumes(): readonly VolumeDescription[] {
+    return this.#group.volumes();
+  }
+
+  history(): SiteHistory {
+    return this.#group.history();
+  }
+
+  chainAt(lsn: number): Promise<number> {
+    return this.#group.log.chainAt(lsn);
+  }
+
+  stepDown(plan: ReconnectPlan): Promise<void> {
+    return this.#group.becomeSecondary('reason' in plan ? plan.reason : plan.rule);
+  }
+
+  // ---- sending
+
+  get durableLsn(): number {
+    return this.#group.log.durableLsn;
+  }
+
+  get sealedLsn(): number {
+    return this.#group.log.appendedLsn;
+  }
+
+  holdBatch(lsn: number): LogBatch | undefined {
+    const batch = this.#group.applier.find(lsn);
+    batch?.hold();
+    return batch;
+  }
+
+  readBatch(lsn: number): Promise<LogBatch> {
+    assert(lsn <= this.#group.log.durableLsn, 'only durable records are read back');
+    return this.#group.log.reader.readBatch(lsn);
+  }
+
+  siteStreaming(site: string, from: number): void {
+    const progress = this.#site(site);
+    progress.connected = true;
+    progress.received = from - 1;
+    progress.applied = Math.min(progress.applied, from - 1);
+    progress.durable = Math.min(progress.durable, from - 1);
+    this.#group.siteChanged(progress);
+  }
+
+  siteProgress(site: string, received: number, durable: number, applied: number): void {
+    const progress = this.#site(site);
+    progress.received = received;
+    progress.durable = durable;
+    progress.applied = applied;
+    this.#group.siteChanged(progress);
+  }
+
+  siteGone(site: string): void {
+    const progress = this.#site(site);
+    progress.connected = false;
+    progress.streaming = false;
+    this.#group.siteChanged(progress);
+  }
+
+  // ---- receiving
+
+  /** Durable before it returns: the group's identity, the primary's epoch (nothing older is accepted from now on), the cut. */
+  async prepare(plan: ReconnectPlan & { action: 'stream' }, primary: SiteHistory): Promise<void> {
+    const { log, applier } = this.#group;
+    if (this.#group.role !== 'secondary' || this.#group.changing) throw new LvrError('ROLE', `group ${this.name} is not secondary here`);
+    if (plan.adopt || primary.epoch > log.store.current.epoch) {
+      const adopted = plan.adopt ? { groupUuid: primary.groupUuid, bornZero: true } : {};
+      await log.store.update((current) => ({ ...current, ...adopted, epoch: Math.max(current.epoch, primary.epoch) }));
+    }
+    if (plan.cut) {
+      await log.quiet();
+      await log.cut(plan.from - 1);
+      applier.cut(plan.from - 1);
+    }
+    if (log.appendedLsn !== plan.from - 1) throw new LvrError('FAILED', `group ${this.name}: the log moved while the session was prepared`);
+  }
+
+  leaseBatch(payloadBytes: number): LogBatch | undefined {
+    return this.#group.log.hasRoom(payloadBytes) ? this.#group.pool.take(payloadBytes) : undefined;
+  }
+
+  onRoom(fn: () => void): void {
+    this.#roomWaiters.push(fn);
+  }
+
+  /** Memory or log space came back. */
+  wake(): void {
+    for (const fn of this.#roomWaiters.splice(0)) fn();
+  }
+
+  receive(batch: LogBatch): Refusal | undefined {
+    const { log, applier } = this.#group;
+    const refuse = (code: string, reason: string): Refusal => {
+      batch.release();
+      return { code, reason };
+    };
+    if (this.#group.role !== 'secondary' || this.#group.changing) return refuse('ROLE', `group ${this.name} is not secondary here`);
+    if (log.failed !== undefined) return refuse('LOG_FAILED', log.failed.message);
+    if (recordEpoch(batch.arena.bytes, batch.headerAt(0)) > log.store.current.epoch) {
+      return refuse('PROTOCOL', 'a record of an epoch that was not announced');
+    }
+    const chain = verifyIdentities(batch, log.appendedLsn + 1, log.chain, this.#crc32cSpans);
+    if (chain < 0) return refuse('PROTOCOL', `record ${log.appendedLsn - chain} is damaged or does not follow its predecessor`);
+    if (!log.hasRoom(batch.payloadBytes)) return refuse('FAILED', 'the receive log is full');
+    applier.add(batch);
+    log.appendReceived(batch, chain);
+    batch.release();
+    return undefined;
+  }
+
+  primaryDurable(lsn: number): void {
+    this.#group.log.setPrimaryDurable(Math.min(lsn, this.#group.log.appendedLsn));
+    this.#group.allowApply();
+  }
+
+  get receivedLsn(): number {
+    return this.#group.log.appendedLsn;
+  }
+
+  get loggedLsn(): number {
+    return this.#group.log.durableLsn;
+  }
+
+  get appliedLsn(): number {
+    return this.#group.applier.appliedLsn;
+  }
+
+  onProgress(fn: (() => void) | undefined): void {
+    this.#onProgress = fn;
+  }
+
+  /** A position moved. */
+  progressed(): void {
+    this.#onProgress?.();
+  }
+
+  commit(): void {
+    this.#group.allowApply();
+  }
+
+  #site(name: string): SiteProgress {
+    const site = this.#group.sites.find(name);
+    assert(site !== undefined, `site ${name} belongs to the group`);
+    return site;
+  }
+}

@@ -1,0 +1,122 @@
+// Opening a group: devices, log, identity, replay. On any refusal everything that was opened is closed again and nothing was changed.
+
+import { mkdir, readFile, rename, open as openFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { LvrError } from '../core/errors.js';
+import type { GroupConfig } from '../core/group-config.js';
+import { MIB } from '../core/limits.js';
+import type { Device } from '../core/ports.js';
+import type { Engines } from '../disk/engine.js';
+import { openDevice } from '../disk/file-device.js';
+import { openLog, type OpenedLog } from '../disk/log-open.js';
+import { openVolume, readsAsZeroes } from '../disk/open-volume.js';
+import { UUID_NONE } from '../format/bytes.js';
+import { Group, type GroupEnv } from './group.js';
+import { Roles } from './roles.js';
+
+/** What the real world adds: where small state lives and what does the I/O. */
+export type OpenEnv = GroupEnv & { readonly stateDir: string; readonly engines: Engines };
+
+/** Opens and recovers a group; its links and volumes stay closed until start(). Rejects with LvrError. */
+export async function openGroup(config: GroupConfig, env: OpenEnv): Promise<Group> {
+  const devices: Device[] = [];
+  try {
+    for (const volume of config.volumes) devices.push(await openVolume(volume, env.engines));
+    const binding = await readBinding(config.name, env.stateDir);
+    const logDevice = await openDevice({
+      path: config.log.path,
+      io: 'direct',
+      ...(binding === undefined ? { create: { sizeBytes: config.log.sizeBytes } } : {}),
+      reserve: true,
+      engines: env.engines,
+    });
+    devices.push(logDevice);
+    const volumes = devices.slice(0, -1);
+    const identity = {
+      group: config.name,
+      site: env.site,
+      volumes: config.volumes.map((v, i) => ({ name: v.name, sizeBytes: deviceSize(volumes, i), blockBytes: volumes[i]?.blockBytes ?? 0 })),
+    };
+    const opened = await openLog(logDevice, identity, config.role, env.memory, binding === undefined);
+    checkBinding(opened, binding, config);
+    const group = await assembleGroup(config, env, opened, volumes);
+    if (binding === undefined) await writeBinding(config.name, env.stateDir, opened.log.store.current.logUuid);
+    return group;
+  } catch (error) {
+    for (const device of devices) await device.close();
+    throw error;
+  }
+}
+
+function deviceSize(devices: readonly Device[], i: number): number {
+  return devices[i]?.sizeBytes ?? 0;
+}
+
+/** Makes the group from its opened log and devices and replays. The simulator enters here. */
+export async function assembleGroup(config: GroupConfig, env: GroupEnv, opened: OpenedLog, devices: readonly Device[]): Promise<Group> {
+  const { log } = opened;
+  if (opened.created) {
+    const arena = env.memory.createArena(MIB);
+    let bornZero = true;
+    for (const device of devices) bornZero = bornZero && (await readsAsZeroes(device, arena));
+    await log.store.update((current) => ({ ...current, bornZero }));
+  }
+  const group = new Group(config, env, log, devices);
+  env.log.info('log-opened', `group ${config.name}: ${opened.decision.says}`, { group: config.name, rule: opened.decision.row });
+  if (group.role === 'secondary') {
+    group.allowApply();
+    return group;
+  }
+  group.applier.allow(log.durableLsn);
+  await Promise.race([group.applier.reached(log.durableLsn), failed(group)]);
+  const { epoch, groupUuid } = log.store.current;
+  const isNew = groupUuid === UUID_NONE;
+  await new Roles(group).lead(Math.max(1, epoch), isNew ? env.memory.newUuid() : undefined);
+  return group;
+}
+
+/** Rejects when the group fails while it replays. */
+async function failed(group: Group): Promise<void> {
+  while (group.failure === undefined && group.applier.appliedLsn < group.log.durableLsn) {
+    await new Promise<void>((resolve) => void group.env.clock.after(50, resolve));
+  }
+  if (group.failure !== undefined) throw group.failure;
+}
+
+/** The log UUID this group used last, kept beside the log so that a swapped or vanished log is noticed. */
+async function readBinding(group: string, stateDir: string): Promise<string | undefined> {
+  const path = bindingPath(group, stateDir);
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw new LvrError('FAILED', `cannot read ${path}: ${error.message}`);
+  });
+  if (text === undefined) return undefined;
+  const uuid = /^log ([0-9a-f]{32})\n$/.exec(text)?.[1];
+  if (uuid === undefined) throw new LvrError('LOG_FOREIGN', `${path} is damaged`, { hint: `check the log of group ${group}, then remove the file` });
+  return uuid;
+}
+
+function checkBinding(opened: OpenedLog, binding: string | undefined, config: GroupConfig): void {
+  const { logUuid } = opened.log.store.current;
+  if (binding === undefined || binding === logUuid) return;
+  throw new LvrError('LOG_FOREIGN', `log ${config.log.path}: it is ${logUuid}, but group ${config.name} used ${binding} before`, {
+    hint: 'put the right log back',
+  });
+}
+
+async function writeBinding(group: string, stateDir: string, logUuid: string): Promise<void> {
+  const path = bindingPath(group, stateDir);
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const file = await openFile(`${path}.new`, 'w', 0o600);
+  await file.writeFile(`log ${logUuid}\n`);
+  await file.sync();
+  await file.close();
+  await rename(`${path}.new`, path);
+  const directory = await openFile(dirname(path), 'r');
+  await directory.sync();
+  await directory.close();
+}
+
+function bindingPath(group: string, stateDir: string): string {
+  return join(stateDir, 'groups', `${group}.log`);
+}

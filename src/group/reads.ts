@@ -1,0 +1,170 @@
+// Reads of a group's volumes: unapplied records are copied from memory at once, the rest comes from the device. What is on the device for
+// a range without an unapplied record cannot be changed by anything older, so the two compose without waiting for each other.
+
+import type { SegmentVisitor } from '../core/intervals.js';
+import { KIB, RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
+import type { Arena, Device, ExtentRun, IoRequest, IoTarget, Slab } from '../core/ports.js';
+import type { CreateArena } from '../disk/batch-pool.js';
+import type { LogBatch } from '../disk/log-batch.js';
+import { type Overlay, ZEROES } from './overlay.js';
+
+const SMALL_BYTES = 16 * KIB;
+const SMALL_COUNT = 512;
+const LARGE_COUNT = 64;
+const EIO = 5;
+
+class ReadSlab implements Slab {
+  readonly arena: Arena;
+  readonly dataStart: number;
+  readonly dataCapacity: number;
+
+  constructor(arena: Arena, dataStart: number, dataCapacity: number) {
+    this.arena = arena;
+    this.dataStart = dataStart;
+    this.dataCapacity = dataCapacity;
+  }
+}
+
+/** A read whose device parts are still under way; its index is the tag of those parts. */
+type OpenRead = { request: IoRequest | undefined; left: number; errno: number };
+
+export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
+  readonly #devices: readonly Device[];
+  readonly #overlay: Overlay;
+  readonly #small: ReadSlab[] = [];
+  readonly #large: ReadSlab[] = [];
+  readonly #open: OpenRead[] = [];
+  readonly #free: number[] = [];
+  // Reads that wait for slabs, oldest first.
+  readonly #waiting: { volume: number; request: IoRequest }[] = [];
+  // State of the piece that segment() is called for.
+  #slab: ReadSlab;
+  #pieceStart = 0;
+  #cursor = 0;
+  #device: Device;
+  #tag = 0;
+
+  constructor(devices: readonly Device[], overlay: Overlay, createArena: CreateArena) {
+    this.#devices = devices;
+    this.#overlay = overlay;
+    const small = createArena(SMALL_COUNT * SMALL_BYTES);
+    for (let i = SMALL_COUNT - 1; i >= 0; i--) this.#small.push(new ReadSlab(small, i * SMALL_BYTES, SMALL_BYTES));
+    const large = createArena(LARGE_COUNT * RECORD_PAYLOAD_BYTES_MAX);
+    for (let i = LARGE_COUNT - 1; i >= 0; i--) {
+      this.#large.push(new ReadSlab(large, i * RECORD_PAYLOAD_BYTES_MAX, RECORD_PAYLOAD_BYTES_MAX));
+    }
+    this.#slab = this.#small[0] as ReadSlab;
+    this.#device = devices[0] as Device;
+  }
+
+  /** Starts a read; it completes inside when no device is needed, else after kick() of the devices. */
+  read(volume: number, request: IoRequest): void {
+    if (this.#waiting.length > 0 || !this.#takeSlabs(request)) this.#waiting.push({ volume, request });
+    else this.#start(volume, request);
+  }
+
+  /** Gives the slabs of a completed read back, which may start a waiting one. */
+  release(request: IoRequest): void {
+    for (const slab of request.slabs) (slab.dataCapacity === SMALL_BYTES ? this.#small : this.#large).push(slab as ReadSlab);
+    request.slabs.length = 0;
+    if (this.#waiting.length === 0) return;
+    const next = this.#waiting[0] as { volume: number; request: IoRequest };
+    if (!this.#takeSlabs(next.request)) return;
+    this.#waiting.shift();
+    this.#start(next.volume, next.request);
+    this.#device.kick();
+  }
+
+  #takeSlabs(request: IoRequest): boolean {
+    const small = request.length <= SMALL_BYTES;
+    const pool = small ? this.#small : this.#large;
+    const count = small ? 1 : Math.ceil(request.length / RECORD_PAYLOAD_BYTES_MAX);
+    if (pool.length < count) return false;
+    request.slabs.length = 0;
+    for (let i = 0; i < count; i++) request.slabs.push(pool.pop() as ReadSlab);
+    return true;
+  }
+
+  #start(volume: number, request: IoRequest): void {
+    const tag = this.#free.pop() ?? this.#open.push({ request: undefined, left: 0, errno: 0 }) - 1;
+    const open = this.#open[tag] as OpenRead;
+    open.request = request;
+    open.left = 1;
+    open.errno = 0;
+    this.#tag = tag;
+    this.#device = this.#devices[volume] as Device;
+    const end = request.offset + request.length;
+    for (let i = 0; i < request.slabs.length; i++) {
+      this.#slab = request.slabs[i] as ReadSlab;
+      this.#pieceStart = request.offset + i * RECORD_PAYLOAD_BYTES_MAX;
+      this.#cursor = this.#pieceStart;
+      const pieceEnd = Math.min(end, this.#pieceStart + RECORD_PAYLOAD_BYTES_MAX);
+      if (!this.#overlay.isEmpty(volume)) this.#overlay.visit(volume, this.#pieceStart, pieceEnd, this);
+      if (this.#cursor < pieceEnd) this.#readGap(pieceEnd);
+    }
+    this.#partDone(tag, 0);
+  }
+
+  /** An unapplied range of the current piece: read what lies before it, copy it. */
+  segment(start: number, end: number, batch: LogBatch, base: number): void {
+    if (start > this.#cursor) this.#readGap(start);
+    const to = this.#slab.dataStart + (start - this.#pieceStart);
+    const bytes = this.#slab.arena.bytes;
+    if (base === ZEROES) bytes.fill(0, to, to + (end - start));
+    else bytes.set(batch.arena.bytes.subarray(base, base + (end - start)), to);
+    this.#cursor = end;
+  }
+
+  #readGap(end: number): void {
+    (this.#open[this.#tag] as OpenRead).left++;
+    const to = this.#slab.dataStart + (this.#cursor - this.#pieceStart);
+    this.#device.read(this.#slab.arena, to, end - this.#cursor, this.#cursor, this, this.#tag);
+    this.#cursor = end;
+  }
+
+  ioDone(tag: number, error: number): void {
+    this.#partDone(tag, error);
+  }
+
+  #partDone(tag: number, error: number): void {
+    const open = this.#open[tag] as OpenRead;
+    if (error !== 0) open.errno = EIO;
+    if (--open.left > 0) return;
+    const request = open.request as IoRequest;
+    open.request = undefined;
+    this.#free.push(tag);
+    request.owner.completed(request, open.errno);
+  }
+
+  /** Allocation of a range: the device's answer, with unapplied records laid over it. */
+  extents(volume: number, offset: number, length: number, max: number): ExtentRun[] {
+    const runs = (this.#devices[volume] as Device).extents(offset, length, max);
+    const covered = offset + runs.reduce((sum, run) => sum + run.length, 0);
+    const result: ExtentRun[] = [];
+    const add = (runLength: number, zero: boolean): void => {
+      const last = result.at(-1);
+      if (last !== undefined && last.zero === zero) last.length += runLength;
+      else if (runLength > 0) result.push({ length: runLength, zero });
+    };
+    let run = 0;
+    let runEnd = offset + (runs[0]?.length ?? 0);
+    let at = offset;
+    const addDevice = (to: number): void => {
+      while (at < to) {
+        while (at >= runEnd) runEnd += (runs[++run] as ExtentRun).length;
+        const next = Math.min(to, runEnd);
+        add(next - at, (runs[run] as ExtentRun).zero);
+        at = next;
+      }
+    };
+    this.#overlay.visit(volume, offset, covered, {
+      segment: (start, end, _batch, base) => {
+        addDevice(start);
+        add(end - start, base === ZEROES);
+        at = end;
+      },
+    });
+    addDevice(covered);
+    return result.slice(0, max);
+  }
+}

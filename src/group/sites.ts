@@ -1,0 +1,57 @@
+// Progress of the sites of a group as its primary knows it: what each has received, logged and applied, and whether it counts for the
+// acknowledgement rule.
+
+import { ackLimits, type AckLimits, effectiveMode, type SiteAcks } from '../core/ack-rule.js';
+import type { SiteConfig, SiteMode } from '../core/group-config.js';
+
+/** Mutable on purpose: updated with every answer of a site. */
+export class SiteProgress implements SiteAcks {
+  readonly config: SiteConfig;
+  streaming = false;
+  connected = false;
+  received = 0;
+  durable: number;
+  applied = 0;
+
+  constructor(config: SiteConfig, ackedLsn: number) {
+    this.config = config;
+    this.durable = ackedLsn;
+  }
+
+  get mode(): SiteMode {
+    return this.config.mode;
+  }
+
+  get onDisconnect(): SiteConfig['onDisconnect'] {
+    return this.config.onDisconnect;
+  }
+
+  get effectiveMode(): SiteMode {
+    return effectiveMode(this);
+  }
+}
+
+export class Sites {
+  readonly all: readonly SiteProgress[];
+  readonly limits: AckLimits = { writeLsn: 0, flushLsn: 0, failing: false };
+
+  /** `acked`: durable positions from the superblock, by site name. */
+  constructor(configs: readonly SiteConfig[], acked: ReadonlyMap<string, number>) {
+    this.all = configs.map((config) => new SiteProgress(config, acked.get(config.name) ?? 0));
+  }
+
+  find(name: string): SiteProgress | undefined {
+    return this.all.find((site) => site.config.name === name);
+  }
+
+  /** Recomputes `limits`. */
+  update(appended: number, durable: number, writeCache: boolean): AckLimits {
+    ackLimits(appended, durable, writeCache, this.all, this.limits);
+    return this.limits;
+  }
+
+  /** Everything up to here is durable at every site: what the log may forget. */
+  durableEverywhere(upTo: number): number {
+    return this.all.reduce((lsn, site) => Math.min(lsn, site.durable), upTo);
+  }
+}

@@ -1,0 +1,82 @@
+// The status of a group, from its parts. Nothing here is remembered: a status is never older, and never better, than the truth it is made from.
+
+import type { GroupStatus, SiteStatus } from '../core/status.js';
+import { UUID_NONE } from '../format/bytes.js';
+import type { Group } from './group.js';
+import type { SiteProgress } from './sites.js';
+
+/** Snapshot of `group`. */
+export function groupStatus(group: Group): GroupStatus {
+  const { log } = group;
+  const sites = group.sites.all.map((site) => siteStatus(group, site));
+  const appended = group.writePath?.lastLsn ?? log.appendedLsn;
+  const { health, reason } = healthOf(group, sites);
+  return {
+    group: group.name,
+    role: group.role,
+    health,
+    reason,
+    image: imageOf(group),
+    epoch: String(log.store.current.epoch),
+    log: {
+      sizeBytes: log.ring.bytes,
+      usedBytes: log.usedBytes,
+      appendedLsn: String(appended),
+      durableLsn: String(log.durableLsn),
+      appliedLsn: String(group.applier.appliedLsn),
+      trimmedLsn: String(log.trimmedLsn),
+    },
+    volumes: group.config.volumes.map((volume, i) => ({
+      volume: volume.name,
+      sizeBytes: group.devices[i]?.sizeBytes ?? 0,
+      export: `${group.name}/${volume.name}`,
+      attached: '',
+    })),
+    sites,
+  };
+}
+
+function imageOf(group: Group): GroupStatus['image'] {
+  if (group.failure !== undefined) return 'failed';
+  if (group.role === 'primary') return 'upToDate';
+  return group.log.store.current.groupUuid === UUID_NONE ? 'inconsistent' : 'consistent';
+}
+
+function healthOf(group: Group, sites: readonly SiteStatus[]): Pick<GroupStatus, 'health' | 'reason'> {
+  if (group.failure !== undefined) return { health: 'failed', reason: group.failure.message };
+  if (group.logFullSince > 0) {
+    const behind = sites.filter((s) => s.session !== 'connected').map((s) => s.site);
+    const who = behind.length > 0 ? `site ${behind.join(', ')} is away and still needs it` : 'volumes or sites are slower than the writers';
+    return { health: 'degraded', reason: `the log is full and writers wait: ${who}` };
+  }
+  const away = sites.find((s) => s.session !== 'connected');
+  if (away === undefined) return { health: 'healthy', reason: '' };
+  return { health: 'degraded', reason: `site ${away.site} is ${away.session}${away.reason === '' ? '' : `: ${away.reason}`}` };
+}
+
+function siteStatus(group: Group, site: SiteProgress): SiteStatus {
+  const link = group.links.get(site.config.name);
+  const state = link?.state();
+  const { log, role, writePath } = group;
+  const isPrimary = role === 'primary';
+  const appended = writePath?.lastLsn ?? log.appendedLsn;
+  const lagIos = isPrimary ? Math.max(0, appended - site.durable) : 0;
+  const oldestUs = log.index.timeOf(site.durable + 1);
+  return {
+    site: site.config.name,
+    mode: site.mode,
+    effectiveMode: site.effectiveMode,
+    session: state?.session ?? 'offline',
+    replication: state?.replication ?? 'stopped',
+    tracking: 'log',
+    ackedLsn: String(isPrimary ? site.durable : 0),
+    appliedLsn: String(isPrimary ? site.applied : 0),
+    lagBytes: lagIos === 0 ? 0 : log.index.payloadAfter(site.durable) + (writePath?.unsealedBytes ?? 0),
+    lagIos,
+    lagSeconds: lagIos === 0 || oldestUs === 0 ? 0 : Math.max(0, group.env.clock.wallMs() / 1000 - oldestUs / 1e6),
+    dirtyBytes: 0,
+    reason: state?.reason ?? '',
+    rule: state?.rule ?? '',
+    insecure: state?.insecure ?? false,
+  };
+}

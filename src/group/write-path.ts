@@ -1,0 +1,256 @@
+// Admission of writes on a primary: gives each its LSN and its place in the open batch, seals batches for the log, and answers requests when
+// the acknowledgement rule allows.
+//
+// One turn: front ends admit any number of requests, then call commit(), which seals the open batch unless enough log writes are in flight
+// (then the batch goes on growing until one completes: group commit). LSN order is admission order; a record is in the overlay from its
+// admission until it is on its device.
+
+import { assert } from '../core/assert.js';
+import type { LvrError } from '../core/errors.js';
+import {
+  BATCH_RECORDS_MAX,
+  LOG_WRITES_IN_FLIGHT_MAX,
+  RECORD_PAYLOAD_BYTES_MAX,
+  RECORD_ZERO_BYTES_MAX,
+  SLAB_SMALL_PAYLOAD_BYTES,
+} from '../core/limits.js';
+import type { Clock, IoRequest, RoomWaiter } from '../core/ports.js';
+import type { BatchPool } from '../disk/batch-pool.js';
+import type { Log } from '../disk/log.js';
+import type { LogBatch } from '../disk/log-batch.js';
+import { putIdentity, type RecordIdentity } from '../format/record.js';
+import type { Lsn } from '../core/ids.js';
+import type { Applier } from './applier.js';
+import { type Overlay, ZEROES } from './overlay.js';
+import { Replies } from './replies.js';
+import type { Sites } from './sites.js';
+
+const EIO = 5;
+
+export type WritePathParts = {
+  readonly log: Log;
+  readonly pool: BatchPool;
+  readonly overlay: Overlay;
+  readonly applier: Applier;
+  readonly sites: Sites;
+  readonly clock: Clock;
+  readonly writeCache: boolean;
+  /** New batches are sealed, or durable moved: links may have something to send. */
+  readonly onSealed: () => void;
+  /** The log has no room for more (called at every refusal). */
+  readonly onLogFull: () => void;
+};
+
+export class WritePath {
+  readonly replies = new Replies();
+  readonly #parts: WritePathParts;
+  readonly #log: Log;
+  #open: LogBatch | undefined;
+  #lastLsn: number;
+  #payloadBytes = 0;
+  /** Writes are answered as soon as they are admitted. */
+  #instant = false;
+  #failed: LvrError | undefined;
+  #timeUs = 0;
+  #waiters = new Set<RoomWaiter>();
+  #waking = false;
+  // Reused for every record, so that admission allocates nothing.
+  readonly #record: Omit<RecordIdentity, 'payloadCrc' | 'prevChain'>;
+
+  constructor(parts: WritePathParts, writer: { epoch: number; incarnation: number }) {
+    this.#parts = parts;
+    this.#log = parts.log;
+    this.#lastLsn = parts.log.appendedLsn;
+    this.#record = { lsn: 0 as Lsn, ...writer, offset: 0, length: 0, volume: 0, kind: 'write', mayUnmap: false, timeUs: 0 };
+    this.release();
+  }
+
+  /** Last LSN given out. */
+  get lastLsn(): number {
+    return this.#lastLsn;
+  }
+
+  /** Payload admitted and not yet sealed into a batch of the log. */
+  get unsealedBytes(): number {
+    return this.#open?.payloadBytes ?? 0;
+  }
+
+  /** All payload bytes admitted in this run. */
+  get payloadBytes(): number {
+    return this.#payloadBytes;
+  }
+
+  get waitingForRoom(): boolean {
+    return this.#waiters.size > 0;
+  }
+
+  /** Copies and admits a short write; false when there is no room. */
+  writeCopy(volume: number, request: IoRequest, source: Uint8Array, start: number): boolean {
+    if (this.#refuse(request)) return true;
+    const batch = this.#room(request.length, 1);
+    if (batch === undefined) return false;
+    const at = batch.dataStart + batch.payloadBytes;
+    batch.arena.bytes.set(source.subarray(start, start + request.length), at);
+    this.#add(batch, volume, 'write', request.offset, request.length, false, at);
+    this.#answer(request);
+    return true;
+  }
+
+  /** Memory for one piece of a long write; undefined when there is none. */
+  lease(length: number): LogBatch | undefined {
+    assert(length <= RECORD_PAYLOAD_BYTES_MAX, 'a piece fits a record');
+    return this.#parts.pool.take(length);
+  }
+
+  /** Admits a piece received into a leased batch; false when the log has no room. */
+  writeLeased(volume: number, request: IoRequest, pieceOffset: number, batch: LogBatch, length: number): boolean {
+    const last = pieceOffset + length === request.length;
+    if (this.#failed !== undefined || this.#parts.sites.limits.failing) {
+      batch.release();
+      if (last) request.owner.completed(request, EIO);
+      return true;
+    }
+    this.#seal();
+    if (!this.#log.hasRoom(length)) {
+      this.#parts.onLogFull();
+      return false;
+    }
+    this.#add(batch, volume, 'write', request.offset + pieceOffset, length, false, batch.dataStart);
+    this.#open = batch;
+    this.#seal();
+    if (last) this.#answer(request);
+    return true;
+  }
+
+  /** Admits a zero or trim request as one or more records; false when there is no room. */
+  discard(volume: number, request: IoRequest): boolean {
+    if (this.#refuse(request)) return true;
+    const count = Math.ceil(request.length / RECORD_ZERO_BYTES_MAX);
+    assert(count <= BATCH_RECORDS_MAX, 'a discard fits one batch');
+    const batch = this.#room(0, count);
+    if (batch === undefined) return false;
+    const end = request.offset + request.length;
+    for (let offset = request.offset; offset < end; offset += RECORD_ZERO_BYTES_MAX) {
+      const length = Math.min(RECORD_ZERO_BYTES_MAX, end - offset);
+      const kind = request.op === 'trim' ? 'trim' : 'zero';
+      this.#add(batch, volume, kind, offset, length, kind === 'trim' || !request.noHole, ZEROES);
+    }
+    this.#answer(request);
+    return true;
+  }
+
+  /** Answers when everything admitted so far is as durable as the sites' modes ask. */
+  flush(request: IoRequest): void {
+    if (this.#refuse(request)) return;
+    this.replies.flush(this.#lastLsn, request);
+    this.release();
+  }
+
+  /** Ends a turn. */
+  commit(): void {
+    this.#timeUs = 0;
+    if (this.#open === undefined || this.#log.inFlight >= LOG_WRITES_IN_FLIGHT_MAX) return;
+    this.#seal();
+  }
+
+  /** Seals the open batch whatever is in flight. */
+  sealAll(): void {
+    this.#seal();
+  }
+
+  /** Positions moved: answers what may be answered now. */
+  release(): void {
+    const { sites, writeCache } = this.#parts;
+    const limits = sites.update(this.#lastLsn, this.#log.durableLsn, writeCache);
+    this.#instant = writeCache && sites.all.every((site) => site.effectiveMode === 'async');
+    if (limits.failing) this.replies.failAll(EIO);
+    else if (this.#failed === undefined) this.replies.release(limits.writeLsn, limits.flushLsn);
+  }
+
+  /** Nothing is admitted or answered any more; what waits is answered EIO because its fate is unknown. */
+  fail(error: LvrError): void {
+    this.#failed = error;
+    this.replies.failAll(EIO);
+    this.wake();
+  }
+
+  waitForRoom(waiter: RoomWaiter): void {
+    this.#waiters.add(waiter);
+  }
+
+  /** Memory or log space came back: tells waiters once, at the end of the turn. */
+  wake(): void {
+    if (this.#waiters.size === 0 || this.#waking) return;
+    this.#waking = true;
+    this.#parts.clock.soon(() => {
+      this.#waking = false;
+      const waiters = this.#waiters;
+      this.#waiters = new Set();
+      for (const waiter of waiters) waiter.roomAvailable();
+    });
+  }
+
+  #refuse(request: IoRequest): boolean {
+    if (this.#failed === undefined && !this.#parts.sites.limits.failing) return false;
+    request.owner.completed(request, EIO);
+    return true;
+  }
+
+  /** The open batch with room for `records` records and `payloadBytes`, a new one if needed; undefined when memory or log is full. */
+  #room(payloadBytes: number, records: number): LogBatch | undefined {
+    const open = this.#open;
+    if (open !== undefined) {
+      if (open.hasRoom(payloadBytes) && open.count + records <= BATCH_RECORDS_MAX) return open;
+      this.#seal();
+    }
+    if (!this.#log.hasRoom(SLAB_SMALL_PAYLOAD_BYTES)) {
+      this.#parts.onLogFull();
+      return undefined;
+    }
+    this.#open = this.#parts.pool.take(SLAB_SMALL_PAYLOAD_BYTES);
+    return this.#open;
+  }
+
+  #add(
+    batch: LogBatch,
+    volume: number,
+    kind: RecordIdentity['kind'],
+    offset: number,
+    length: number,
+    mayUnmap: boolean,
+    payloadAt: number,
+  ): void {
+    if (this.#timeUs === 0) this.#timeUs = this.#parts.clock.wallMs() * 1000;
+    const record = this.#record;
+    record.lsn = ++this.#lastLsn as Lsn;
+    record.volume = volume;
+    record.kind = kind;
+    record.offset = offset;
+    record.length = length;
+    record.mayUnmap = mayUnmap;
+    record.timeUs = this.#timeUs;
+    if (batch.count === 0) batch.firstLsn = this.#lastLsn;
+    putIdentity(batch.arena.bytes, batch.headerAt(batch.count), record);
+    batch.count++;
+    if (payloadAt !== ZEROES) {
+      batch.payloadBytes += length;
+      this.#payloadBytes += length;
+    }
+    this.#parts.overlay.add(volume, offset, length, batch, payloadAt);
+  }
+
+  #answer(request: IoRequest): void {
+    if (this.#instant && !request.fua) request.owner.completed(request, 0);
+    else this.replies.write(this.#lastLsn, request);
+  }
+
+  #seal(): void {
+    const batch = this.#open;
+    if (batch === undefined) return;
+    this.#open = undefined;
+    this.#parts.applier.add(batch);
+    this.#log.appendOwn(batch);
+    batch.release();
+    this.#parts.onSealed();
+  }
+}
