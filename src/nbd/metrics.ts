@@ -12,8 +12,8 @@ export class CommandCounter {
   }
 }
 
-/** All counters of one server. Only connections and inFlight go down again. */
-export class NbdMetrics {
+/** Counters of all commands. */
+export class CommandCounters {
   readonly read = new CommandCounter('read');
   readonly write = new CommandCounter('write');
   readonly flush = new CommandCounter('flush');
@@ -22,6 +22,10 @@ export class NbdMetrics {
   readonly blockStatus = new CommandCounter('block_status');
   /** Unknown commands. */
   readonly other = new CommandCounter('other');
+}
+
+/** All counters of one server. Only connections and inFlight go down again. */
+export class NbdMetrics extends CommandCounters {
   /** Open connections, handshaking ones included. */
   connections = 0;
   connectionsAccepted = 0;
@@ -36,4 +40,16 @@ export class NbdMetrics {
   /** How often a connection stopped reading because a backend had no room, or because of its own limits. */
   stallsForRoom = 0;
   stallsForLimits = 0;
+  /** The commands again, by export; as many entries as there are volumes. */
+  readonly #exports = new Map<string, CommandCounters>();
+
+  /** Counters of one export, made when it is first used. */
+  ofExport(name: string): CommandCounters {
+    let counters = this.#exports.get(name);
+    if (counters === undefined) {
+      counters = new CommandCounters();
+      this.#exports.set(name, counters);
+    }
+    return counters;
+  }
 }

@@ -18,7 +18,7 @@ import {
 } from '../core/limits.js';
 import type { Backend, ExtentRun, IoRequest, Op, RequestOwner, RoomWaiter } from '../core/ports.js';
 import type { Negotiated } from './handshake.js';
-import type { CommandCounter, NbdMetrics } from './metrics.js';
+import type { CommandCounter, CommandCounters, NbdMetrics } from './metrics.js';
 import type { Output, SentListener } from './output.js';
 import { Payload } from './payload.js';
 import { CMD, CMD_FLAG, ERRNO, EXTENTS_PER_REPLY_MAX, REQUEST_BYTES, SIMPLE_REPLY_BYTES } from './protocol.js';
@@ -54,6 +54,7 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
   readonly #output: Output;
   readonly #host: TransmissionHost;
   readonly #metrics: NbdMetrics;
+  readonly #exportCounters: CommandCounters;
   readonly #epoch: number;
   readonly #payload: Payload;
   #pool: NbdRequest[] = [];
@@ -82,6 +83,7 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
     this.#output = output;
     this.#host = host;
     this.#metrics = metrics;
+    this.#exportCounters = metrics.ofExport(this.backend.exportName);
     this.#payload = new Payload(this.backend);
     this.#epoch = this.backend.connect(() => this.#host.abort('the volume was withdrawn', false));
     this.#next = this.#fresh();
@@ -367,9 +369,7 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
     this.#count(request, 0);
     const direct = length >= DIRECT_PAYLOAD_BYTES;
     const at = output.reserve(reply.DATA_CHUNK_HEADER_BYTES + (direct ? 0 : length));
-    let next = this.#structured
-      ? reply.putDataChunkHeader(output.view, at, request)
-      : reply.putSimpleReply(output.view, at, request, 0);
+    let next = this.#structured ? reply.putDataChunkHeader(output.view, at, request) : reply.putSimpleReply(output.view, at, request, 0);
     output.advance(next);
     let rest = length;
     for (let i = 0; rest > 0; i++) {
@@ -407,32 +407,35 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
   }
 
   #count(request: NbdRequest, errno: number): void {
-    const counter = this.#counter(request.type);
-    if (errno !== 0) counter.failed++;
-    else {
-      counter.completed++;
-      counter.bytes += request.length;
-    }
+    countIn(counterOf(this.#metrics, request.type), request.length, errno);
+    countIn(counterOf(this.#exportCounters, request.type), request.length, errno);
   }
+}
 
-  #counter(type: number): CommandCounter {
-    const metrics = this.#metrics;
-    switch (type) {
-      case CMD.read:
-        return metrics.read;
-      case CMD.write:
-        return metrics.write;
-      case CMD.flush:
-        return metrics.flush;
-      case CMD.trim:
-        return metrics.trim;
-      case CMD.writeZeroes:
-        return metrics.zero;
-      case CMD.blockStatus:
-        return metrics.blockStatus;
-      default:
-        return metrics.other;
-    }
+function countIn(counter: CommandCounter, lengthBytes: number, errno: number): void {
+  if (errno !== 0) counter.failed++;
+  else {
+    counter.completed++;
+    counter.bytes += lengthBytes;
+  }
+}
+
+function counterOf(counters: CommandCounters, type: number): CommandCounter {
+  switch (type) {
+    case CMD.read:
+      return counters.read;
+    case CMD.write:
+      return counters.write;
+    case CMD.flush:
+      return counters.flush;
+    case CMD.trim:
+      return counters.trim;
+    case CMD.writeZeroes:
+      return counters.zero;
+    case CMD.blockStatus:
+      return counters.blockStatus;
+    default:
+      return counters.other;
   }
 }
 

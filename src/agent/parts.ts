@@ -1,0 +1,112 @@
+// The real parts of an agent: groups on disk, TCP, the NBD server, attachments. What is here only joins rooms together; decisions are
+// made in agent.ts and in the rooms.
+
+import { join } from 'node:path';
+import { Attachments } from '../attach/attachments.js';
+import { FuseAttacher } from '../attach/fuse.js';
+import { assert } from '../core/assert.js';
+import { LvrError, messageOf } from '../core/errors.js';
+import type { Backend, Log } from '../core/ports.js';
+import { createEngines } from '../disk/engine.js';
+import { Group, openGroup } from '../group/group.js';
+import { Listener } from '../link/listener.js';
+import { tcpNetwork } from '../link/tcp.js';
+import { type NbdEvent, NbdServer } from '../nbd/server.js';
+import { realClock } from './clock.js';
+import type { AgentConfig } from './config.js';
+import { type Address, formatAddress, type NbdListen } from './config-values.js';
+import type { AgentGroup, AgentParts, LinkService, NbdService } from './ports.js';
+import { replaceFile } from './state-dir.js';
+
+/** Running NBD requests have this long to end when the agent stops. */
+const NBD_DRAIN_MS = 10_000;
+const NBD_SOCKET_MODE = 0o660;
+
+/** Makes the parts; opens nothing but the I/O engines. */
+export function realParts(config: AgentConfig, log: Log): AgentParts {
+  const { site, stateDir, insecure } = config.agent;
+  const clock = realClock;
+  const env = { site, stateDir, insecure, clock, engines: createEngines(), network: tcpNetwork, log };
+  return {
+    clock,
+    log,
+    openGroup: async (groupConfig, onFailed) => {
+      const group = await openGroup(groupConfig, env);
+      group.onFailed = onFailed;
+      return group;
+    },
+    startNbd: (listen, groups) => startNbd(listen, groups, log),
+    startLinks: (listen, groups) => startLinks(listen, groups, config, log),
+    shipCounters: (group, to) => {
+      assert(group instanceof Group, 'the agent made this group here');
+      const counters = group.linkFor(to)?.counters;
+      return counters && { bytes: counters.sentBytes, records: counters.sentRecords };
+    },
+    attach: new Attachments(stateDir, new FuseAttacher(join(stateDir, 'attach')), replaceFile, log),
+  };
+}
+
+async function startNbd(listen: readonly NbdListen[], groups: () => Iterable<AgentGroup>, log: Log): Promise<NbdService> {
+  const server = new NbdServer({
+    exports: { lookup: (name) => findBackend(groups(), name), list: () => [...groups()].flatMap((group) => [...group.backends.values()]) },
+    clock: realClock,
+    onEvent: (event) => logNbdEvent(log, event),
+  });
+  const addresses: string[] = [];
+  try {
+    for (const entry of listen) {
+      const bound = await server.listen(entry.kind === 'unix' ? { ...entry, mode: NBD_SOCKET_MODE } : entry);
+      addresses.push(bound.kind === 'unix' ? `unix:${bound.path}` : `tcp:${formatAddress(bound)}`);
+    }
+  } catch (error) {
+    await server.stop(0);
+    throw error;
+  }
+  return {
+    addresses,
+    counters: (exportName) => {
+      const { read, write, flush, trim, zero, blockStatus } = server.metrics.ofExport(exportName);
+      return [read, write, flush, trim, zero, blockStatus].map(({ name, completed, failed, bytes }) => ({
+        op: name,
+        completed,
+        failed,
+        bytes,
+      }));
+    },
+    get connections() {
+      return server.metrics.connections;
+    },
+    stop: () => server.stop(NBD_DRAIN_MS),
+  };
+}
+
+function findBackend(groups: Iterable<AgentGroup>, name: string): Backend | undefined {
+  const slash = name.indexOf('/');
+  for (const group of groups) if (group.name === name.slice(0, slash)) return group.backends.get(name.slice(slash + 1));
+  return undefined;
+}
+
+function logNbdEvent(log: Log, { kind, id, peer, exportName, reason }: NbdEvent): void {
+  const fields = { client: id, peer, export: exportName ?? '' };
+  if (kind === 'opened') log.info('nbd-opened', `${peer} opened ${exportName ?? ''}`, fields);
+  else if (kind === 'closed') log.info('nbd-closed', `${peer} is gone: ${reason}`, fields);
+  else log.warn('nbd-refused', `${peer} was refused: ${reason}`, fields);
+}
+
+async function startLinks(listen: Address, groups: () => Iterable<AgentGroup>, config: AgentConfig, log: Log): Promise<LinkService> {
+  const { site, insecure } = config.agent;
+  const lookup = (name: string): Group | undefined => {
+    for (const group of groups()) if (group.name === name && group instanceof Group) return group;
+    return undefined;
+  };
+  const listener = new Listener({ network: tcpNetwork, clock: realClock, log, site, insecure, lookup });
+  try {
+    const port = await listener.start(listen.host, listen.port);
+    return { address: formatAddress({ host: listen.host, port }), stop: () => listener.close() };
+  } catch (error) {
+    throw new LvrError('FAILED', `cannot listen for other sites on ${formatAddress(listen)}: ${messageOf(error)}`, {
+      hint: 'is another agent running with the same agent.listen?',
+      cause: error,
+    });
+  }
+}
