@@ -1,6 +1,7 @@
 // The real parts of an agent: groups on disk, TCP, the NBD server, attachments. What is here only joins rooms together; decisions are
 // made in agent.ts and in the rooms.
 
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { Attachments } from '../attach/attachments.js';
 import { FuseAttacher } from '../attach/fuse.js';
@@ -8,7 +9,9 @@ import { assert } from '../core/assert.js';
 import { LvrError, messageOf } from '../core/errors.js';
 import type { Backend, Log } from '../core/ports.js';
 import { createEngines } from '../disk/engine.js';
-import { Group, openGroup } from '../group/group.js';
+import { crc32c, crc32cSpans, createArena } from '../disk/memory.js';
+import { Group } from '../group/group.js';
+import { openGroup } from '../group/open.js';
 import { Listener } from '../link/listener.js';
 import { tcpNetwork } from '../link/tcp.js';
 import { type NbdEvent, NbdServer } from '../nbd/server.js';
@@ -26,7 +29,8 @@ const NBD_SOCKET_MODE = 0o660;
 export function realParts(config: AgentConfig, log: Log): AgentParts {
   const { site, stateDir, insecure } = config.agent;
   const clock = realClock;
-  const env = { site, stateDir, insecure, clock, engines: createEngines(), network: tcpNetwork, log };
+  const memory = { createArena, crc32c, crc32cSpans, newUuid: () => randomUUID().replaceAll('-', '') };
+  const env = { site, stateDir, insecure, clock, engines: createEngines(), network: tcpNetwork, memory, log, random: Math.random };
   return {
     clock,
     log,

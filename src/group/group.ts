@@ -64,6 +64,8 @@ export class Group {
   open = false;
   changing = false;
   writePath: WritePath | undefined;
+  /** Called once when the group can no longer go on. */
+  onFailed: ((error: LvrError) => void) | undefined;
   #failure: LvrError | undefined;
   #logFullSince = 0;
   #pumping = false;
@@ -311,5 +313,6 @@ export class Group {
     this.checkpointer.stop();
     this.log.fail(error);
     this.writePath?.fail(error);
+    this.onFailed?.(error);
   }
 }

@@ -21,7 +21,7 @@ export const logCommand: CommandModule<GlobalOptions, Options> = {
   handler: async (options) => {
     if (options.raw !== undefined) {
       const { dumpLog } = await import('../../disk/log-dump.js');
-      await dumpLog(options.raw, process.stdout);
+      await dumpLog(options.raw, (line) => void process.stdout.write(`${line}\n`));
       return;
     }
     if (options.group === undefined) throw new LvrError('USAGE', 'log show needs a GROUP, or --raw FILE');

@@ -1,0 +1,69 @@
+// `lvr log show --raw FILE`: what stands in a log at rest, without an agent and without changing anything.
+
+import { LvrError } from '../core/errors.js';
+import { decideRecovery } from '../core/recovery.js';
+import type { Superblock } from '../format/superblock.js';
+import { createEngines } from './engine.js';
+import { openDevice } from './file-device.js';
+import { gatherFacts } from './log-open.js';
+import { LogScan, SCAN_ARENA_BYTES } from './log-scan.js';
+import { crc32c, createArena } from './memory.js';
+import { loadSuperblock } from './superblock-store.js';
+
+/** Prints superblocks, every retained record and the verdict of the recovery table, one line each, through `out`. Rejects with LvrError. */
+export async function dumpLog(path: string, out: (line: string) => void): Promise<void> {
+  const engines = createEngines();
+  const device = await openDevice({ path, io: 'buffered', exclusive: true, engines });
+  try {
+    const arena = createArena(SCAN_ARENA_BYTES);
+    const loaded = await loadSuperblock(device, arena);
+    loaded.slots.forEach((slot, i) => {
+      if (slot.kind === 'valid') out(`slot ${i}: ${describe(slot.superblock)}`);
+      else out(`slot ${i}: ${slot.kind === 'newer' ? `version ${slot.version}, newer than this lvr` : slot.kind}`);
+    });
+    const superblock = loaded.superblock;
+    if (superblock !== undefined) for (const line of details(superblock)) out(line);
+    const scan =
+      superblock === undefined
+        ? undefined
+        : await new LogScan(device, arena, superblock, crc32c, {
+            batch: (b) => out(`batch: ${b.count} records, LSN ${b.firstLsn}.., position ${b.position}, ${b.totalBytes} bytes`),
+            record: (r, chain) =>
+              out(
+                `  LSN ${r.lsn} ${r.kind}${r.mayUnmap ? ' unmap' : ''} volume ${r.volume} offset ${r.offset} length ${r.length} ` +
+                  `writer ${r.epoch}.${r.incarnation} payload ${hex(r.payloadCrc)} chain ${hex(chain)} time ${new Date(r.timeUs / 1000).toISOString()}`,
+              ),
+          }).run();
+    if (scan !== undefined) {
+      out(`end: LSN ${scan.lastLsn}, position ${scan.endPosition}, chain ${hex(scan.lastChain)}: ${scan.endReason}`);
+      out(`evidence behind the end: durable LSN ${scan.vouchedLsn}; in the superblock: ${superblock?.durableLsn}`);
+    }
+    const decision = decideRecovery(gatherFacts(loaded, false, true, scan));
+    out(`recovery: ${decision.row} ${decision.action}: ${decision.says}`);
+  } catch (error) {
+    if (error instanceof LvrError) throw error;
+    throw new LvrError('FAILED', `cannot read the log ${path}: ${String(error)}`, { cause: error });
+  } finally {
+    await device.close();
+    engines.close();
+  }
+}
+
+function describe(s: Superblock): string {
+  return `sequence ${s.sequence}, group ${s.group}, site ${s.site}, ${s.role}, epoch ${s.epoch}, incarnation ${s.incarnation}`;
+}
+
+function details(s: Superblock): string[] {
+  return [
+    `log ${s.logUuid}, group ${s.groupUuid}, ring ${s.ringBytes} bytes, volumes ${s.bornZero ? '' : 'not '}known zero at birth`,
+    `trimmed ${s.trimmedLsn} (next batch at ${s.trimmedPosition}), applied ${s.appliedLsn}, durable ${s.durableLsn}, durable at primary ${s.primaryDurableLsn}`,
+    `void: after LSN ${s.voidAfter.lsn}, writers up to ${s.voidAfter.epoch}.${s.voidAfter.incarnation}`,
+    ...s.volumes.map((v, i) => `volume ${i}: ${v.name}, ${v.sizeBytes} bytes, block ${v.blockBytes}`),
+    ...s.sites.map((site) => `site ${site.name}: acked ${site.ackedLsn}`),
+    ...s.lineage.map((e) => `lineage: from LSN ${e.startLsn} writer ${e.epoch}.${e.incarnation}${e.own ? ' (this site)' : ''}`),
+  ];
+}
+
+function hex(value: number): string {
+  return value.toString(16).padStart(8, '0');
+}
