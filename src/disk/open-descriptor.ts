@@ -20,7 +20,7 @@ export type DeviceOptions = {
   io: IoMode;
   /** Create a missing (or empty) file of this size; without it a missing file is an error. Ignored for block devices. */
   create?: { sizeBytes: number };
-  /** For logs: all blocks of a new file are allocated and written once, so that writing never runs out of space nor waits for allocation. */
+  /** For logs: all blocks of a new file are allocated and written once, so that no later write waits for space or lacks it. */
   reserve?: boolean;
   /** Keep other users out: O_EXCL for block devices, flock for files. Default true. */
   exclusive?: boolean;

@@ -10,7 +10,7 @@ export function peerCredentials(fd: number): PeerCredentials {
   return binding.peerCredentials(fd);
 }
 
-/** Tells the service manager, as sd_notify(3): 'READY=1', 'STATUS=…'. False when there is none; throws SystemError when it cannot be reached. */
+/** Tells the service manager, as sd_notify(3): 'READY=1', 'STATUS=…'. False when there is none; SystemError when it does not answer. */
 export function notify(state: string): boolean {
   return binding.notify(state);
 }
