@@ -1,8 +1,8 @@
 // One client connection from accept to close: drives the handshake, then the transmission, and holds both to their deadlines.
 //
 // Owner of the socket, its buffers, and whether it is being read. Whatever the client does ends at most this connection. States: handshake,
-// transmission, closing (replies still leave), closed; the first, the third and a transmission with a half request or a slow reader have deadlines,
-// looked at by tick().
+// transmission, closing (replies still leave), closed; the first, the third and a transmission with a half request or a slow reader have
+// deadlines, looked at by tick().
 
 import type { Socket } from 'node:net';
 import { NBD_HANDSHAKE_MS, NBD_PARTIAL_REQUEST_MS, NBD_SLOW_READER_MS, NBD_UNSENT_BYTES_MAX } from '../core/limits.js';

@@ -1,9 +1,9 @@
 // The newstyle handshake as a pure push machine: bytes go in, replies and an outcome come out; it knows no socket and no clock.
 //
 // step() takes what has arrived, in any fragmentation, and uses up whole messages only; the caller keeps the rest and offers it again with
-// more bytes behind it. It owns the negotiated state until the outcome is 'transmit'. Order rules (proto.md): client flags come first; options
-// in any order and number (bounded); metadata contexts only after STRUCTURED_REPLY, and bound to the export they were chosen for; a refused
-// option changes nothing except that SET_META_CONTEXT always forgets the previous choice.
+// more bytes behind it. It owns the negotiated state until the outcome is 'transmit'. Order rules (proto.md): client flags come first;
+// options in any order and number (bounded); metadata contexts only after STRUCTURED_REPLY, and bound to the export they were chosen for;
+// a refused option changes nothing except that SET_META_CONTEXT always forgets the previous choice.
 
 import { NBD_HANDSHAKE_BYTES_MAX, NBD_OPTION_BYTES_MAX, NBD_OPTIONS_MAX, NBD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
 import type { Backend } from '../core/ports.js';

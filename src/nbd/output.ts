@@ -1,8 +1,8 @@
 // Replies on their way to the socket. Small replies are put one behind the other into one reused buffer and leave in one write per turn;
 // data pieces of large reads leave straight from their slabs.
 //
-// Owner of the output buffers and of the order of what was written: the socket reports its writes done in the order in which they were made,
-// so one bound callback and a queue replace a closure per write. A buffer is filled again only when everything in it has been sent.
+// Owner of the output buffers and of the order of what was written: the socket reports its writes done in the order in which they were
+// made, so one bound callback and a queue replace a closure per write. A buffer is filled again only when everything in it has been sent.
 // Bound: the caller stops taking requests while unsentBytes is above NBD_UNSENT_BYTES_MAX.
 
 import type { Socket } from 'node:net';
@@ -85,7 +85,7 @@ export class Output {
     }
   }
 
-  /** Queues a piece of a slab behind everything so far. `request`, given with the last piece, is reported to the listener when it has left. */
+  /** Queues a piece of a slab behind everything so far. `request`, given with the last piece, is reported when that has left. */
   appendDirect(piece: Uint8Array, request: NbdRequest | undefined): void {
     if (!this.#corked) {
       this.#corked = true;

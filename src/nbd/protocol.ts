@@ -1,10 +1,10 @@
 // Numbers and layouts of the NBD protocol (NBD proto.md), as far as this server speaks it. All integers on the wire are big-endian.
 //
-// Request, 28 bytes:              0 magic u32 · 4 flags u16 · 6 type u16 · 8 cookie u64 · 16 offset u64 · 24 length u32 · payload (WRITE)
-// Simple reply, 16 bytes:         0 magic u32 · 4 error u32 · 8 cookie u64 · data (READ)
+// Request, 28 bytes: 0 magic u32 · 4 flags u16 · 6 type u16 · 8 cookie u64 · 16 offset u64 · 24 length u32 · payload (WRITE)
+// Simple reply, 16 bytes: 0 magic u32 · 4 error u32 · 8 cookie u64 · data (READ)
 // Structured reply chunk, 20 bytes: 0 magic u32 · 4 flags u16 · 6 type u16 · 8 cookie u64 · 16 length u32 · payload
-// Option request, 16 bytes:       0 IHAVEOPT u64 · 8 option u32 · 12 length u32 · data
-// Option reply, 20 bytes:         0 magic u64 · 8 option u32 · 12 type u32 · 16 length u32 · data
+// Option request, 16 bytes: 0 IHAVEOPT u64 · 8 option u32 · 12 length u32 · data
+// Option reply, 20 bytes: 0 magic u64 · 8 option u32 · 12 type u32 · 16 length u32 · data
 
 import { KIB } from '../core/limits.js';
 
@@ -86,4 +86,16 @@ export const STATE_HOLE = 1;
 export const STATE_ZERO = 2;
 
 /** Linux errno values used inside the room; reply.ts translates them for the wire. */
-export const ERRNO = { EPERM: 1, EIO: 5, ENOMEM: 12, EACCES: 13, EINVAL: 22, EFBIG: 27, ENOSPC: 28, EROFS: 30, EOVERFLOW: 75, ENOTSUP: 95, EDQUOT: 122 } as const;
+export const ERRNO = {
+  EPERM: 1,
+  EIO: 5,
+  ENOMEM: 12,
+  EACCES: 13,
+  EINVAL: 22,
+  EFBIG: 27,
+  ENOSPC: 28,
+  EROFS: 30,
+  EOVERFLOW: 75,
+  ENOTSUP: 95,
+  EDQUOT: 122,
+} as const;

@@ -1,8 +1,8 @@
 // The receive buffer of a connection: bytes that arrived and are not used up, always in one piece.
 //
 // Memory offered to the socket stays put until the socket has filled it, even when the parser uses up bytes in front of it meanwhile:
-// only offer(), called when the socket asks for the memory of its next read, moves the unused bytes to the front. The buffer is large enough
-// that there is always room to offer: unused bytes are at most an incomplete request plus one full read.
+// only offer(), called when the socket asks for the memory of its next read, moves the unused bytes to the front. The buffer is large
+// enough that there is always room to offer: unused bytes are at most an incomplete request plus one full read.
 
 import { assert } from '../core/assert.js';
 import { DIRECT_PAYLOAD_BYTES, KIB, NBD_OPTION_BYTES_MAX } from '../core/limits.js';

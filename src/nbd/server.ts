@@ -1,9 +1,9 @@
 // The NBD server: listeners, limits on connections, the sweep of deadlines, and an orderly stop.
 //
-// Owner of the listening sockets and of the set of connections. It knows volumes only through the registry. Order of stop(): listeners close
-// first, then every connection answers what is in flight and closes, and what has not closed by the deadline is cut.
+// Owner of the listening sockets and of the set of connections. It knows volumes only through the registry. Order of stop(): listeners
+// close first, then every connection answers what is in flight and closes, and what has not closed by the deadline is cut.
 
-import { chmod, unlink } from 'node:fs/promises';
+import { chmod, lstat, unlink } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { LvrError, messageOf } from '../core/errors.js';
 import { NBD_CONNECTIONS_MAX, NBD_CONNECTIONS_PER_ADDRESS_MAX } from '../core/limits.js';
@@ -174,7 +174,8 @@ function describe(address: NbdAddress): string {
 function startListening(server: Server, options: ListenOptions, name: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException) => {
-      const hint = error.code === 'EADDRINUSE' ? 'another agent may be running; stop it or choose another address' : 'check the nbd addresses';
+      const hint =
+        error.code === 'EADDRINUSE' ? 'another agent may be running; stop it or choose another address' : 'check the nbd addresses';
       reject(new LvrError('FAILED', `cannot listen for NBD clients on ${name}: ${messageOf(error)}`, { hint, cause: error }));
     };
     server.once('error', onError);
@@ -185,8 +186,13 @@ function startListening(server: Server, options: ListenOptions, name: string): P
   });
 }
 
-/** Removes the socket file of a process that is gone; one that somebody answers on stays, and listening on it will fail. */
+/**
+ * Removes the socket file of a process that is gone. One that somebody answers on stays, and so does anything that is no socket (connecting
+ * to a plain file is refused as well): listening there will fail.
+ */
 async function removeStaleSocket(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined || !found.isSocket()) return;
   const code = await new Promise<string | undefined>((resolve) => {
     const probe = connect({ path }, () => {
       probe.destroy();

@@ -8,7 +8,6 @@
 // payload has passed; DISC is obeyed when everything before it has been answered. Bounds: requests and bytes in flight, bytes unsent.
 
 import { assert } from '../core/assert.js';
-import { LvrError } from '../core/errors.js';
 import {
   DIRECT_PAYLOAD_BYTES,
   NBD_IN_FLIGHT_BYTES_MAX,
@@ -16,14 +15,14 @@ import {
   NBD_REQUESTS_IN_FLIGHT_MAX,
   NBD_UNSENT_BYTES_MAX,
 } from '../core/limits.js';
-import type { Backend, ExtentRun, IoRequest, Op, RequestOwner, RoomWaiter } from '../core/ports.js';
+import type { Backend, IoRequest, Op, RequestOwner, RoomWaiter } from '../core/ports.js';
+import { Answers } from './answers.js';
 import type { Negotiated } from './handshake.js';
-import type { CommandCounter, CommandCounters, NbdMetrics } from './metrics.js';
+import type { NbdMetrics } from './metrics.js';
 import type { Output, SentListener } from './output.js';
 import { Payload } from './payload.js';
-import { CMD, CMD_FLAG, ERRNO, EXTENTS_PER_REPLY_MAX, REQUEST_BYTES, SIMPLE_REPLY_BYTES } from './protocol.js';
+import { CMD, REQUEST_BYTES } from './protocol.js';
 import { READ_BYTES, type ReceiveBuffer } from './receive-buffer.js';
-import * as reply from './reply.js';
 import { checkRequest, NbdRequest, parseRequest } from './request.js';
 
 /** What a transmission asks of its connection. */
@@ -54,9 +53,9 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
   readonly #output: Output;
   readonly #host: TransmissionHost;
   readonly #metrics: NbdMetrics;
-  readonly #exportCounters: CommandCounters;
   readonly #epoch: number;
   readonly #payload: Payload;
+  readonly #answers: Answers;
   #pool: NbdRequest[] = [];
   /** The request being parsed; replaced when the backend keeps it. */
   #next: NbdRequest;
@@ -83,8 +82,8 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
     this.#output = output;
     this.#host = host;
     this.#metrics = metrics;
-    this.#exportCounters = metrics.ofExport(this.backend.exportName);
     this.#payload = new Payload(this.backend);
+    this.#answers = new Answers(this.backend, output, metrics, this.#structured);
     this.#epoch = this.backend.connect(() => this.#host.abort('the volume was withdrawn', false));
     this.#next = this.#fresh();
   }
@@ -172,9 +171,11 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
       this.#payload.errno = errno;
       return;
     }
-    if (request.op === 'read' && errno === 0) this.#answerRead(request);
-    else {
-      this.#answer(request, errno);
+    if (request.op !== 'read' || errno !== 0) {
+      this.#answers.plain(request, errno);
+      this.#recycle(request);
+    } else if (this.#answers.read(request)) {
+      this.backend.releaseRead(request);
       this.#recycle(request);
     }
     if (!this.#inTurn) this.#arm();
@@ -247,9 +248,9 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
     const errno = checkRequest(request, this.backend, this.#structured, this.#allocationContext);
     if (request.type === CMD.write) return this.#takeWrite(request, errno);
     if (errno !== 0 || (request.length === 0 && request.type !== CMD.flush)) {
-      this.#answer(request, errno);
+      this.#answers.plain(request, errno);
     } else if (request.type === CMD.blockStatus) {
-      this.#answerStatus(request);
+      this.#answers.status(request);
     } else {
       request.op = opOf(request.type);
       this.#begin(request);
@@ -272,7 +273,7 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
     this.#longWrites = length >= READ_BYTES;
     if (errno !== 0 || length === 0) {
       input.start += REQUEST_BYTES;
-      if (length === 0) this.#answer(request, errno);
+      if (length === 0) this.#answers.plain(request, errno);
       else this.#payload.begin(request, errno);
       return true;
     }
@@ -302,7 +303,7 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
     if (state !== 'done') return false;
     payload.clear();
     if (payload.errno !== 0) {
-      this.#answer(request, payload.errno);
+      this.#answers.plain(request, payload.errno);
       // A request that the backend had accepted was taken out of #next; one that was refused is still there.
       if (request !== this.#next) this.#recycle(request);
     }
@@ -346,96 +347,6 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
     request.owner = this;
     request.epoch = this.#epoch;
     return request;
-  }
-
-  /** A reply without data: every success but that of READ and BLOCK_STATUS, and all errors. */
-  #answer(request: NbdRequest, errno: number): void {
-    const output = this.#output;
-    this.#count(request, errno);
-    const mustBeStructured = this.#structured && (request.type === CMD.read || request.type === CMD.blockStatus);
-    if (!mustBeStructured) {
-      const at = output.reserve(SIMPLE_REPLY_BYTES);
-      output.advance(reply.putSimpleReply(output.view, at, request, errno));
-    } else {
-      const at = output.reserve(reply.DATA_CHUNK_HEADER_BYTES);
-      if (errno !== 0) output.advance(reply.putErrorChunk(output.view, at, request, errno));
-      else output.advance(reply.putDataChunkHeader(output.view, at, request));
-    }
-  }
-
-  #answerRead(request: NbdRequest): void {
-    const output = this.#output;
-    const { slabs, length } = request;
-    this.#count(request, 0);
-    const direct = length >= DIRECT_PAYLOAD_BYTES;
-    const at = output.reserve(reply.DATA_CHUNK_HEADER_BYTES + (direct ? 0 : length));
-    let next = this.#structured ? reply.putDataChunkHeader(output.view, at, request) : reply.putSimpleReply(output.view, at, request, 0);
-    output.advance(next);
-    let rest = length;
-    for (let i = 0; rest > 0; i++) {
-      const slab = slabs[i];
-      assert(slab !== undefined, 'a completed read has all of its data');
-      const pieceLength = Math.min(rest, slab.dataCapacity);
-      const piece = slab.arena.bytes.subarray(slab.dataStart, slab.dataStart + pieceLength);
-      rest -= pieceLength;
-      if (direct) output.appendDirect(piece, rest === 0 ? request : undefined);
-      else {
-        output.bytes.set(piece, next);
-        next += pieceLength;
-      }
-    }
-    if (direct) return;
-    output.advance(next);
-    this.backend.releaseRead(request);
-    this.#recycle(request);
-  }
-
-  #answerStatus(request: NbdRequest): void {
-    const max = (request.flags & CMD_FLAG.reqOne) !== 0 ? 1 : EXTENTS_PER_REPLY_MAX;
-    let extents: ExtentRun[];
-    try {
-      extents = this.backend.extents(request.offset, request.length, max);
-    } catch (error) {
-      if (!(error instanceof LvrError)) throw error;
-      return this.#answer(request, ERRNO.EIO);
-    }
-    assert(extents.length > 0 && extents.length <= max, 'a range has at least one extent and at most as many as asked for');
-    this.#count(request, 0);
-    const output = this.#output;
-    const at = output.reserve(reply.statusChunkBytes(extents.length));
-    output.advance(reply.putStatusChunk(output.view, at, request, extents));
-  }
-
-  #count(request: NbdRequest, errno: number): void {
-    countIn(counterOf(this.#metrics, request.type), request.length, errno);
-    countIn(counterOf(this.#exportCounters, request.type), request.length, errno);
-  }
-}
-
-function countIn(counter: CommandCounter, lengthBytes: number, errno: number): void {
-  if (errno !== 0) counter.failed++;
-  else {
-    counter.completed++;
-    counter.bytes += lengthBytes;
-  }
-}
-
-function counterOf(counters: CommandCounters, type: number): CommandCounter {
-  switch (type) {
-    case CMD.read:
-      return counters.read;
-    case CMD.write:
-      return counters.write;
-    case CMD.flush:
-      return counters.flush;
-    case CMD.trim:
-      return counters.trim;
-    case CMD.writeZeroes:
-      return counters.zero;
-    case CMD.blockStatus:
-      return counters.blockStatus;
-    default:
-      return counters.other;
   }
 }
 

@@ -1,7 +1,7 @@
 // A volume in RAM behind the Backend port, with room and latency under the control of the test.
 
-import type { Backend, ExtentRun, IoRequest, RoomWaiter, Slab } from '../../src/core/ports.js';
 import { RECORD_PAYLOAD_BYTES_MAX } from '../../src/core/limits.js';
+import type { Arena, Backend, ExtentRun, IoRequest, RoomWaiter, Slab } from '../../src/core/ports.js';
 
 const EINVAL = 22;
 const EXTENT_BYTES = 64 * 1024;
@@ -33,6 +33,8 @@ export class MemoryBackend implements Backend {
   completion: Completion = 'commit';
   /** Writes, leases and discards find room. Use giveRoom() to announce it. */
   room = true;
+  /** Reads hold what was there when they were started, not when they leave. Costs a copy. */
+  snapshotReads = false;
   /** Every data request fails with this. */
   failWith = 0;
   /** What happened, for order checks: `op offset length`. Only with recording on. */
@@ -47,8 +49,7 @@ export class MemoryBackend implements Backend {
   #pending: Entry[] = [];
   #waiters: RoomWaiter[] = [];
   #free: Slab[] = [];
-  /** Errors of earlier pieces of a long write. */
-  #arena: { bytes: Buffer; address: number };
+  readonly #arena: Arena;
 
   constructor(options: MemoryBackendOptions = {}) {
     this.exportName = options.exportName ?? 'app/data';
@@ -81,6 +82,10 @@ export class MemoryBackend implements Backend {
 
   read(request: IoRequest): void {
     this.#note(request);
+    if (this.snapshotReads) {
+      const { offset, length } = request;
+      this.#fill(request, { bytes: Buffer.from(this.data.subarray(offset, offset + length)), address: 0 }, 0);
+    }
     this.#end(request, this.failWith);
   }
 
@@ -192,11 +197,15 @@ export class MemoryBackend implements Backend {
   #complete({ request, errno }: Entry): void {
     if (request.op === 'read' && errno === 0) {
       this.readsHeld++;
-      for (let at = 0; at < request.length; at += RECORD_PAYLOAD_BYTES_MAX) {
-        request.slabs.push({ arena: this.#arena, dataStart: request.offset + at, dataCapacity: RECORD_PAYLOAD_BYTES_MAX });
-      }
+      if (request.slabs.length === 0) this.#fill(request, this.#arena, request.offset);
     }
     request.owner.completed(request, errno);
+  }
+
+  #fill(request: IoRequest, arena: Arena, start: number): void {
+    for (let at = 0; at < request.length; at += RECORD_PAYLOAD_BYTES_MAX) {
+      request.slabs.push({ arena, dataStart: start + at, dataCapacity: RECORD_PAYLOAD_BYTES_MAX });
+    }
   }
 
   #note(request: IoRequest): void {

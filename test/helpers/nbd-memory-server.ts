@@ -13,9 +13,10 @@ const server = new NbdServer({
 });
 await server.listen({ kind: 'unix', path });
 process.stdout.write('ready\n');
-process.once('SIGTERM', () => {
-  server.stop(2000).then(() => {
-    process.stdout.write(`${JSON.stringify(server.metrics)}\n`);
-    process.exit(0);
-  });
-});
+process.once('SIGTERM', () => void stop());
+
+async function stop(): Promise<void> {
+  await server.stop(2000);
+  process.stdout.write(`${JSON.stringify(server.metrics)}\n`);
+  process.exit(0);
+}

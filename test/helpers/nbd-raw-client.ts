@@ -1,12 +1,12 @@
 // A client for tests of the NBD server itself: it says exactly what it is told to, right or wrong, and hands out what comes back, in bytes.
 // Its numbers are its own, not the server's.
 
-import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { NbdServer, type NbdEvent } from '../../src/nbd/server.js';
 import type { Clock } from '../../src/core/ports.js';
+import { type NbdEvent, NbdServer } from '../../src/nbd/server.js';
 import { systemClock } from './clock.js';
 import type { MemoryBackend } from './memory-backend.js';
 
@@ -46,7 +46,7 @@ export function goData(name: string, infos: number[] = []): Buffer {
   bytes.writeUInt32BE(text.length, 0);
   text.copy(bytes, 4);
   bytes.writeUInt16BE(infos.length, 4 + text.length);
-  infos.forEach((info, i) => bytes.writeUInt16BE(info, 6 + text.length + i * 2));
+  for (const [i, info] of infos.entries()) bytes.writeUInt16BE(info, 6 + text.length + i * 2);
   return bytes;
 }
 
@@ -82,7 +82,11 @@ export function parseOptionReplies(bytes: Buffer): OptionReply[] {
   for (let at = 0; at < bytes.length; ) {
     if (bytes.readBigUInt64BE(at) !== 0x3e889045565a9n) throw new Error(`no option reply at ${at}`);
     const length = bytes.readUInt32BE(at + 16);
-    replies.push({ option: bytes.readUInt32BE(at + 8), type: bytes.readUInt32BE(at + 12), data: bytes.subarray(at + 20, at + 20 + length) });
+    replies.push({
+      option: bytes.readUInt32BE(at + 8),
+      type: bytes.readUInt32BE(at + 12),
+      data: bytes.subarray(at + 20, at + 20 + length),
+    });
     at += 20 + length;
   }
   return replies;

@@ -207,7 +207,9 @@ t.test('a burst is committed once and answered in order', async (t) => {
   const { backend, client } = await open(t);
   const before = backend.commits;
   const count = 200;
-  client.send(Buffer.concat(Array.from({ length: count }, (_, i) => request({ type: WRITE, cookie: BigInt(i), payload: pattern(512, i) }))));
+  client.send(
+    Buffer.concat(Array.from({ length: count }, (_, i) => request({ type: WRITE, cookie: BigInt(i), payload: pattern(512, i) }))),
+  );
   for (let i = 0; i < count; i++) t.equal((await client.simple()).cookie, BigInt(i));
   t.ok(backend.commits - before < 10, `${backend.commits - before} commits`);
 });

@@ -1,0 +1,118 @@
+// The answers to requests: counted, encoded, and queued with the output of the connection. Stateless beyond what was negotiated.
+
+import { assert } from '../core/assert.js';
+import { LvrError } from '../core/errors.js';
+import { DIRECT_PAYLOAD_BYTES } from '../core/limits.js';
+import type { Backend, ExtentRun } from '../core/ports.js';
+import type { CommandCounter, CommandCounters, NbdMetrics } from './metrics.js';
+import type { Output } from './output.js';
+import { CMD, CMD_FLAG, ERRNO, EXTENTS_PER_REPLY_MAX, SIMPLE_REPLY_BYTES } from './protocol.js';
+import * as reply from './reply.js';
+import type { NbdRequest } from './request.js';
+
+/** Answers of one connection. */
+export class Answers {
+  readonly #backend: Backend;
+  readonly #output: Output;
+  readonly #metrics: NbdMetrics;
+  readonly #exportCounters: CommandCounters;
+  readonly #structured: boolean;
+
+  constructor(backend: Backend, output: Output, metrics: NbdMetrics, structured: boolean) {
+    this.#backend = backend;
+    this.#output = output;
+    this.#metrics = metrics;
+    this.#exportCounters = metrics.ofExport(backend.exportName);
+    this.#structured = structured;
+  }
+
+  /** An answer without data: every success but that of READ and BLOCK_STATUS, and all errors. */
+  plain(request: NbdRequest, errno: number): void {
+    const output = this.#output;
+    this.#count(request, errno);
+    const mustBeStructured = this.#structured && (request.type === CMD.read || request.type === CMD.blockStatus);
+    if (!mustBeStructured) {
+      const at = output.reserve(SIMPLE_REPLY_BYTES);
+      output.advance(reply.putSimpleReply(output.view, at, request, errno));
+    } else {
+      const at = output.reserve(reply.DATA_CHUNK_HEADER_BYTES);
+      if (errno !== 0) output.advance(reply.putErrorChunk(output.view, at, request, errno));
+      else output.advance(reply.putDataChunkHeader(output.view, at, request));
+    }
+  }
+
+  /** The data of a completed read. True: they were copied and the slabs can go back now; false: the output reports when they have left. */
+  read(request: NbdRequest): boolean {
+    const output = this.#output;
+    const { slabs, length } = request;
+    this.#count(request, 0);
+    const direct = length >= DIRECT_PAYLOAD_BYTES;
+    const at = output.reserve(reply.DATA_CHUNK_HEADER_BYTES + (direct ? 0 : length));
+    let next = this.#structured ? reply.putDataChunkHeader(output.view, at, request) : reply.putSimpleReply(output.view, at, request, 0);
+    output.advance(next);
+    let rest = length;
+    for (let i = 0; rest > 0; i++) {
+      const slab = slabs[i];
+      assert(slab !== undefined, 'a completed read has all of its data');
+      const pieceLength = Math.min(rest, slab.dataCapacity);
+      const piece = slab.arena.bytes.subarray(slab.dataStart, slab.dataStart + pieceLength);
+      rest -= pieceLength;
+      if (direct) output.appendDirect(piece, rest === 0 ? request : undefined);
+      else {
+        output.bytes.set(piece, next);
+        next += pieceLength;
+      }
+    }
+    if (!direct) output.advance(next);
+    return !direct;
+  }
+
+  /** The extents of a range. */
+  status(request: NbdRequest): void {
+    const max = (request.flags & CMD_FLAG.reqOne) !== 0 ? 1 : EXTENTS_PER_REPLY_MAX;
+    let extents: ExtentRun[];
+    try {
+      extents = this.#backend.extents(request.offset, request.length, max);
+    } catch (error) {
+      if (!(error instanceof LvrError)) throw error;
+      return this.plain(request, ERRNO.EIO);
+    }
+    assert(extents.length > 0 && extents.length <= max, 'a range has at least one extent and at most as many as asked for');
+    this.#count(request, 0);
+    const output = this.#output;
+    const at = output.reserve(reply.statusChunkBytes(extents.length));
+    output.advance(reply.putStatusChunk(output.view, at, request, extents));
+  }
+
+  #count(request: NbdRequest, errno: number): void {
+    countIn(counterOf(this.#metrics, request.type), request.length, errno);
+    countIn(counterOf(this.#exportCounters, request.type), request.length, errno);
+  }
+}
+
+function countIn(counter: CommandCounter, lengthBytes: number, errno: number): void {
+  if (errno !== 0) counter.failed++;
+  else {
+    counter.completed++;
+    counter.bytes += lengthBytes;
+  }
+}
+
+function counterOf(counters: CommandCounters, type: number): CommandCounter {
+  switch (type) {
+    case CMD.read:
+      return counters.read;
+    case CMD.write:
+      return counters.write;
+    case CMD.flush:
+      return counters.flush;
+    case CMD.trim:
+      return counters.trim;
+    case CMD.writeZeroes:
+      return counters.zero;
+    case CMD.blockStatus:
+      return counters.blockStatus;
+    default:
+      return counters.other;
+  }
+}
