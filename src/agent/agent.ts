@@ -1,5 +1,5 @@
 // The agent: every group of the configuration, the listeners in front of them, and the verbs of the command line. Owns the order in which
-// things start (logs, listeners, exports, attachments, control) and stop (the reverse). A group that cannot be opened is shown as failed
+// things start (logs, listeners, control, links and exports, attachments) and stop (the reverse). A group that cannot be opened is shown as failed
 // and keeps nobody else from working.
 
 import type { AttachRequest } from '../attach/ports.js';
@@ -47,11 +47,15 @@ export class Agent {
       const groups = (): Iterable<AgentGroup> => this.#slots.groups();
       if (agent.listen) this.#links = await this.#parts.startLinks(agent.listen, groups);
       this.#nbd = await this.#parts.startNbd(agent.nbd, groups);
-      await Promise.all([...this.#slots.all()].map((slot) => this.#startGroup(slot)));
-      await this.#attachAgain();
       if (agent.metrics) this.#metrics = await this.#startMetrics(agent.metrics);
       this.#control = new ControlServer(agent.control, this.#handlers(), this.#parts.log);
       await this.#control.listen();
+      // Starting a group may take seconds (a primary asks its sites whether it was replaced); the status can be asked for meanwhile,
+      // whatever changes something waits.
+      await this.#exclusively(async () => {
+        await Promise.all([...this.#slots.all()].map((slot) => this.#startGroup(slot)));
+        await this.#attachAgain();
+      });
     } catch (error) {
       await this.stop();
       throw error;

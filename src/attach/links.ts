@@ -1,7 +1,7 @@
 // Stable names of attached devices: state_dir/by-res/GROUP/VOLUME always, /dev/lvr/by-res/GROUP/VOLUME when no other agent of this machine
 // has that name. Owns these symbolic links.
 
-import { mkdirSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readlinkSync, rmdirSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { backingFile } from './holders.js';
 
@@ -26,7 +26,17 @@ export function makeLinks(stateDir: string, target: string, device: string): str
 /** Removes the names of `target` that point at `device`. */
 export function removeLinks(stateDir: string, target: string, device: string): void {
   for (const path of [join(stateDir, 'by-res', target), join(DEV_DIRECTORY, target)]) {
-    if (linkTarget(path) === device) rmSync(path, { force: true });
+    if (linkTarget(path) !== device) continue;
+    rmSync(path, { force: true });
+    removeIfEmpty(dirname(path));
+  }
+}
+
+function removeIfEmpty(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch {
+    // Names of other volumes are in it.
   }
 }
 
