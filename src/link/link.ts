@@ -66,6 +66,8 @@ export class SiteLink implements SessionOwner {
   readonly #options: SiteLinkOptions;
   readonly #site: string;
   #role: 'primary' | 'secondary' = 'secondary';
+  /** Epoch at the last change of role; -1: not started. */
+  #epoch = -1;
   #started = false;
   #session: Session | undefined;
   /** Counts dials, so that one that was given up is recognised when it ends. */
@@ -105,6 +107,7 @@ export class SiteLink implements SessionOwner {
   /** Ends the session; resolves when nothing of this link touches the group any more. */
   async stop(): Promise<void> {
     this.#started = false;
+    this.#epoch = -1;
     this.#timer?.cancel();
     this.#dialNumber++;
     this.#session?.bye('the agent stops');
@@ -114,7 +117,10 @@ export class SiteLink implements SessionOwner {
   /** The group was promoted or demoted: the two sites must meet again. */
   roleChanged(): void {
     if (!this.#started) return;
-    this.#role = this.#options.group.history().role;
+    const { role, epoch } = this.#options.group.history();
+    if (role === this.#role && epoch === this.#epoch) return;
+    this.#role = role;
+    this.#epoch = epoch;
     this.#dialNumber++;
     this.#session?.bye(`site ${this.#options.group.site} is ${this.#role} now`);
     this.#failures = 0;

@@ -54,7 +54,8 @@ export interface ReceiveSink extends LinkGroup {
   onRoom(fn: () => void): void;
   /**
    * Takes over a received batch: record identities sealed by the primary stand in its header block at headerAt(i) (bytes 8..64), payloads in
-   * its data area, payload CRCs and chain verified by the sink, LSNs contiguous. Returns a Refusal (nothing changed) when they do not fit.
+   * its data area, payload CRCs and chain verified by the sink, LSNs contiguous. Returns a Refusal (nothing changed) when they do not fit. The batch is
+   * the sink's in both cases.
    */
   receive(batch: LogBatch): Refusal | undefined;
   /** The primary's durable LSN moved. */

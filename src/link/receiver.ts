@@ -41,6 +41,8 @@ export class Receiver {
   #epoch = 0;
   #incarnation = 0;
   #durableLsn = 0;
+  /** Durable LSN the sink was told: at most the last received. */
+  #durableTold = 0;
   /** Durable LSN in the frame being received: told to the sink after the frame's records. */
   #frameDurableLsn = 0;
   #batch: LogBatch | undefined;
@@ -113,23 +115,22 @@ export class Receiver {
     this.#batch = undefined;
     const { count } = batch;
     const refusal = this.#sink.receive(batch);
-    if (refusal !== undefined) {
-      batch.release();
-      return refusal;
-    }
+    if (refusal !== undefined) return refusal;
     this.#nextLsn += count;
     this.receivedRecords += count;
     this.#dirty = true;
     return this.durable(this.#frameDurableLsn);
   }
 
-  /** The primary's durable LSN, which never goes back. */
+  /** The primary's durable LSN, which never goes back. The sink hears of it as far as it has the records. */
   durable(lsn: number): Refusal | undefined {
     if (lsn < this.#durableLsn) return violation(`the durable LSN went back from ${this.#durableLsn} to ${lsn}`);
-    if (lsn === this.#durableLsn) return undefined;
     this.#durableLsn = lsn;
+    const told = Math.min(lsn, this.#nextLsn - 1);
+    if (told <= this.#durableTold) return undefined;
+    this.#durableTold = told;
     this.#dirty = true;
-    this.#sink.primaryDurable(lsn);
+    this.#sink.primaryDurable(told);
     return undefined;
   }
 

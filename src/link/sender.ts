@@ -60,6 +60,8 @@ export class Sender {
   #reading: Promise<void> | undefined;
   #stopped = false;
   #catchingUp = true;
+  /** Last LSN there was when the cursor had reached the end; undefined before that. */
+  #caughtUpLsn: number | undefined;
   sentRecords = 0;
 
   constructor(source: ShipSource, site: string, channel: Channel, from: number, owner: SenderOwner) {
@@ -166,6 +168,7 @@ export class Sender {
         if (!this.#stopped) this.#owner.senderFailed(error);
       },
     );
+    this.#caughtUpLsn = undefined;
     this.#setCatchingUp(true);
   }
 
@@ -215,8 +218,14 @@ export class Sender {
     if (!this.#stopped && this.#unsentTail - this.#unsentHead === LINK_UNSENT_FRAMES_MAX / 2) this.pump();
   }
 
+  /**
+   * Caught up when the site has received everything there was when the cursor first reached the end. Waiting for an instant with nothing
+   * on the way would never end under a steady load.
+   */
   #updateMode(): void {
-    if (this.#catchingUp && this.#cursor > this.#source.sealedLsn && this.#received === this.#cursor - 1) this.#setCatchingUp(false);
+    if (!this.#catchingUp) return;
+    if (this.#caughtUpLsn === undefined && this.#cursor > this.#source.sealedLsn) this.#caughtUpLsn = this.#cursor - 1;
+    if (this.#caughtUpLsn !== undefined && this.#received >= this.#caughtUpLsn) this.#setCatchingUp(false);
   }
 
   #setCatchingUp(catchingUp: boolean): void {

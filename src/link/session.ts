@@ -12,7 +12,7 @@
 import { unreachable } from '../core/assert.js';
 import { LINK_DEAD_MS, LINK_HELLO_MS, LINK_PING_MS, LINK_PREPARE_MS } from '../core/limits.js';
 import type { Clock, Slab } from '../core/ports.js';
-import type { SiteHistory } from '../core/reconnect.js';
+import type { ReconnectPlan, SiteHistory } from '../core/reconnect.js';
 import type { FrameType } from '../format/frame.js';
 import {
   controlFrame,
@@ -275,12 +275,8 @@ export class Session implements ChannelOwner, SenderOwner {
     if (plan.action === 'idle') return this.#enter('running', 0);
     if (plan.action === 'stepDown') {
       this.#enter('stepDown', LINK_PREPARE_MS);
-      if (plan.side !== meeting.ownSide) return;
-      const stepDown = this.#before.then(() => this.#group.stepDown(plan));
-      return this.#run('stepDown', stepDown, () => {
-        this.#channel.close(controlFrame('bye', encodeBye(plan.reason)));
-        this.#end({ kind: 'stepDown', code: '', reason: plan.reason });
-      });
+      if (plan.side === meeting.ownSide) this.#stepDown(meeting, plan);
+      return;
     }
     if (plan.sender !== meeting.ownSide) return this.#enter('plan', LINK_HELLO_MS);
     this.#enter('chain', LINK_HELLO_MS);
@@ -288,6 +284,21 @@ export class Session implements ChannelOwner, SenderOwner {
       this.#enter('ready', LINK_PREPARE_MS);
       this.#channel.send(controlFrame('plan', encodePlan(planMessage(meeting, plan, chain))));
     });
+  }
+
+  /** What was written since the hello may be what the other site lacks, so the plan must still hold now. */
+  #stepDown(meeting: Meeting, plan: ReconnectPlan & { action: 'stepDown' }): void {
+    this.#run('stepDown', this.#before, () => {
+      if (!isStillPlan(meeting, this.#group.history())) return this.#historyChanged();
+      this.#run('stepDown', this.#group.stepDown(plan), () => {
+        this.#channel.close(controlFrame('bye', encodeBye(plan.reason)));
+        this.#end({ kind: 'stepDown', code: '', reason: plan.reason });
+      });
+    });
+  }
+
+  #historyChanged(): void {
+    this.bye(`the history of site ${this.#own.site} changed while the sites met`);
   }
 
   async #chainBefore(plan: StreamPlan): Promise<number> {
@@ -304,7 +315,7 @@ export class Session implements ChannelOwner, SenderOwner {
     this.#run('prepare', this.#chainBefore(plan), (chain) => {
       const refusal = checkPlan(message, meeting, plan, chain);
       if (refusal !== undefined) return this.#refuse(refusal);
-      if (!isStillPlan(meeting, this.#group.history())) return this.bye(`the history of site ${this.#own.site} changed meanwhile`);
+      if (!isStillPlan(meeting, this.#group.history())) return this.#historyChanged();
       this.#run('prepare', this.#group.prepare(plan, other), () => {
         this.#receiver = new Receiver(this.#group, this.#channel, this.#clock, plan.from, other.epoch);
         this.#channel.send(controlFrame('ready', encodeReady(plan.from)));

@@ -221,7 +221,13 @@ export class FakeGroup implements ShipSource, ReceiveSink {
   }
 
   receive(batch: LogBatch): Refusal | undefined {
-    if (this.refusal !== undefined) return this.refusal;
+    const refusal = this.refusal ?? this.#take(batch);
+    if (this.isLogging || refusal !== undefined) batch.release();
+    else this.pending.push(batch);
+    return refusal;
+  }
+
+  #take(batch: LogBatch): Refusal | undefined {
     if (batch.firstLsn !== this.sealedLsn + 1) throw new Error(`a gap: ${batch.firstLsn} behind ${this.sealedLsn}`);
     if (batch.count < 1 || batch.count > BATCH_RECORDS_MAX) throw new Error('count');
     const { bytes } = batch.arena;
@@ -240,8 +246,6 @@ export class FakeGroup implements ShipSource, ReceiveSink {
       this.records.push({ epoch, incarnation, chain: chainOf(bytes, header) });
     }
     if (at - batch.dataStart !== batch.payloadBytes) throw new Error('payload length');
-    if (this.isLogging) batch.release();
-    else this.pending.push(batch);
     return undefined;
   }
 
@@ -249,7 +253,7 @@ export class FakeGroup implements ShipSource, ReceiveSink {
   readonly pending: LogBatch[] = [];
 
   primaryDurable(lsn: number): void {
-    if (lsn <= this.knownDurable) throw new Error('the durable LSN goes on');
+    if (lsn > this.sealedLsn) throw new Error('durable at the primary, but not here');
     this.knownDurable = lsn;
   }
 
