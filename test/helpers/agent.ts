@@ -245,9 +245,10 @@ export async function makePair(workspace: Workspace, mode: SiteMode, options: Pa
   return { a: new TestAgent(workspace, a, `${name}a`), b: new TestAgent(workspace, b, `${name}b`) };
 }
 
-/** Starts both agents of a pair and waits until the secondary is connected and has caught up. */
+/** Starts both agents of a pair and waits until the secondary has caught up, so that its mode is in force. */
 export async function startPair(pair: AgentPair): Promise<void> {
   pair.b.spawn();
   await pair.a.start();
-  await pair.a.waitStatus('site b streams', (status) => status.sites.some((site) => site.site === 'b' && site.replication === 'streaming'));
+  const ready = (site: SiteStatus): boolean => site.site === 'b' && site.replication === 'streaming' && site.effectiveMode === site.mode;
+  await pair.a.waitStatus('site b streams in its mode', (status) => status.sites.some(ready));
 }

@@ -20,6 +20,7 @@ const PROBLEMS_MAX = 10;
 
 const workspace = new Workspace('crash');
 t.teardown(() => workspace.dispose());
+t.setTimeout(590_000);
 
 t.test(`after each of ${ROUNDS} kills every flushed write is there and the volumes are one prefix`, { timeout: 590_000 }, async (t) => {
   const random = new Random();

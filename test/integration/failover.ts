@@ -21,6 +21,7 @@ const OPTIONS = { volumes: { data: '4MiB', wal: '4MiB' }, logSize: '32MiB' };
 const workspace = new Workspace('failover');
 const random = new Random();
 t.teardown(() => workspace.dispose());
+t.setTimeout(590_000);
 t.comment(`SEED=${random.seed}`);
 
 /** Promotes the secondary as soon as it has noticed that its primary is gone. */

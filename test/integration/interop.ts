@@ -24,6 +24,7 @@ const agent = new TestAgent(workspace, {
 await agent.start();
 const uri = agent.uri('data');
 t.teardown(() => workspace.dispose());
+t.setTimeout(590_000);
 
 /** A file of the export's size: random data at both ends and in the middle, holes between. */
 function makeImage(name: string): string {

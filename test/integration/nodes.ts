@@ -13,6 +13,7 @@ const MAJORS = [22, 24, 26];
 const NATIVE_TESTS = join(REPOSITORY, 'dist/test/native');
 const workspace = new Workspace('nodes');
 t.teardown(() => workspace.dispose());
+t.setTimeout(590_000);
 
 /** Path of the node binary of a major version, installed when it is not there yet; a string that says why not in `problem`. */
 async function obtain(major: number): Promise<{ node: string; problem: string | undefined }> {
