@@ -87,7 +87,7 @@ export class Agent {
   summary(): string {
     const items = this.status().items;
     const failed = items.filter((item) => item.health === 'failed').map((item) => item.group);
-    return failed.length === 0 ? `${items.length} groups` : `${items.length} groups, failed: ${failed.join(' ')}`;
+    return failed.length === 0 ? `groups: ${items.length}` : `groups: ${items.length}, failed: ${failed.join(' ')}`;
   }
 
   #statusOf(slot: Slot): GroupStatus {

@@ -93,7 +93,7 @@ export class ControlServer {
   async #answer(socket: Socket, line: string): Promise<void> {
     try {
       const { verb, args } = parseRequest(line);
-      if (MUTATING_VERBS.has(verb)) this.#log.info('command', `${verb} asked for`, { verb, args, ...callerOf(socket) });
+      if (MUTATING_VERBS.has(verb)) this.#log.info('command', `${verb} asked for`, { verb, args, ...callerFields(socket) });
       const handler = this.#handlers[verb] as (args: unknown) => Promise<unknown>;
       send(socket, { result: await withDeadline(handler(args), verb) });
     } catch (error) {
@@ -161,6 +161,11 @@ function callerOf(socket: Socket): { pid: number; uid: number } {
   if (fd === undefined || fd < 0) return { pid: -1, uid: -1 };
   const { pid, uid } = peerCredentials(fd);
   return { pid, uid };
+}
+
+function callerFields(socket: Socket): { callerPid: number; callerUid: number } {
+  const { pid, uid } = callerOf(socket);
+  return { callerPid: pid, callerUid: uid };
 }
 
 async function withDeadline<T>(work: Promise<T>, verb: Verb): Promise<T> {

@@ -274,6 +274,7 @@ export class SiteLink implements SessionOwner {
   #failed(reason: string, isLoss: boolean): void {
     const wasConnected = this.#status === 'connected';
     this.#code = '';
+    if (!isLoss) this.#failures = 0;
     this.#backOff(isLoss);
     this.#show('offline', reason);
     if (wasConnected) this.#options.log.warn('link-lost', reason, this.#fields({}));

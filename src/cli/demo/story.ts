@@ -58,7 +58,7 @@ class Story {
   /** Ends everything and removes every trace. */
   async end(): Promise<void> {
     for (const proxy of this.#proxies) proxy.close();
-    await Promise.race([Promise.all(this.#writers.map((writer) => writer.stop())), sleep(WAIT_MS / 3)]);
+    await Promise.race([Promise.all(this.#writers.map((writer) => writer.stop())), sleep(WAIT_MS / 3, undefined, { ref: false })]);
     await this.#place.remove();
   }
 
