@@ -47,6 +47,7 @@ export class Applier implements IoTarget {
   readonly #freeOps: number[] = Array.from({ length: OPERATIONS_MAX }, (_, i) => i);
   #waiters: { lsn: number; resolve: () => void }[] = [];
   #inPump = false;
+  #pumpAgain = false;
 
   /** Everything up to `appliedLsn` is on the devices already. */
   constructor(devices: readonly Device[], reader: LogReader, appliedLsn: number, owner: ApplyOwner) {
@@ -110,8 +111,21 @@ export class Applier implements IoTarget {
 
   /** Submits what may be submitted. */
   pump(): void {
-    if (this.#failed || this.#inPump) return;
+    if (this.#inPump) {
+      this.#pumpAgain = true;
+      return;
+    }
     this.#inPump = true;
+    do {
+      this.#pumpAgain = false;
+      this.#submitAll();
+    } while (this.#pumpAgain);
+    this.#inPump = false;
+  }
+
+  // Completions may run inside kick(): they ask for another round.
+  #submitAll(): void {
+    if (this.#failed) return;
     let queued = false;
     while (this.#freeOps.length > 0) {
       const batch = this.#batches[this.#submitting];
@@ -133,7 +147,6 @@ export class Applier implements IoTarget {
       }
     }
     if (queued) for (const device of this.#devices) device.kick();
-    this.#inPump = false;
   }
 
   /** Queues the device operation of the current record; false when it may overlap one in flight. */
