@@ -43,6 +43,8 @@ export const NBD_UNSENT_BYTES_MAX = 64 * MIB;
 export const NBD_SLOW_READER_MS = 60_000;
 /** Payload bytes of requests in progress, per connection. */
 export const NBD_IN_FLIGHT_BYTES_MAX = 64 * MIB;
+/** The same for all connections together; a connection may always have one request. */
+export const NBD_IN_FLIGHT_BYTES_TOTAL_MAX = 256 * MIB;
 /** Requests in progress, per connection: the kernel client has at most 256. */
 export const NBD_REQUESTS_IN_FLIGHT_MAX = 1024;
 

@@ -9,18 +9,16 @@ import { NBD_HANDSHAKE_MS, NBD_PARTIAL_REQUEST_MS, NBD_SLOW_READER_MS, NBD_UNSEN
 import type { Clock } from '../core/ports.js';
 import type { ExportRegistry } from './exports.js';
 import { Handshake } from './handshake.js';
-import type { NbdMetrics } from './metrics.js';
 import { Output, type SentListener } from './output.js';
 import { READ_BYTES, ReceiveBuffer } from './receive-buffer.js';
 import type { NbdRequest } from './request.js';
 import { type Receiver, takeOver, unsentKernelBytes } from './socket.js';
-import { Transmission, type TransmissionHost } from './transmission.js';
+import { type SharedByConnections, Transmission, type TransmissionHost } from './transmission.js';
 
 /** What a connection needs from its server. */
-export type ConnectionContext = {
+export type ConnectionContext = SharedByConnections & {
   clock: Clock;
   exports: ExportRegistry;
-  metrics: NbdMetrics;
   /** The connection is in transmission now. */
   onOpened(connection: Connection): void;
   /** Called once, when the socket is gone. */
@@ -172,7 +170,7 @@ export class Connection implements Receiver, TransmissionHost, SentListener {
     }
     const { negotiated } = handshake;
     if (negotiated === undefined) return;
-    this.#transmission = new Transmission(negotiated, this.#input, this.#output, this, this.#context.metrics);
+    this.#transmission = new Transmission(negotiated, this.#input, this.#output, this, this.#context);
     this.#context.onOpened(this);
     this.#transmission.turn();
   }

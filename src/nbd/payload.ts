@@ -54,6 +54,8 @@ export class Payload {
     if (request === undefined) return 'idle';
     // Bounded by the number of pieces of the longest payload.
     while (this.#pieceOffset < this.#length) {
+      // The backend may have withdrawn the volume, and with it the connection, inside a call.
+      if (this.request === undefined) return 'idle';
       if (this.#slab === undefined && this.errno === 0) {
         this.#slab = this.#backend.lease(this.#pieceLength);
         if (this.#slab === undefined) return 'room';
@@ -118,12 +120,18 @@ export class Payload {
     } else {
       // The last piece may complete the request inside this call, and the slab is not ours from then on.
       this.#ending = this.#pieceOffset + this.#pieceLength === this.#length;
-      if (!this.#backend.writeSlab(request, this.#pieceOffset, slab, this.#pieceLength)) {
-        this.#ending = false;
-        return false;
-      }
+      this.#slab = undefined;
+      if (!this.#backend.writeSlab(request, this.#pieceOffset, slab, this.#pieceLength)) return this.#keep(slab);
     }
     this.#slab = undefined;
     return true;
+  }
+
+  /** A refused piece stays for the next attempt, unless abandon() ran meanwhile. */
+  #keep(slab: Slab): false {
+    this.#ending = false;
+    if (this.request === undefined) this.#backend.unlease(slab);
+    else this.#slab = slab;
+    return false;
   }
 }

@@ -8,6 +8,7 @@ import { type AddressInfo, connect, createServer, type ListenOptions, type Serve
 import { LvrError, messageOf } from '../core/errors.js';
 import { NBD_CONNECTIONS_MAX, NBD_CONNECTIONS_PER_ADDRESS_MAX } from '../core/limits.js';
 import type { Clock, Timer } from '../core/ports.js';
+import { Budget } from './budget.js';
 import { Connection, type ConnectionContext } from './connection.js';
 import type { ExportRegistry } from './exports.js';
 import { NbdMetrics } from './metrics.js';
@@ -58,6 +59,7 @@ export class NbdServer {
     this.#context = {
       clock: options.clock,
       exports: options.exports,
+      budget: new Budget(),
       metrics: this.metrics,
       onOpened: (connection) => this.#event('opened', connection, ''),
       onClosed: (connection, reason) => this.#remove(connection, reason),

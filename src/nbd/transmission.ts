@@ -17,6 +17,7 @@ import {
 } from '../core/limits.js';
 import type { Backend, IoRequest, Op, RequestOwner, RoomWaiter } from '../core/ports.js';
 import { Answers } from './answers.js';
+import type { Budget, BudgetWaiter } from './budget.js';
 import type { Negotiated } from './handshake.js';
 import type { NbdMetrics } from './metrics.js';
 import type { Output, SentListener } from './output.js';
@@ -37,13 +38,16 @@ export interface TransmissionHost {
   finish(): void;
 }
 
+/** What all connections of a server have in common. */
+export type SharedByConnections = { metrics: NbdMetrics; budget: Budget };
+
 /** While long writes arrive, reads for headers are short, so that payload lands in slabs and not in the receive buffer. */
 const HEADER_READ_BYTES = 1024;
 
 type Stall = 'none' | 'room' | 'limit';
 
 /** One connection in transmission. */
-export class Transmission implements RequestOwner, RoomWaiter, SentListener {
+export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, SentListener {
   readonly backend: Backend;
   /** Grows with every request taken; a deadline watches that it does while bytes are waiting. */
   requestsTaken = 0;
@@ -53,6 +57,7 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
   readonly #output: Output;
   readonly #host: TransmissionHost;
   readonly #metrics: NbdMetrics;
+  readonly #budget: Budget;
   readonly #epoch: number;
   readonly #payload: Payload;
   readonly #answers: Answers;
@@ -74,7 +79,8 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
   #ending = false;
   #closed = false;
 
-  constructor(negotiated: Negotiated, input: ReceiveBuffer, output: Output, host: TransmissionHost, metrics: NbdMetrics) {
+  constructor(negotiated: Negotiated, input: ReceiveBuffer, output: Output, host: TransmissionHost, shared: SharedByConnections) {
+    const { metrics } = shared;
     this.backend = negotiated.backend;
     this.#structured = negotiated.structured;
     this.#allocationContext = negotiated.allocationContext;
@@ -82,6 +88,7 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
     this.#output = output;
     this.#host = host;
     this.#metrics = metrics;
+    this.#budget = shared.budget;
     this.#payload = new Payload(this.backend);
     this.#answers = new Answers(this.backend, output, metrics, this.#structured);
     this.#epoch = this.backend.connect(() => this.#host.abort('the volume was withdrawn', false));
@@ -146,6 +153,7 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
     assert(!this.#closed, 'a transmission closes once');
     this.#closed = true;
     this.#metrics.inFlight -= this.#inFlight;
+    this.#budget.give(this.#inFlightBytes);
     this.#payload.abandon();
     this.backend.disconnect(this.#epoch);
   }
@@ -153,6 +161,10 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
   roomAvailable(): void {
     if (this.#stall === 'room') this.#stall = 'none';
     this.#arm();
+  }
+
+  budgetAvailable(): void {
+    if (this.#stall === 'limit') this.#arm();
   }
 
   /** The end of a request, told by the backend from anywhere. */
@@ -214,7 +226,7 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
   #limitsReached(request: NbdRequest): boolean {
     const bytes = request.type === CMD.read || request.type === CMD.write ? request.length : 0;
     return (
-      (this.#inFlight > 0 && this.#inFlightBytes + bytes > NBD_IN_FLIGHT_BYTES_MAX) ||
+      (this.#inFlightBytes > 0 && (this.#inFlightBytes + bytes > NBD_IN_FLIGHT_BYTES_MAX || !this.#budget.canTake(bytes, this))) ||
       this.#inFlight >= NBD_REQUESTS_IN_FLIGHT_MAX ||
       this.#output.unsentBytes >= NBD_UNSENT_BYTES_MAX
     );
@@ -315,7 +327,10 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
     request.active = true;
     this.#inFlight++;
     this.#metrics.inFlight++;
-    if (request.op === 'read' || request.op === 'write') this.#inFlightBytes += request.length;
+    if (request.op === 'read' || request.op === 'write') {
+      this.#inFlightBytes += request.length;
+      this.#budget.take(request.length);
+    }
     this.#uncommitted = true;
     this.#next = this.#pool.pop() ?? this.#fresh();
   }
@@ -323,6 +338,7 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
   /** Takes back a request that the backend refused for lack of room. */
   #noRoom(request: NbdRequest): boolean {
     request.active = false;
+    if (this.#closed) return false;
     this.#inFlight--;
     this.#metrics.inFlight--;
     this.#recycle(request);
@@ -337,8 +353,11 @@ export class Transmission implements RequestOwner, RoomWaiter, SentListener {
   }
 
   #recycle(request: NbdRequest): void {
-    if (request.op === 'read' || request.op === 'write') this.#inFlightBytes -= request.length;
-    request.slabs.length = 0;
+    if (request.op === 'read' || request.op === 'write') {
+      this.#inFlightBytes -= request.length;
+      this.#budget.give(request.length);
+    }
+    if (request.slabs.length > 0) request.slabs.length = 0;
     this.#pool.push(request);
   }
 

@@ -4,6 +4,7 @@ import {
   MIB,
   NBD_HANDSHAKE_MS,
   NBD_IN_FLIGHT_BYTES_MAX,
+  NBD_IN_FLIGHT_BYTES_TOTAL_MAX,
   NBD_PARTIAL_REQUEST_MS,
   NBD_REQUESTS_IN_FLIGHT_MAX,
   NBD_SLOW_READER_MS,
@@ -133,6 +134,31 @@ t.test('a connection has at most so many requests in flight', async (t) => {
   backend.completion = 'commit';
   backend.release();
   for (let i = 0; i < count; i++) t.equal((await client.simple()).cookie, BigInt(i));
+});
+
+t.test('all connections together have at most so many bytes in flight, but each may have a request', async (t) => {
+  const { backend, client, fixture } = await open(t, { sizeBytes: 64 * MIB });
+  const clients = [client, ...Array.from({ length: 5 }, () => fixture.client())];
+  await Promise.all(clients.slice(1).map((other) => other.go('app/data')));
+  backend.completion = 'held';
+  const each = 32 * MIB;
+  for (const [i, other] of clients.entries()) {
+    for (const cookie of [1n, 2n]) other.send(request({ type: READ, cookie, length: each }));
+    await until(() => backend.held >= Math.min(2 * (i + 1), NBD_IN_FLIGHT_BYTES_TOTAL_MAX / each), 'requests arrived');
+  }
+  const fits = NBD_IN_FLIGHT_BYTES_TOTAL_MAX / each;
+  await until(() => backend.held === fits + 2, 'the last two connections have one request each');
+  await settle();
+  t.equal(backend.held, fits + 2);
+  backend.completion = 'commit';
+  backend.release();
+  for (const other of clients) {
+    for (const cookie of [1n, 2n]) {
+      t.equal((await other.simple()).cookie, cookie);
+      await other.read(each);
+    }
+  }
+  t.equal(backend.readsHeld, 0);
 });
 
 t.test('a client that does not read stalls, is cut, and disturbs nobody', async (t) => {

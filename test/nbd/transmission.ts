@@ -287,6 +287,45 @@ t.test('a withdrawn volume ends its connections at once', async (t) => {
   t.match(fixture.events.at(-1), { kind: 'closed', reason: 'the volume was withdrawn' });
 });
 
+t.test('a volume may be withdrawn inside any call of its backend', async (t) => {
+  for (const fields of [
+    { type: WRITE, payload: pattern(512) },
+    { type: WRITE, payload: pattern(3 * MIB) },
+    { type: TRIM, length: 512 },
+  ]) {
+    for (const room of [true, false]) {
+      const { backend, client, fixture } = await open(t);
+      const withdrawing = <Args extends unknown[]>(call: (...args: Args) => boolean) => {
+        return (...args: Args): boolean => {
+          backend.revokeAll();
+          backend.room = room;
+          return call.apply(backend, args);
+        };
+      };
+      backend.write = withdrawing(backend.write);
+      backend.writeSlab = withdrawing(backend.writeSlab);
+      backend.discard = withdrawing(backend.discard);
+      client.send(request(fields));
+      await client.closed;
+      t.equal(backend.leased, 0);
+      t.equal(fixture.server.metrics.inFlight, 0);
+      backend.giveRoom();
+    }
+  }
+});
+
+t.test('a client may close its sending side behind DISC and still gets its replies', async (t) => {
+  const { backend, client } = await open(t);
+  backend.completion = 'held';
+  client.socket.end(Buffer.concat([request({ type: WRITE, cookie: 1n, payload: pattern(512) }), request({ type: DISC })]));
+  await until(() => backend.held === 1, 'a request in the backend');
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  t.equal(backend.connected.size, 1);
+  backend.release();
+  t.same(await client.simple(), { error: 0, cookie: 1n });
+  await client.closed;
+});
+
 t.test('a wrong request magic ends only that connection', async (t) => {
   const { client, fixture } = await open(t);
   const other = fixture.client();
