@@ -1,0 +1,267 @@
+// agent/agent.ts with made-up groups: order of start and stop, groups that fail, verbs, status and metrics.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { Agent } from '../../src/agent/agent.js';
+import { parseConfig } from '../../src/agent/config.js';
+import type { AgentGroup, AgentParts } from '../../src/agent/ports.js';
+import type { Attachment, AttachRequest } from '../../src/attach/ports.js';
+import { askAgent } from '../../src/cli/client.js';
+import { LvrError } from '../../src/core/errors.js';
+import type { GroupConfig } from '../../src/core/group-config.js';
+import type { GroupStatus } from '../../src/core/status.js';
+import { systemClock } from '../helpers/clock.js';
+import { MemoryBackend } from '../helpers/memory-backend.js';
+
+const dir = mkdtempSync(join(tmpdir(), 'lvr-agent-'));
+t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+
+/** A group in RAM that notes what is done with it. */
+class FakeGroup implements AgentGroup {
+  readonly name: string;
+  readonly backends = new Map<string, MemoryBackend>();
+  role: 'primary' | 'secondary';
+  readonly #config: GroupConfig;
+  readonly #events: string[];
+
+  constructor(config: GroupConfig, events: string[]) {
+    this.name = config.name;
+    this.role = config.role;
+    this.#config = config;
+    this.#events = events;
+    for (const { name } of config.volumes) {
+      const secondary = config.role === 'secondary' ? { unavailable: 'it is secondary' } : {};
+      this.backends.set(name, new MemoryBackend({ exportName: `${config.name}/${name}`, sizeBytes: 1024 * 1024, ...secondary }));
+    }
+  }
+
+  async start(): Promise<void> {
+    this.#events.push(`start ${this.name}`);
+  }
+
+  async stop(): Promise<void> {
+    this.#events.push(`stop ${this.name}`);
+  }
+
+  async promote({ force }: { force: boolean }): Promise<{ changed: boolean; epoch: string }> {
+    const changed = this.role === 'secondary';
+    if (changed && !force) throw new LvrError('PRIMARY_CONNECTED', 'the primary is connected');
+    this.role = 'primary';
+    return { changed, epoch: '4' };
+  }
+
+  async demote(): Promise<{ changed: boolean }> {
+    const changed = this.role === 'primary';
+    this.role = 'secondary';
+    return { changed };
+  }
+
+  status(): GroupStatus {
+    return {
+      group: this.name,
+      role: this.role,
+      health: 'healthy',
+      reason: '',
+      image: 'upToDate',
+      epoch: '3',
+      log: { sizeBytes: 1000, usedBytes: 10, appendedLsn: '12', durableLsn: '11', appliedLsn: '10', trimmedLsn: '9' },
+      volumes: this.#config.volumes.map(({ name }) => ({ volume: name, sizeBytes: 1024, export: `${this.name}/${name}`, attached: '' })),
+      sites: this.#config.sites.map(({ name, mode }) => ({
+        site: name,
+        mode,
+        effectiveMode: mode,
+        session: 'connected',
+        replication: 'streaming',
+        tracking: 'log',
+        ackedLsn: '8',
+        appliedLsn: '7',
+        lagBytes: 4096,
+        lagIos: 4,
+        lagSeconds: 0.5,
+        dirtyBytes: 0,
+        reason: '',
+        rule: 'C14',
+        insecure: false,
+      })),
+    };
+  }
+}
+
+type World = {
+  agent: Agent;
+  control: string;
+  events: string[];
+  holders: string[];
+  attached: Map<string, Attachment>;
+  again: AttachRequest[];
+};
+
+/** An agent over fake parts; group `bad` cannot be opened. */
+function makeWorld(name: string, stopAsked = (): void => undefined): World {
+  const control = join(dir, name, 'agent.sock');
+  const group = (
+    each: string,
+    role: string,
+  ): string => `[groups.${each}]\nrole = "${role}"\nlog = { path = "/nowhere/${each}.log", size = "16MiB" }
+[groups.${each}.volumes.data]\ndevice = "/nowhere/${each}"\nsize = "1MiB"\n[groups.${each}.sites.b]\naddress = "127.0.0.1:1"\nmode = "logged"\n`;
+  const text = `[agent]\nsite = "a"\nstate_dir = "${dir}/${name}"\ncontrol = "${control}"\nlisten = "127.0.0.1:0"\nmetrics = "127.0.0.1:0"
+${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}`;
+  const events: string[] = [];
+  const holders: string[] = [];
+  const again: AttachRequest[] = [];
+  const attached = new Map<string, Attachment>();
+  const note = (event: string): void => void events.push(`log ${event}`);
+  const parts: AgentParts = {
+    clock: systemClock,
+    log: { info: () => undefined, warn: note, error: note },
+    openGroup: async (config) => {
+      if (config.name === 'bad') throw new LvrError('LOG_FOREIGN', 'the log of bad belongs to group other');
+      events.push(`open ${config.name}`);
+      return new FakeGroup(config, events);
+    },
+    startNbd: async (listen) => {
+      events.push(`nbd ${listen[0]?.kind}`);
+      const counters = [{ op: 'write', completed: 5, failed: 1, bytes: 20_480 }];
+      return {
+        addresses: [],
+        counters: (id) => (id === 'app/data' ? counters : []),
+        connections: 2,
+        stop: async () => void events.push('nbd stops'),
+      };
+    },
+    startLinks: async () => {
+      events.push('links');
+      return { address: '', stop: async () => void events.push('links stop') };
+    },
+    shipCounters: (of, site) => (of.name === 'app' && site === 'b' ? { bytes: 99, records: 3 } : undefined),
+    attach: {
+      attach: async ({ target, blockBytes, readOnly }) => {
+        const made: Attachment = {
+          target,
+          device: '/dev/loop7',
+          way: 'fuse',
+          how: 'how',
+          link: '/l',
+          pid: 1,
+          pidStart: '1',
+          mountPoint: '/m',
+          readOnly,
+          blockBytes,
+        };
+        attached.set(target, made);
+        return made;
+      },
+      find: (target) => [...attached.values()].find((each) => each.target === target || each.device === target),
+      list: () => [...attached.values()],
+      detach: async ({ target }, remember) => {
+        if (holders.length > 0) throw new LvrError('IN_USE', `${target} is in use`);
+        events.push(`detach ${target} ${remember}`);
+        attached.delete(target);
+      },
+      holdersOf: async () => holders,
+      restore: async () => again,
+    },
+  };
+  return { agent: new Agent(parseConfig(text, 'x'), parts, stopAsked), control, events, holders, attached, again };
+}
+
+t.test('things start and stop in order, and a group that cannot be opened keeps nobody from working', async (t) => {
+  const { agent, control, events } = makeWorld('order');
+  await agent.start();
+  const { items } = agent.status();
+  t.same(
+    items.map(({ group, health }) => `${group} ${health}`),
+    ['app healthy', 'bad failed', 'sec healthy'],
+  );
+  t.match(items[1], {
+    reason: 'the log of bad belongs to group other',
+    image: 'failed',
+    volumes: [{ export: 'bad/data' }],
+    sites: [{ session: 'offline' }],
+  });
+  await t.rejects(askAgent(control, 'promote', { group: 'bad', force: false }), { code: 'LOG_FOREIGN' });
+  await agent.stop();
+  t.same(events, [
+    'open app',
+    'open sec',
+    'log group-not-opened',
+    'links',
+    'nbd unix',
+    'start app',
+    'start sec',
+    'nbd stops',
+    'links stop',
+    'stop app',
+    'stop sec',
+  ]);
+  await t.rejects(askAgent(control, 'version', {}), { code: 'AGENT_UNREACHABLE' });
+});
+
+t.test('the status document has its fixed head, and one group can be asked for', async (t) => {
+  const { agent, control } = makeWorld('status');
+  await agent.start();
+  t.teardown(() => agent.stop());
+  const document = await askAgent(control, 'status', { group: 'app' });
+  t.match(document, { apiVersion: 'lvr/v1', kind: 'Status', time: /^\d{4}-.*Z$/, site: 'a', items: [{ group: 'app', epoch: '3' }] });
+  t.equal(document.items.length, 1);
+  await t.rejects(askAgent(control, 'status', { group: 'apq' }), { code: 'NOT_FOUND', exit: 3, message: /did you mean "app"/ });
+});
+
+t.test('attach and detach are idempotent, and say which volume does not exist', async (t) => {
+  const { agent, control } = makeWorld('attach');
+  await agent.start();
+  t.teardown(() => agent.stop());
+  t.match(await askAgent(control, 'attach', { target: 'app/data' }), { changed: true, device: '/dev/loop7', how: 'how', link: '/l' });
+  t.match(await askAgent(control, 'attach', { target: 'app/data' }), { changed: false, device: '/dev/loop7' });
+  await t.rejects(askAgent(control, 'attach', { target: 'app/data', device: '/dev/loop1' }), { code: 'IN_USE' });
+  t.equal((await askAgent(control, 'status', { group: 'app' })).items[0]?.volumes[0]?.attached, '/dev/loop7');
+  t.match(await askAgent(control, 'detach', { target: '/dev/loop7' }), { changed: true, target: 'app/data' });
+  t.match(await askAgent(control, 'detach', { target: 'app/data' }), { changed: false });
+  await t.rejects(askAgent(control, 'attach', { target: 'app/dato' }), { code: 'NOT_FOUND', message: /did you mean "data"/ });
+  await t.rejects(askAgent(control, 'attach', { target: 'app' }), { code: 'USAGE' });
+  await t.rejects(askAgent(control, 'attach', { target: 'sec/data' }), { code: 'ROLE', exit: 4, message: /it is secondary/ });
+  await t.rejects(askAgent(control, 'detach', { target: '/dev/loop8' }), { code: 'NOT_FOUND' });
+});
+
+t.test('demote is refused while a volume is attached; promote warns when forced', async (t) => {
+  const { agent, control, holders } = makeWorld('roles');
+  await agent.start();
+  t.teardown(() => agent.stop());
+  await askAgent(control, 'attach', { target: 'app/data' });
+  holders.push('mounted on /srv');
+  await t.rejects(askAgent(control, 'demote', { group: 'app' }), { code: 'IN_USE', exit: 12, details: { holders: ['mounted on /srv'] } });
+  await t.rejects(askAgent(control, 'agent-stop', {}), { code: 'IN_USE', details: { holders: ['mounted on /srv'] } });
+  holders.length = 0;
+  await askAgent(control, 'detach', { target: 'app/data' });
+  t.match(await askAgent(control, 'demote', { group: 'app' }), { changed: true });
+  await t.rejects(askAgent(control, 'promote', { group: 'sec', force: false }), { code: 'PRIMARY_CONNECTED' });
+  t.match(await askAgent(control, 'promote', { group: 'sec', force: true }), {
+    changed: true,
+    epoch: '4',
+    warnings: [/after LSN 12 are not here/],
+  });
+  t.match(await askAgent(control, 'promote', { group: 'sec', force: true }), { changed: false, warnings: [] });
+});
+
+t.test('agent stop is answered, then the stop is asked for', async (t) => {
+  let asked = 0;
+  const { agent, control } = makeWorld('stop', () => void asked++);
+  await agent.start();
+  t.same(await askAgent(control, 'agent-stop', {}), { pid: process.pid });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  t.equal(asked, 1);
+  await agent.stop();
+});
+
+t.test('what was attached is attached again at start, and remembered at stop', async (t) => {
+  const { agent, events, again, attached } = makeWorld('again');
+  const request = { socketPath: '', sizeBytes: 0, blockBytes: 512, readOnly: false, device: undefined };
+  again.push({ ...request, target: 'app/data' }, { ...request, target: 'sec/data' }, { ...request, target: 'gone/data' });
+  await agent.start();
+  t.same([...attached.keys()], ['app/data'], 'the secondary and the unknown one are left out');
+  t.equal(events.filter((event) => event === 'log not-attached-again').length, 2, 'and reported');
+  await agent.stop();
+  t.ok(events.includes('detach app/data true'));
+});

@@ -1,0 +1,92 @@
+// agent/metrics.ts: the names and labels of the metrics, their values from a snapshot, and the HTTP side.
+
+import t from 'tap';
+import { MetricsServer } from '../../src/agent/metrics.js';
+import { statusDocument, unopenedStatus } from '../../src/agent/status.js';
+import type { GroupConfig } from '../../src/core/group-config.js';
+
+const config: GroupConfig = {
+  name: 'app',
+  role: 'primary',
+  writeCache: true,
+  log: { path: '/l', sizeBytes: 1000 },
+  volumes: [{ name: 'data', device: '/d', sizeBytes: 4096, io: undefined }],
+  sites: [{ name: 'b', host: '127.0.0.1', port: 1, mode: 'async', onDisconnect: 'continue' }],
+};
+const facts = { site: 'a', version: '1', insecure: false, wallMs: 0 };
+
+function makeServer(completed: () => number): MetricsServer {
+  const status = unopenedStatus(config, new Error('x'), false);
+  const site = {
+    ...status.sites[0],
+    lagBytes: 8192,
+    lagIos: 2,
+    lagSeconds: 1.5,
+    ackedLsn: '7',
+    session: 'connected',
+  } as (typeof status.sites)[0];
+  return new MetricsServer({
+    status: () => statusDocument(facts, [{ ...status, health: 'degraded', sites: [site] }]),
+    nbdCounters: () => [{ op: 'write', completed: completed(), failed: 1, bytes: 4096 }],
+    nbdConnections: () => 3,
+    shipCounters: () => ({ bytes: 99, records: 9 }),
+  });
+}
+
+t.test('values of a snapshot become samples', async (t) => {
+  const text = await makeServer(() => 5).text();
+  const samples = [
+    'lvr_group_role{group="app",state="primary"} 1',
+    'lvr_group_role{group="app",state="secondary"} 0',
+    'lvr_group_health{group="app",state="degraded"} 1',
+    'lvr_nbd_connections 3',
+    'lvr_nbd_requests_total{group="app",volume="data",op="write"} 5',
+    'lvr_nbd_errors_total{group="app",volume="data",op="write"} 1',
+    'lvr_nbd_bytes_total{group="app",volume="data",op="write"} 4096',
+    'lvr_log_size_bytes{group="app"} 1000',
+    'lvr_repl_connected{group="app",site="b"} 1',
+    'lvr_repl_lag_bytes{group="app",site="b"} 8192',
+    'lvr_repl_lag_writes{group="app",site="b"} 2',
+    'lvr_repl_lag_seconds{group="app",site="b"} 1.5',
+    'lvr_repl_acked_lsn{group="app",site="b"} 7',
+    'lvr_repl_sent_bytes_total{group="app",site="b"} 99',
+    'lvr_repl_sent_writes_total{group="app",site="b"} 9',
+  ];
+  for (const sample of samples) t.ok(text.split('\n').includes(sample), sample);
+  t.match(text, /^lvr_build_info\{version="[^"]+",node="v\d+/m);
+});
+
+t.test('a counter shows the total, however often it is scraped', async (t) => {
+  let total = 5;
+  const server = makeServer(() => total);
+  await server.text();
+  total = 8;
+  t.match(await server.text(), /^lvr_nbd_requests_total\{.*\} 8$/m);
+});
+
+t.test('no gauge has the name of a counter', async (t) => {
+  const text = await makeServer(() => 0).text();
+  const gauges = [...text.matchAll(/^# TYPE (\S+) gauge$/gm)].map((match) => match[1] ?? '');
+  t.ok(gauges.length > 10);
+  t.same(
+    gauges.filter((name) => name.endsWith('_total')),
+    [],
+  );
+});
+
+t.test('only /metrics is answered, on the address asked for', async (t) => {
+  const server = makeServer(() => 1);
+  await server.listen({ host: '127.0.0.1', port: 0 });
+  t.teardown(() => server.close());
+  const found = await fetch(`http://${server.address}/metrics`);
+  t.equal(found.status, 200);
+  t.match(found.headers.get('content-type'), /text\/plain; version=/);
+  t.match(await found.text(), /lvr_repl_lag_seconds/);
+  t.equal((await fetch(`http://${server.address}/`)).status, 404);
+  const other = makeServer(() => 1);
+  const port = Number(server.address.split(':').pop());
+  await t.rejects(other.listen({ host: '127.0.0.1', port }), {
+    code: 'FAILED',
+    message: /metrics cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE/,
+  });
+});
