@@ -1,6 +1,6 @@
 // The agent: every group of the configuration, the listeners in front of them, and the verbs of the command line. Owns the order in which
-// things start (logs, listeners, control, links and exports, attachments) and stop (the reverse). A group that cannot be opened is shown as failed
-// and keeps nobody else from working.
+// things start (logs, listeners, control, links and exports, attachments) and stop (the reverse). A group that cannot be opened is shown
+// as failed and keeps nobody else from working.
 
 import type { AttachRequest } from '../attach/ports.js';
 import { LvrError, messageOf } from '../core/errors.js';

@@ -121,7 +121,7 @@ function checkStorage(wrong: ConfigProblem[], file: ConfigFile): void {
   }
 }
 
-/** One key per piece of storage, whatever its spelling: device number, or file system and inode, or the resolved path of what is not there yet. */
+/** One key per piece of storage, whatever its spelling: device number, file system and inode, or resolved path of what is not there yet. */
 function storageKey(path: string): string {
   try {
     const stat = statSync(path);

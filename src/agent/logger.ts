@@ -5,7 +5,7 @@ import type { Log } from '../core/ports.js';
 
 type Level = 'info' | 'warn' | 'error';
 
-/** A Log for this process; `human` chooses the form, usually whether stderr is a terminal. Lines are written at once, also before an abort. */
+/** A Log for this process; `human` chooses the form, whether stderr is a terminal. Lines are written at once, also before an abort. */
 export function createLog(site: string, human: boolean): Log {
   if (human)
     return makeLog((level, event, message, fields) => process.stderr.write(`<${level}> ${event} ${message}${formatFields(fields)}\n`));

@@ -88,7 +88,7 @@ export class FuseAttacher implements Attacher {
     if (file !== '') throw new LvrError('DEVICE_BUSY', `${device} already serves ${file}`, { hint: `lvr attach ${target}` });
   }
 
-  /** Removes the loop devices on a mount point, the mount and its nbdfuse, whether they work or not. Throws IN_USE when something holds on. */
+  /** Removes loop devices on a mount point, the mount and its nbdfuse, whether they work or not. Throws IN_USE when something holds on. */
   async #cleanUp(target: string, mountPoint: string): Promise<void> {
     for (const device of loopDevicesIn(mountPoint)) {
       await runTool('losetup', ['--detach', device]);

@@ -18,7 +18,7 @@ export const RULES: Readonly<Record<string, string>> = {
   C13: 'The log of the primary begins after what the secondary has: the site needs a seed.',
   C14: 'The usual case: records flow from the first one the secondary lacks; a tail that the primary never had is cut there first.',
   L1: 'The log is blank: it is created.',
-  L2: 'Both superblocks are zero, yet something stands behind them: this may be the log of somebody else, or a damaged one. Nothing was changed.',
+  L2: 'Both superblocks are zero, yet something stands behind them: not a log, or a damaged one. Nothing was changed.',
   L3: 'Neither superblock is valid. Nothing was changed.',
   L4: 'The log was written by a newer version of lvr. Use that version.',
   L5: 'The log belongs to another group, site or set of volumes. Correct the configuration, or name another log.',

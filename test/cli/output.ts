@@ -1,0 +1,71 @@
+// cli/: tables, units, the form of errors and of the status for people, and the words for every rule.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { statusDocument, unopenedStatus } from '../../src/agent/status.js';
+import { formatStatus } from '../../src/cli/commands/status.js';
+import { formatError } from '../../src/cli/output.js';
+import { RULES } from '../../src/cli/rules.js';
+import { formatBytes, formatSeconds, table } from '../../src/cli/table.js';
+import { LvrError } from '../../src/core/errors.js';
+
+t.test('columns are as wide as their widest cell', async (t) => {
+  t.equal(
+    table(
+      ['A', 'LONG'],
+      [
+        ['value', '1'],
+        ['x', ''],
+      ],
+      1,
+    ),
+    ' A      LONG\n value  1\n x',
+  );
+});
+
+t.test('bytes and seconds are shown in fitting units', async (t) => {
+  t.same([0, 1023, 1024, 1536, 256 * 1024 ** 2, 5 * 1024 ** 5].map(formatBytes), ['0 B', '1023 B', '1 KiB', '1.5 KiB', '256 MiB', '5 PiB']);
+  t.same([0, 0.44, 9.99, 12.3, 185, 7800].map(formatSeconds), ['0 s', '0.4 s', '10 s', '12 s', '3 min 5 s', '2 h 10 min']);
+});
+
+t.test('an error names code, facts, fix and where to read more', async (t) => {
+  const error = new LvrError('IN_USE', 'volume app/db is mounted', {
+    hint: 'umount /srv',
+    details: { holders: ['/srv', 'pid 8'], empty: [] },
+  });
+  t.equal(
+    formatError(error),
+    'error[LVR-E1303]: volume app/db is mounted\n  holders: /srv, pid 8\n  try: umount /srv\n  see: lvr explain LVR-E1303\n',
+  );
+});
+
+t.test('the status for people names role, health, reason, devices, lag and a mode that is not in force', async (t) => {
+  const config = {
+    name: 'app',
+    role: 'primary',
+    writeCache: true,
+    log: { path: '/l', sizeBytes: 1024 ** 3 },
+    volumes: [{ name: 'data', device: '/d', sizeBytes: 4096, io: undefined }],
+    sites: [{ name: 'b', host: 'h', port: 1, mode: 'logged', onDisconnect: 'continue' }],
+  } as const;
+  const item = unopenedStatus(config, new Error('the log is foreign'), true);
+  const text = formatStatus(statusDocument({ site: 'a', version: '1', insecure: true, wallMs: 0 }, [item]));
+  for (const part of [
+    /plain TCP/,
+    /GROUP app {2}primary on a {2}FAILED/,
+    /reason: the log is foreign/,
+    /data {4}4 KiB {2}-/,
+    /b {5}logged \(now async\) {2}offline/,
+  ]) {
+    t.match(text, part);
+  }
+});
+
+t.test('every rule of the two decision tables has words, and no words are left over', async (t) => {
+  const core = join(import.meta.dirname, '../../../src/core');
+  const code = ['reconnect.ts', 'recovery.ts'].map((name) => readFileSync(join(core, name), 'utf8')).join('\n');
+  const labels = new Set([...code.matchAll(/'([CL]\d+)'/g)].map((match) => match[1]));
+  t.ok(labels.size > 15, 'labels were found');
+  t.same(Object.keys(RULES).sort(), [...labels].sort());
+});
