@@ -106,7 +106,8 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Sen
 
   /** Memory for the socket's next read. */
   nextBuffer(): Uint8Array {
-    const target = this.#stall === 'none' && this.#input.start === this.#input.end ? this.#payload.target() : undefined;
+    const target = this.#payload.target();
+    assert(target === undefined || this.#input.start === this.#input.end, 'payload in the receive buffer comes before what the socket has');
     this.#targetIsSlab = target !== undefined;
     return target ?? this.#input.offer(this.#longWrites ? HEADER_READ_BYTES : READ_BYTES);
   }
@@ -136,9 +137,8 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Sen
     if (this.#closed) return;
     this.#output.flush();
     if (this.#ending && this.#unanswered === 0) return this.#host.finish();
-    // What completed inside commit() may have ended a stall.
-    if (this.#stalled === 'limit' && !this.#limitsReached(this.#next)) this.#arm();
-    this.#host.setReading(this.#stalled === 'none' && !this.#ending);
+    // A stall that completions inside commit() ended is noticed when their replies leave: see written().
+    this.#host.setReading(this.#stall === 'none' && !this.#ending);
   }
 
   /** Takes no further requests, answers what is in flight, then finishes. */
@@ -199,11 +199,6 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Sen
     if (this.#closed) return;
     this.#recycle(request);
     this.written();
-  }
-
-  /** #stall without what the compiler concluded from an assignment before other calls. */
-  get #stalled(): Stall {
-    return this.#stall;
   }
 
   /** Some output has left. */
