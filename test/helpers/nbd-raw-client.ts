@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Test } from 'tap';
 import type { Clock } from '../../src/core/ports.js';
 import { type NbdEvent, NbdServer } from '../../src/nbd/server.js';
 import { systemClock } from './clock.js';
@@ -190,6 +191,13 @@ export class RawClient {
     const payload = await this.read(bytes.readUInt32BE(16));
     return { flags: bytes.readUInt16BE(4), type: bytes.readUInt16BE(6), cookie: bytes.readBigUInt64BE(8), payload };
   }
+}
+
+/** A directory for sockets: short, because their paths are limited to 107 bytes. Removed with the test. */
+export function socketDirectory(t: Test): string {
+  const directory = mkdtempSync(join(tmpdir(), 'lvr-nbd-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
 }
 
 /** A running server and its clients, taken down together. */

@@ -1,19 +1,17 @@
 import { once } from 'node:events';
-import { mkdtempSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { KIB } from '../../src/core/limits.js';
 import { Output } from '../../src/nbd/output.js';
 import { NbdRequest } from '../../src/nbd/request.js';
-import { until } from '../helpers/nbd-raw-client.js';
+import { socketDirectory, until } from '../helpers/nbd-raw-client.js';
 import { Random } from '../helpers/random.js';
 
 /** An output over a real socket whose other end is not read until collect() is called. */
 async function open(t: Test) {
   const server = createServer();
-  const path = join(mkdtempSync(join(tmpdir(), 'lvr-nbd-')), 's');
+  const path = join(socketDirectory(t), 's');
   server.listen(path);
   await once(server, 'listening');
   const reader = connect({ path });

@@ -1,13 +1,12 @@
-import { mkdtempSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { renameSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { NBD_CONNECTIONS_MAX, NBD_CONNECTIONS_PER_ADDRESS_MAX } from '../../src/core/limits.js';
 import { NbdServer } from '../../src/nbd/server.js';
 import { systemClock } from '../helpers/clock.js';
 import { MemoryBackend } from '../helpers/memory-backend.js';
-import { request, ServerFixture, until } from '../helpers/nbd-raw-client.js';
+import { request, ServerFixture, socketDirectory, until } from '../helpers/nbd-raw-client.js';
 
 const READ = 0;
 const WRITE = 1;
@@ -138,7 +137,7 @@ t.test('a stale socket file is replaced, a live one and a plain file are not', a
   const { backend, fixture } = await start(t);
   const other = new NbdServer({ exports: { lookup: () => backend, list: () => [backend] }, clock: systemClock });
   await t.rejects(other.listen({ kind: 'unix', path: fixture.path }), { code: 'FAILED', hint: /another agent/ });
-  const directory = mkdtempSync(join(tmpdir(), 'lvr-nbd-'));
+  const directory = socketDirectory(t);
   const plain = join(directory, 'plain');
   writeFileSync(plain, 'precious');
   await t.rejects(other.listen({ kind: 'unix', path: plain }), { code: 'FAILED' });

@@ -1,17 +1,16 @@
 import { once } from 'node:events';
-import { mkdtempSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { takeOver, unsentKernelBytes } from '../../src/nbd/socket.js';
+import { socketDirectory } from '../helpers/nbd-raw-client.js';
 
 type Pair = { server: Server; client: Socket; accepted: Socket };
 
 /** A connected pair; the accepted side is paused, as takeOver() wants it. */
 async function pair(t: Test, kind: string): Promise<Pair> {
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
-  const path = join(mkdtempSync(join(tmpdir(), 'lvr-nbd-')), 's');
+  const path = join(socketDirectory(t), 's');
   server.listen(kind === 'unix' ? { path } : { host: '127.0.0.1', port: 0 });
   await once(server, 'listening');
   const address = server.address();
