@@ -87,7 +87,7 @@ export class SiteLink implements SessionOwner {
   #lastSeenMs = 0;
   #rttMs = 0;
   #highestSentLsn = 0;
-  #shown = '';
+  #shown = 'offline stopped ';
   readonly #totals: LinkCounters = { sentBytes: 0, sentRecords: 0, receivedBytes: 0, receivedRecords: 0, connects: 0, resentRecords: 0 };
 
   constructor(options: SiteLinkOptions) {

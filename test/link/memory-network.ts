@@ -74,6 +74,8 @@ export class MemoryStream implements ByteStream {
   deliveredBytes = 0;
   /** Deliveries to the other end stop here, and the stream breaks. */
   cutAtBytes = Number.POSITIVE_INFINITY;
+  /** The byte at this place arrives with this bit changed. */
+  flip: { atByte: number; bit: number } | undefined;
   /** Nothing is delivered to the other end, and nobody notices. */
   isSilent = false;
 
@@ -153,6 +155,8 @@ export class MemoryStream implements ByteStream {
     const length = Math.min(this.#network.pieceBytes(), head.bytes.length, memory.length, this.cutAtBytes - this.deliveredBytes);
     if (length > 0) {
       memory.set(head.bytes.subarray(0, length));
+      const flipAt = this.flip === undefined ? -1 : this.flip.atByte - this.deliveredBytes;
+      if (flipAt >= 0 && flipAt < length) memory[flipAt] = (memory[flipAt] as number) ^ (1 << (this.flip?.bit as number));
       this.deliveredBytes += length;
       this.#unsentBytes -= length;
       head.bytes = head.bytes.subarray(length);
@@ -172,7 +176,7 @@ export class MemoryStream implements ByteStream {
   }
 
   #closeIfTold(): boolean {
-    if (!this.#toldClosed || this.isSilent) return false;
+    if (!this.#toldClosed || this.other.isSilent) return false;
     this.#ended = 'remote';
     this.#close?.(undefined);
     return true;

@@ -7,8 +7,14 @@ import { Listener } from '../../src/link/listener.js';
 import { FakeGroup } from './fake-group.js';
 import { advance, FakeClock, MemoryNetwork, settle } from './memory-network.js';
 
-/** One site: its group, the link to the other site, its listener. */
-export type Site = { readonly group: FakeGroup; readonly link: SiteLink; readonly listener: Listener; changes: number; lines: string[] };
+/** One site: its group, the link to the other site, its listener, log lines, and the states the link showed. */
+export type Site = {
+  readonly group: FakeGroup;
+  readonly link: SiteLink;
+  readonly listener: Listener;
+  readonly lines: string[];
+  readonly seen: string[];
+};
 
 const PORTS: Record<string, number> = { a: 7001, b: 7002 };
 
@@ -35,11 +41,12 @@ export class World {
     const lines: string[] = [];
     const write = (event: string, message: string): void => void lines.push(`${event} ${message}`);
     const log: Log = { info: write, warn: write, error: write };
-    const onChange = (): void => void site.changes++;
+    const seen: string[] = [];
+    const onChange = (): void => void seen.push(`${link.state().session} ${link.state().replication}`);
     const link = new SiteLink({ group, config, network, clock, random, insecure, log, onChange });
     const lookup = (wanted: string) => (wanted === 'app' ? { linkFor: (site: string) => (site === other ? link : undefined) } : undefined);
     const listener = new Listener({ network, clock, log, site: name, insecure, lookup });
-    const site: Site = { group, link, listener, changes: 0, lines };
+    const site: Site = { group, link, listener, lines, seen };
     group.onStepDown = () => link.roleChanged();
     return site;
   }
