@@ -14,7 +14,7 @@ import { Log } from './log.js';
 import { LogIndex } from './log-index.js';
 import { LogReader } from './log-reader.js';
 import { LogScan, SCAN_ARENA_BYTES, type ScanResult } from './log-scan.js';
-import { readDevice } from './promises.js';
+import { readDevice, syncDevice } from './promises.js';
 import type { CrcSpans } from './seal.js';
 import { type LoadedSuperblock, loadSuperblock, SuperblockStore } from './superblock-store.js';
 
@@ -76,6 +76,8 @@ export async function openLog(
     return { log: assemble(device, store, nothingFound(), memory), decision, created: true };
   }
   assert(loaded.superblock !== undefined && scan !== undefined, 'an opened log was scanned');
+  // What was read may still stand in a volatile cache, left by a process that ended before its writes were durable: make it so first.
+  await syncDevice(device);
   const superblock = loaded.superblock;
   const slot = loaded.slots.findIndex((s) => s.kind === 'valid' && s.superblock === superblock);
   return { log: assemble(device, new SuperblockStore(device, slots, superblock, slot), scan, memory), decision, created: false };

@@ -184,9 +184,12 @@ export class LogScan {
     return length;
   }
 
+  /** Cut off by the last cut, or by an earlier one: the lineage knows that a newer writer wrote this LSN. */
   #isVoid(lsn: number, writer: { epoch: number; incarnation: number }): boolean {
     const cut = this.#superblock.voidAfter;
-    return lsn > cut.lsn && compareWriters(writer, cut) <= 0;
+    if (lsn > cut.lsn && compareWriters(writer, cut) <= 0) return true;
+    const known = writerOf(this.#superblock.lineage, lsn);
+    return known !== undefined && compareWriters(writer, known) < 0;
   }
 
   /** Highest durable LSN that any acceptable record between the end and the end of the ring vouches for. */

@@ -90,6 +90,8 @@ export class Log implements IoTarget {
     this.#trimmedLsn = parts.store.current.trimmedLsn;
     this.#primaryDurableLsn = parts.primaryDurableLsn;
     this.#recordedPrimaryDurableLsn = parts.primaryDurableLsn;
+    // A superblock whose write failed may stand on the disk all the same: whatever is done after it could contradict it.
+    parts.store.onFailed = (error) => this.fail(error);
   }
 
   /** Must be called once before the first append. */
@@ -248,12 +250,12 @@ export class Log implements IoTarget {
     this.#settle();
   }
 
-  /** Chain value of a retained record, of the trimmed one, or 0 for LSN 0. Rejects with LOG_CORRUPT or DEVICE_FAILED. */
+  /** Chain value of a retained record, of the trimmed one, or 0 for LSN 0. Rejects with LOG_CORRUPT, DEVICE_FAILED, or NOT_FOUND (trimmed). */
   async chainAt(lsn: number): Promise<number> {
     if (lsn === this.#appendedLsn) return this.#chain;
     if (lsn === this.store.current.trimmedLsn) return this.store.current.trimmedChain;
     const entry = this.index.find(lsn);
-    assert(entry !== undefined, 'a chain value is asked for a retained record');
+    if (entry === undefined) throw new LvrError('NOT_FOUND', `log ${this.device.path}: LSN ${lsn} is no longer in the log`);
     return lsn === entry.firstLsn + entry.count - 1 ? entry.chain : this.reader.chainOfRecord(entry, lsn);
   }
 
@@ -321,6 +323,7 @@ export class Log implements IoTarget {
       durableLsn: lsn,
       lineage,
       voidAfter: { lsn, epoch: last.epoch, incarnation: last.incarnation },
+      primaryDurableLsn: Math.min(current.primaryDurableLsn, lsn),
     }));
     this.index.cut(lsn, chain);
     const entry = this.index.find(lsn);
@@ -329,6 +332,7 @@ export class Log implements IoTarget {
     this.#appendedLsn = lsn;
     this.#durableLsn = lsn;
     this.#primaryDurableLsn = Math.min(this.#primaryDurableLsn, lsn);
+    this.#recordedPrimaryDurableLsn = Math.min(this.#recordedPrimaryDurableLsn, lsn);
     this.#appendPosition = entry === undefined ? this.store.current.trimmedPosition : entry.position + entry.totalBytes;
   }
 }

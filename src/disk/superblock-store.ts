@@ -1,6 +1,7 @@
 // The two superblock slots of a log. Writes go to the slot that does not hold the newest valid copy and are durable before they count;
 // they are serialised, so that a slot is never written while the other is in doubt.
 
+import type { LvrError } from '../core/errors.js';
 import type { Arena, Device } from '../core/ports.js';
 import { decodeSuperblock, encodeSuperblock, SUPERBLOCK_BYTES, type SlotContent, type Superblock } from '../format/superblock.js';
 import { readDevice, writeDurably } from './promises.js';
@@ -33,6 +34,9 @@ export class SuperblockStore {
   #current: Superblock;
   #slot: number;
   #tail: Promise<void> = Promise.resolve();
+  #failed: LvrError | undefined;
+  /** Called once, when a write failed. It is final: which of the two superblocks a start would find is not known any more. */
+  onFailed: ((error: LvrError) => void) | undefined;
 
   /** `slot` holds the current superblock; the next write goes to the other one. */
   constructor(device: Device, arena: Arena, current: Superblock, slot: number) {
@@ -49,14 +53,19 @@ export class SuperblockStore {
 
   /**
    * Writes the superblock that `change` makes of the current one (sequence is counted up here). The returned promise resolves when it is
-   * durable; only then `current` shows it. Rejects with DEVICE_FAILED, after which the previous superblock still stands.
+   * durable; only then `current` shows it. Rejects with DEVICE_FAILED or DISK_FULL, and so does every later call.
    */
   update(change: (current: Superblock) => Superblock): Promise<void> {
     const write = this.#tail.then(async () => {
+      if (this.#failed !== undefined) throw this.#failed;
       const next = { ...change(this.#current), sequence: this.#current.sequence + 1 };
       const slot = 1 - this.#slot;
       encodeSuperblock(next, this.#arena.bytes.subarray(0, SUPERBLOCK_BYTES));
-      await writeDurably(this.#device, this.#arena, 0, SUPERBLOCK_BYTES, slot * SUPERBLOCK_BYTES);
+      await writeDurably(this.#device, this.#arena, 0, SUPERBLOCK_BYTES, slot * SUPERBLOCK_BYTES).catch((error: LvrError) => {
+        this.#failed = error;
+        this.onFailed?.(error);
+        throw error;
+      });
       this.#current = next;
       this.#slot = slot;
     });
