@@ -6,7 +6,7 @@
 
 import { assert } from '../core/assert.js';
 import { ConflictFilter } from '../core/conflict-filter.js';
-import type { LvrError } from '../core/errors.js';
+import { LvrError } from '../core/errors.js';
 import type { Device, IoTarget } from '../core/ports.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import type { LogReader } from '../disk/log-reader.js';
@@ -40,12 +40,14 @@ export class Applier implements IoTarget {
   #appliedLsn: number;
   #limitLsn = 0;
   #fetching = false;
-  #failed = false;
   // In-flight operations by tag.
   readonly #opBatch: (LogBatch | undefined)[] = new Array<LogBatch | undefined>(OPERATIONS_MAX).fill(undefined);
   readonly #opHeader = new Float64Array(OPERATIONS_MAX);
   readonly #freeOps: number[] = Array.from({ length: OPERATIONS_MAX }, (_, i) => i);
-  #waiters: { lsn: number; resolve: () => void }[] = [];
+  #waiters: { lsn: number; resolve: () => void; reject: (error: LvrError) => void }[] = [];
+  #failure: LvrError | undefined;
+  /** Counts cuts: a batch whose read began before one may hold records that no longer count. */
+  #cuts = 0;
   #inPump = false;
   #pumpAgain = false;
 
@@ -64,7 +66,7 @@ export class Applier implements IoTarget {
 
   /** Records beyond this have certainly not touched a device (in this run). */
   get startedLsn(): number {
-    return this.#lastSubmittedLsn;
+    return this.#record === 0 ? this.#lastSubmittedLsn : (this.#batches[this.#submitting] as LogBatch).lastLsn;
   }
 
   /** A sealed batch, in LSN order; held by the applier until it is applied. */
@@ -89,7 +91,8 @@ export class Applier implements IoTarget {
 
   /** Forgets batches after `lsn`: the log was cut there and none of them was submitted. */
   cut(lsn: number): void {
-    assert(this.#lastSubmittedLsn <= lsn, 'applied records are never cut');
+    assert(this.startedLsn <= lsn, 'applied records are never cut');
+    this.#cuts++;
     this.#limitLsn = Math.min(this.#limitLsn, lsn);
     while (this.#batches.length > this.#submitting && (this.#batches.at(-1) as LogBatch).lastLsn > lsn) {
       (this.#batches.pop() as LogBatch).release();
@@ -103,10 +106,11 @@ export class Applier implements IoTarget {
     this.pump();
   }
 
-  /** Resolves when everything up to `lsn` is applied. */
+  /** Resolves when everything up to `lsn` is applied; rejects when applying has failed. */
   reached(lsn: number): Promise<void> {
     if (this.#appliedLsn >= lsn) return Promise.resolve();
-    return new Promise((resolve) => void this.#waiters.push({ lsn, resolve }));
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => void this.#waiters.push({ lsn, resolve, reject }));
   }
 
   /** Submits what may be submitted. */
@@ -125,7 +129,7 @@ export class Applier implements IoTarget {
 
   // Completions may run inside kick(): they ask for another round.
   #submitAll(): void {
-    if (this.#failed) return;
+    if (this.#failure !== undefined) return;
     let queued = false;
     while (this.#freeOps.length > 0) {
       const batch = this.#batches[this.#submitting];
@@ -144,6 +148,7 @@ export class Applier implements IoTarget {
         this.#lastSubmittedLsn = Math.max(this.#lastSubmittedLsn, batch.lastLsn);
         this.#record = 0;
         this.#submitting++;
+        if (batch.unapplied === 0) this.#advance();
       }
     }
     if (queued) for (const device of this.#devices) device.kick();
@@ -209,14 +214,15 @@ export class Applier implements IoTarget {
 
   /** Reads what is missing in memory back from the log, in order. */
   #fetch(): void {
-    if (this.#fetching || this.#failed || this.#lastSubmittedLsn >= this.#limitLsn) return;
+    if (this.#fetching || this.#failure !== undefined || this.#lastSubmittedLsn >= this.#limitLsn) return;
     this.#fetching = true;
     this.#fetchAll()
       .then(() => {
         this.#fetching = false;
         this.pump();
       })
-      .catch((error: LvrError) => {
+      .catch((error: unknown) => {
+        if (!(error instanceof LvrError)) throw error;
         this.#fetching = false;
         this.#fail(error);
       });
@@ -226,7 +232,12 @@ export class Applier implements IoTarget {
     let at = this.#submitting;
     let lsn = this.#lastSubmittedLsn + 1;
     while (lsn <= this.#limitLsn && this.find(lsn) === undefined && at - this.#submitting < FETCHED_MAX) {
+      const cuts = this.#cuts;
       const batch = await this.#reader.readBatch(lsn);
+      if (cuts !== this.#cuts) {
+        batch.release();
+        return;
+      }
       // Batches may have been applied and dropped from the front meanwhile; the place is found anew.
       at = this.#batches.findIndex((b) => b.firstLsn > batch.firstLsn);
       if (at < 0) at = this.#batches.length;
@@ -238,8 +249,9 @@ export class Applier implements IoTarget {
   }
 
   #fail(error: LvrError): void {
-    if (this.#failed) return;
-    this.#failed = true;
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
     this.#owner.applyFailed(error);
   }
 }

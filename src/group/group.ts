@@ -63,6 +63,7 @@ export class Group {
   /** Clients may use the volumes (once started, primary and healthy). */
   open = false;
   changing = false;
+  joining = false;
   writePath: WritePath | undefined;
   /** Called once when the group can no longer go on. */
   onFailed: ((error: LvrError) => void) | undefined;
@@ -229,6 +230,16 @@ export class Group {
     );
   }
 
+  leaveOthers(site: string): void {
+    for (const [name, link] of this.links) {
+      const { session, remoteRole } = link.state();
+      if (name === site || session !== 'connected' || remoteRole !== 'primary') continue;
+      link.roleChanged();
+      if (link.state().session !== 'connected') continue;
+      throw new LvrError('DIVERGED', `group ${this.name}: ${site} and ${name} are primaries of the same epoch`);
+    }
+  }
+
   rolesChanged(): void {
     for (const link of this.links.values()) link.roleChanged();
   }
@@ -268,7 +279,7 @@ export class Group {
   }
 
   allowApply(): void {
-    if (this.role !== 'secondary') return;
+    if (this.role !== 'secondary' || this.joining) return;
     this.#primaryDurable.record();
     this.applier.allow(Math.min(this.log.durableLsn, this.log.recordedPrimaryDurableLsn));
   }

@@ -2,6 +2,7 @@
 
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
+import { compareWriters, writerOf } from '../core/lineage.js';
 import type { ReconnectPlan, SiteHistory } from '../core/reconnect.js';
 import type { BatchPool } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
@@ -19,6 +20,8 @@ export interface LinkPortGroup {
   readonly role: 'primary' | 'secondary';
   /** A role change or stop is under way: nothing is received. */
   readonly changing: boolean;
+  /** A session is preparing to receive: records and positions of any other are refused, nothing further is applied. */
+  joining: boolean;
   readonly log: Log;
   readonly applier: Applier;
   readonly pool: BatchPool;
@@ -29,6 +32,8 @@ export interface LinkPortGroup {
   /** Applies what the log's durable and recorded positions allow (secondary). */
   allowApply(): void;
   siteChanged(site: SiteProgress): void;
+  /** Ends sessions with primaries other than `site`: one primary at a time. Throws DIVERGED when one has the same epoch. */
+  leaveOthers(site: string): void;
 }
 
 export class LinkPort implements ShipSource, ReceiveSink {
@@ -115,18 +120,40 @@ export class LinkPort implements ShipSource, ReceiveSink {
 
   /** Durable before it returns: the group's identity, the primary's epoch (nothing older is accepted from now on), the cut. */
   async prepare(plan: ReconnectPlan & { action: 'stream' }, primary: SiteHistory): Promise<void> {
+    const group = this.#group;
+    if (group.role !== 'secondary' || group.changing || group.joining) throw new LvrError('ROLE', `group ${this.name} cannot be joined now`);
+    group.joining = true;
+    try {
+      await this.#prepare(plan, primary);
+    } finally {
+      group.joining = false;
+    }
+    group.allowApply();
+  }
+
+  async #prepare(plan: ReconnectPlan & { action: 'stream' }, primary: SiteHistory): Promise<void> {
     const { log, applier } = this.#group;
-    if (this.#group.role !== 'secondary' || this.#group.changing) throw new LvrError('ROLE', `group ${this.name} is not secondary here`);
     if (plan.adopt || primary.epoch > log.store.current.epoch) {
       const adopted = plan.adopt ? { groupUuid: primary.groupUuid, bornZero: true } : {};
       await log.store.update((current) => ({ ...current, ...adopted, epoch: Math.max(current.epoch, primary.epoch) }));
     }
+    this.#group.leaveOthers(primary.site);
     if (plan.cut) {
       await log.quiet();
+      this.#assertCuttable(plan.from, primary);
       await log.cut(plan.from - 1);
       applier.cut(plan.from - 1);
     }
     if (log.appendedLsn !== plan.from - 1) throw new LvrError('FAILED', `group ${this.name}: the log moved while the session was prepared`);
+  }
+
+  /** Cut records stay void only for newer writers, and what may be on the volumes is never cut. */
+  #assertCuttable(from: number, primary: SiteHistory): void {
+    const last = this.#group.log.lineage.at(-1);
+    const next = writerOf(primary.lineage, from);
+    const isNewer = last === undefined || (next !== undefined && compareWriters(next, last) > 0);
+    if (isNewer && this.#group.applier.startedLsn < from) return;
+    throw new LvrError('DIVERGED', `group ${this.name}: LSN ${from} was written by two primaries of the same epoch`);
   }
 
   leaseBatch(payloadBytes: number): LogBatch | undefined {
@@ -149,6 +176,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
       return { code, reason };
     };
     if (this.#group.role !== 'secondary' || this.#group.changing) return refuse('ROLE', `group ${this.name} is not secondary here`);
+    if (this.#group.joining) return refuse('ROLE', `group ${this.name} is joining another primary`);
     if (log.failed !== undefined) return refuse('LOG_FAILED', log.failed.message);
     if (recordEpoch(batch.arena.bytes, batch.headerAt(0)) > log.store.current.epoch) {
       return refuse('PROTOCOL', 'a record of an epoch that was not announced');
@@ -163,6 +191,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
   }
 
   primaryDurable(lsn: number): void {
+    if (this.#group.joining) return;
     this.#group.log.setPrimaryDurable(Math.min(lsn, this.#group.log.appendedLsn));
     this.#group.allowApply();
   }

@@ -67,12 +67,11 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
   release(request: IoRequest): void {
     for (const slab of request.slabs) (slab.dataCapacity === SMALL_BYTES ? this.#small : this.#large).push(slab as ReadSlab);
     request.slabs.length = 0;
-    if (this.#waiting.length === 0) return;
-    const next = this.#waiting[0] as { volume: number; request: IoRequest };
-    if (!this.#takeSlabs(next.request)) return;
-    this.#waiting.shift();
-    this.#start(next.volume, next.request);
-    this.#device.kick();
+    for (let next = this.#waiting[0]; next !== undefined && this.#takeSlabs(next.request); next = this.#waiting[0]) {
+      this.#waiting.shift();
+      this.#start(next.volume, next.request);
+      this.#device.kick();
+    }
   }
 
   #takeSlabs(request: IoRequest): boolean {

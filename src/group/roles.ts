@@ -47,6 +47,9 @@ export class Roles {
     }
     await this.#exclusive(async () => {
       await log.quiet();
+      // Records that the old primary may have lost are about to touch the volumes: a crash from here on must not forget that.
+      log.setPrimaryDurable(log.durableLsn);
+      await log.recordPrimaryDurable();
       await this.#applyAll();
       await this.lead(log.store.current.epoch + 1, isBlank ? group.env.memory.newUuid() : undefined);
     });
@@ -57,7 +60,10 @@ export class Roles {
   /** Makes this site the writer of `epoch` in a new incarnation, durably, and opens the write path. Everything is applied. */
   async lead(epoch: number, groupUuid: string | undefined): Promise<void> {
     const group = this.#group;
-    const writer = { epoch, incarnation: nextIncarnation(group.log.store.current.incarnation, group.env.random) };
+    // An older superblock counts when the newest is damaged; the records know writers that it does not.
+    const last = group.log.lineage.at(-1) ?? { epoch: 0, incarnation: 0 };
+    const incarnation = nextIncarnation(Math.max(group.log.store.current.incarnation, last.incarnation), group.env.random);
+    const writer = { epoch: Math.max(epoch, last.epoch), incarnation };
     await group.log.beginWriting(writer, { role: 'primary', ...(groupUuid === undefined ? {} : { groupUuid }) });
     group.role = 'primary';
     group.openWritePath(writer);
@@ -108,9 +114,11 @@ export class Roles {
     await Promise.all([...group.links.values()].map((link) => link.stop()));
     group.checkpointer.stop();
     if (group.failure !== undefined) return;
-    await group.log.quiet();
-    await group.applier.reached(this.#applicableLsn());
-    await group.checkpointer.run();
+    await group.log.quiet().catch(() => undefined);
+    // What a slow device has not taken by then stands in the log, and the next start replays it.
+    const timeout = new Promise<void>((resolve) => void group.env.clock.after(STOP_DRAIN_MS, resolve));
+    await Promise.race([group.applier.reached(this.#applicableLsn()).catch(() => undefined), timeout]);
+    if (group.failure === undefined) await group.checkpointer.run();
   }
 
   /** Role secondary, durably, with everything applied. */
@@ -160,6 +168,7 @@ export class Roles {
   async #exclusive(change: () => Promise<void>): Promise<void> {
     const group = this.#group;
     if (group.changing) throw new LvrError('ROLE', `group ${group.name}: another role change is under way`);
+    if (group.joining) throw new LvrError('ROLE', `group ${group.name}: it is being joined to a primary`, { hint: 'try again' });
     group.changing = true;
     try {
       await change();

@@ -54,6 +54,8 @@ export class WritePath {
   #timeUs = 0;
   #waiters = new Set<RoomWaiter>();
   #waking = false;
+  /** Long writes of which a piece was refused: their end must not be answered with success. */
+  readonly #torn = new Set<IoRequest>();
   // Reused for every record, so that admission allocates nothing.
   readonly #record: Omit<RecordIdentity, 'payloadCrc' | 'prevChain'>;
 
@@ -105,9 +107,13 @@ export class WritePath {
   /** Admits a piece received into a leased batch; false when the log has no room. */
   writeLeased(volume: number, request: IoRequest, pieceOffset: number, batch: LogBatch, length: number): boolean {
     const last = pieceOffset + length === request.length;
-    if (this.#failed !== undefined || this.#parts.sites.limits.failing) {
+    if (pieceOffset === 0) this.#torn.delete(request);
+    if (this.#failed !== undefined || this.#parts.sites.limits.failing || this.#torn.has(request)) {
       batch.release();
-      if (last) request.owner.completed(request, EIO);
+      this.#torn.add(request);
+      if (!last) return true;
+      this.#torn.delete(request);
+      request.owner.completed(request, EIO);
       return true;
     }
     this.#seal();
