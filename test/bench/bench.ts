@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { TestAgent } from '../helpers/agent.js';
 import { mustRun, sleep } from '../helpers/command.js';
 import { REPOSITORY, Workspace } from '../helpers/workspace.js';
-import { measure, prefill, WORKLOADS, type Workload } from './fio.js';
+import { type Measurement, measure, prefill, WORKLOADS, type Workload } from './fio.js';
 import { comparisonRows, makeRow, neededBy, Results, type Row, rowLines, table } from './report.js';
 import { LVR_TARGETS, residentBytes, TARGETS, type Target } from './targets.js';
 
@@ -79,6 +79,10 @@ async function idleMemory(workspace: Workspace): Promise<number> {
   return now;
 }
 
+function oneLine({ iops, mibPerSecond, p99Us }: Measurement): string {
+  return `${iops.toFixed(0)} op/s ${mibPerSecond.toFixed(0)} MiB/s p99 ${p99Us.toFixed(0)} us`;
+}
+
 async function main(): Promise<void> {
   const rounds = setting('ROUNDS', 3);
   const seconds = setting('SECONDS', 3);
@@ -95,11 +99,15 @@ async function main(): Promise<void> {
         for (const [name, target] of running) {
           // Nobody pays for the dirty pages that the one before left behind.
           await mustRun('sync', ['-f', workspace.path]);
-          const measurement = await measure(workload, target.uri, sizeMib, seconds);
-          results.add(name, workload.name, measurement);
-          const { iops, mibPerSecond, p99Us } = measurement;
-          const figures = `${iops.toFixed(0)} op/s ${mibPerSecond.toFixed(0)} MiB/s p99 ${p99Us.toFixed(0)} us`;
-          console.error(`round ${round}  ${workload.name.padEnd(12)} ${name.padEnd(9)} ${figures}`);
+          try {
+            const measurement = await measure(workload, target.uri, sizeMib, seconds);
+            results.add(name, workload.name, measurement);
+            console.error(`round ${round}  ${workload.name.padEnd(12)} ${name.padEnd(9)} ${oneLine(measurement)}`);
+          } catch (error) {
+            console.error(`${name} is left out from here on: ${workload.name}: ${String(error)}\n${target.output()}`);
+            running.delete(name);
+            process.exitCode = 1;
+          }
         }
       }
     }
@@ -107,14 +115,14 @@ async function main(): Promise<void> {
     for (const target of running.values()) await target.stop();
     rows.push(...comparisonRows(results));
     for (const [name, peak] of memory.peaks)
-      rows.push(makeRow('B8', `${name}: peak resident MiB of an agent under load, of 512`, peak / MIB, 512, 1, true));
+      rows.push(makeRow(`B8.${name}`, `${name}: peak resident MiB of an agent under load, of 512`, peak / MIB, 512, 1, true));
     if (idle && LVR_TARGETS.some((name) => running.has(name))) {
       rows.push(
-        makeRow('B8i', 'resident MiB of an idle agent with a 1 TiB volume, of 150', (await idleMemory(workspace)) / MIB, 150, 1, true),
+        makeRow('B8.idle', 'resident MiB of an idle agent with a 1 TiB volume, of 150', (await idleMemory(workspace)) / MIB, 150, 1, true),
       );
     }
     console.log(`medians of ${rounds} rounds of ${seconds} s, ${sizeMib} MiB volumes, unix sockets\n`);
-    console.log(table(results, [...running.keys()], workloads));
+    console.log(table(results, targets, workloads));
     console.log(`\n${rowLines(rows)}`);
     writeFileSync(join(REPOSITORY, 'bench.json'), `${JSON.stringify({ rows }, null, 1)}\n`);
   } finally {

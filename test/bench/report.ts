@@ -125,7 +125,7 @@ export function rowLines(rows: readonly Row[]): string {
     .map((row) => {
       const goal = `${row.atMost ? '<=' : '>='} ${row.target}`;
       const verdict = (row.holds ? 'holds' : 'MISSED').padEnd(7);
-      return `${verdict} ${row.id.padEnd(4)} ${String(row.ratio).padStart(8)} ${goal.padEnd(8)} ${row.what} (${row.lvr} / ${row.peer})`;
+      return `${verdict} ${row.id.padEnd(10)} ${String(row.ratio).padStart(8)} ${goal.padEnd(8)} ${row.what} (${row.lvr} / ${row.peer})`;
     })
     .join('\n');
 }

@@ -12,6 +12,8 @@ export interface Target {
   readonly uri: string;
   /** Processes whose memory counts; for a pair the primary comes first. */
   readonly pids: readonly number[];
+  /** What the agents printed last, for a failed measurement. */
+  output(): string;
   stop(): Promise<void>;
 }
 
@@ -38,7 +40,7 @@ async function startPeer(
   const stop = async (): Promise<void> => {
     child.kill('SIGKILL');
   };
-  return { name, uri: `nbd+unix:///?socket=${socket}`, pids: [child.pid ?? 0], stop };
+  return { name, uri: `nbd+unix:///?socket=${socket}`, pids: [child.pid ?? 0], output: () => '', stop };
 }
 
 const nbdkit: Launcher = (workspace, sizeMib) => {
@@ -61,10 +63,15 @@ const quorum: Launcher = (workspace, sizeMib) => {
   return startPeer(workspace, 'quorum', 'qemu-nbd', (socket) => ['-t', '-k', socket, '-x', '', '-e', '16', '--image-opts', image]);
 };
 
+function lastLines(agent: TestAgent): string {
+  return agent.output().trim().split('\n').slice(-5).join('\n');
+}
+
 const lvrAlone: Launcher = async (workspace, sizeMib) => {
   const agent = new TestAgent(workspace, { site: 'a', role: 'primary', volumes: { data: `${sizeMib}MiB` }, logSize: '1GiB' }, 'none');
   await agent.start();
-  return { name: 'lvr', uri: agent.uri('data'), pids: [agent.pid], stop: () => agent.kill() };
+  const output = (): string => lastLines(agent);
+  return { name: 'lvr', uri: agent.uri('data'), pids: [agent.pid], output, stop: () => agent.kill() };
 };
 
 function lvrPair(mode: SiteMode): Launcher {
@@ -74,7 +81,8 @@ function lvrPair(mode: SiteMode): Launcher {
     const stop = async (): Promise<void> => {
       await Promise.all([pair.a.kill(), pair.b.kill()]);
     };
-    return { name: `lvr ${mode}`, uri: pair.a.uri('data'), pids: [pair.a.pid, pair.b.pid], stop };
+    const output = (): string => `${lastLines(pair.a)}\n${lastLines(pair.b)}`;
+    return { name: `lvr ${mode}`, uri: pair.a.uri('data'), pids: [pair.a.pid, pair.b.pid], output, stop };
   };
 }
 

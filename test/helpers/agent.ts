@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type CommandResult, runCommand, until } from './command.js';
+import { type CommandResult, Hopeless, runCommand, until } from './command.js';
 import { NbdClient } from './nbd-client.js';
 import { freePort, REPOSITORY, type Workspace } from './workspace.js';
 
@@ -140,7 +140,7 @@ export class TestAgent {
         `agent ${this.site}: ${what}`,
         timeoutMs,
         async () => {
-          if (!this.running) throw new Error('the agent has ended');
+          if (!this.running) throw new Hopeless('the agent has ended');
           last = await this.status();
           return last !== undefined && holds(last) ? last : undefined;
         },
@@ -160,7 +160,7 @@ export class TestAgent {
         `export app/${volume} of ${this.site}`,
         timeoutMs,
         async () => {
-          if (!this.running) throw new Error('the agent has ended');
+          if (!this.running) throw new Hopeless('the agent has ended');
           return await NbdClient.connect(this.nbdSocket, `app/${volume}`);
         },
         5,

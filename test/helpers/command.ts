@@ -2,6 +2,9 @@
 
 import { spawn } from 'node:child_process';
 
+/** How much of each output stream an error carries. */
+const OUTPUT_SHOWN = 1000;
+
 /** What a command came to. `code` is -1 when a signal or the deadline ended it. */
 export interface CommandResult {
   readonly code: number;
@@ -51,7 +54,8 @@ export function runCommand(command: string, parameters: readonly string[], optio
 /** As runCommand(), but anything other than exit code 0 is an error that carries the output. Returns stdout. */
 export async function mustRun(command: string, parameters: readonly string[], options: CommandOptions = {}): Promise<string> {
   const result = await runCommand(command, parameters, options);
-  if (result.code !== 0) throw new Error(`${command} ${parameters.join(' ')}: exit ${result.code}\n${result.stdout}\n${result.stderr}`);
+  const said = `${result.stdout.slice(-OUTPUT_SHOWN)}\n${result.stderr.slice(-OUTPUT_SHOWN)}`;
+  if (result.code !== 0) throw new Error(`${command} ${parameters.join(' ')}: exit ${result.code}\n${said}`);
   return result.stdout;
 }
 
@@ -59,6 +63,9 @@ export async function mustRun(command: string, parameters: readonly string[], op
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
+
+/** Thrown by a probe of until() when waiting longer is of no use. */
+export class Hopeless extends Error {}
 
 /** Calls `probe` until it returns something other than undefined; after `timeoutMs` an error names `what` and the last failure. */
 export async function until<T>(what: string, timeoutMs: number, probe: () => Promise<T | undefined>, pauseMs = 20): Promise<T> {
@@ -71,6 +78,7 @@ export async function until<T>(what: string, timeoutMs: number, probe: () => Pro
     } catch (error) {
       last = error;
     }
+    if (last instanceof Hopeless) throw new Error(`${what}: ${last.message}`, { cause: last });
     if (performance.now() > endMs) throw new Error(`${what}: not within ${timeoutMs} ms`, { cause: last });
     await sleep(pauseMs);
   }
