@@ -20,6 +20,8 @@ export class Payload {
   request: NbdRequest | undefined;
   /** Why the payload is thrown away; 0: it is wanted. */
   errno = 0;
+  /** Pieces handed to the backend so far, over all requests: when it grows, a commit is due. */
+  piecesAdmitted = 0;
   #pieceOffset = 0;
   #pieceLength = 0;
   #filled = 0;
@@ -122,6 +124,7 @@ export class Payload {
       this.#ending = this.#pieceOffset + this.#pieceLength === this.#length;
       this.#slab = undefined;
       if (!this.#backend.writeSlab(request, this.#pieceOffset, slab, this.#pieceLength)) return this.#keep(slab);
+      this.piecesAdmitted++;
     }
     this.#slab = undefined;
     return true;

@@ -303,9 +303,9 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Sen
     const payload = this.#payload;
     const request = payload.request;
     assert(request !== undefined, 'a payload is in progress');
-    const wanted = payload.errno === 0;
+    const before = payload.piecesAdmitted;
     const state = payload.take(this.#input);
-    this.#uncommitted ||= wanted;
+    if (payload.piecesAdmitted > before) this.#uncommitted = true;
     if (state === 'room') this.#waitForRoom();
     if (state !== 'done') return false;
     payload.clear();
