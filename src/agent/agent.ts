@@ -155,7 +155,10 @@ export class Agent {
   }
 
   async #attach({ target, device }: Verbs['attach']['args']): Promise<Verbs['attach']['result']> {
-    const existing = this.#parts.attach.find(target);
+    const found = this.#parts.attach.find(target);
+    const isDead = found !== undefined && this.#parts.attach.isDead(found);
+    if (isDead) await this.#parts.attach.detach(found, false);
+    const existing = isDead ? undefined : found;
     if (existing) {
       if (device !== undefined && device !== existing.device) {
         throw new LvrError('IN_USE', `${target} is already attached as ${existing.device}`, { hint: `lvr detach ${target}` });

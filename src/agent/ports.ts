@@ -49,6 +49,8 @@ export interface AttachService {
   /** Undefined when there is no such attachment. `target` is group/volume or a device. */
   find(target: string): Attachment | undefined;
   list(): readonly Attachment[];
+  /** The device no longer works (its server died) and waits to be detached. */
+  isDead(attachment: Attachment): boolean;
   /** Throws IN_USE, with holders, unless the device is free. */
   detach(attachment: Attachment, remember: boolean): Promise<void>;
   /** Who mounts or holds it, in words. */

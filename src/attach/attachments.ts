@@ -16,7 +16,7 @@ const HOLDER_LOOKS = 4;
 const HOLDER_WAIT_MS = 100;
 
 /** What the file says: attachments, and whether each works now or waits for the next start. */
-type Entry = { readonly attachment: Attachment; live: boolean };
+type Entry = { readonly attachment: Attachment; live: boolean; dead: boolean };
 
 /** One per agent. Calls are made one at a time. */
 export class Attachments {
@@ -42,7 +42,7 @@ export class Attachments {
       : 'nbdfuse and a loop device; this kernel has no nbd';
     const made = await this.#attacher.attach(request, how, (reason) => this.#lost(request.target, reason));
     const attachment = { ...made, link: makeLinks(this.#stateDir, made.target, made.device) };
-    this.#entries.set(made.target, { attachment, live: true });
+    this.#entries.set(made.target, { attachment, live: true, dead: false });
     this.#save();
     this.#log.info('attached', `${made.target} is ${made.device}`, { volume: made.target, device: made.device });
     return attachment;
@@ -55,6 +55,10 @@ export class Attachments {
 
   list(): readonly Attachment[] {
     return [...this.#entries.values()].filter((entry) => entry.live).map((entry) => entry.attachment);
+  }
+
+  isDead(attachment: Attachment): boolean {
+    return this.#entries.get(attachment.target)?.dead === true;
   }
 
   /** Who mounts or holds the device, in words; empty when it is free. */
@@ -96,13 +100,14 @@ export class Attachments {
     const again: AttachRequest[] = [];
     for (const attachment of this.#load()) {
       const { target, device } = attachment;
-      const entry = { attachment, live: false };
+      const entry = { attachment, live: false, dead: false };
       this.#entries.set(target, entry);
       const holders = findHolders(device, []);
       const ours = this.#attacher.serves(attachment);
       if (ours && holders.length > 0) {
         // Its I/O fails for good: it was cut off when the agent died. Only its users can let go of it.
         entry.live = true;
+        entry.dead = true;
         this.#log.error('device-lost', `${device} of ${target} lost its agent and is still in use: umount it, then lvr detach ${target}`, {
           volume: target,
           holders,
@@ -126,6 +131,7 @@ export class Attachments {
   #lost(target: string, reason: string): void {
     const entry = this.#entries.get(target);
     if (!entry?.live) return;
+    entry.dead = true;
     this.#log.error('device-lost', `${entry.attachment.device} of ${target} no longer works: ${reason}`, { volume: target });
   }
 

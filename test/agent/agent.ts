@@ -96,6 +96,7 @@ type World = {
   holders: string[];
   attached: Map<string, Attachment>;
   again: AttachRequest[];
+  dead: Set<string>;
 };
 
 /** An agent over fake parts; group `bad` cannot be opened. */
@@ -112,6 +113,7 @@ ${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}
   const holders: string[] = [];
   const again: AttachRequest[] = [];
   const attached = new Map<string, Attachment>();
+  const dead = new Set<string>();
   const note = (event: string): void => void events.push(`log ${event}`);
   const parts: AgentParts = {
     clock: systemClock,
@@ -155,6 +157,7 @@ ${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}
       },
       find: (target) => [...attached.values()].find((each) => each.target === target || each.device === target),
       list: () => [...attached.values()],
+      isDead: ({ target }) => dead.delete(target),
       detach: async ({ target }, remember) => {
         if (holders.length > 0) throw new LvrError('IN_USE', `${target} is in use`);
         events.push(`detach ${target} ${remember}`);
@@ -164,7 +167,7 @@ ${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}
       restore: async () => again,
     },
   };
-  return { agent: new Agent(parseConfig(text, 'x'), parts, stopAsked), control, events, holders, attached, again };
+  return { agent: new Agent(parseConfig(text, 'x'), parts, stopAsked), control, events, holders, attached, again, dead };
 }
 
 t.test('things start and stop in order, and a group that cannot be opened keeps nobody from working', async (t) => {
@@ -210,7 +213,7 @@ t.test('the status document has its fixed head, and one group can be asked for',
 });
 
 t.test('attach and detach are idempotent, and say which volume does not exist', async (t) => {
-  const { agent, control } = makeWorld('attach');
+  const { agent, control, events, dead } = makeWorld('attach');
   await agent.start();
   t.teardown(() => agent.stop());
   t.match(await askAgent(control, 'attach', { target: 'app/data' }), { changed: true, device: '/dev/loop7', how: 'how', link: '/l' });
@@ -219,6 +222,10 @@ t.test('attach and detach are idempotent, and say which volume does not exist', 
   t.equal((await askAgent(control, 'status', { group: 'app' })).items[0]?.volumes[0]?.attached, '/dev/loop7');
   t.match(await askAgent(control, 'detach', { target: '/dev/loop7' }), { changed: true, target: 'app/data' });
   t.match(await askAgent(control, 'detach', { target: 'app/data' }), { changed: false });
+  await askAgent(control, 'attach', { target: 'app/data' });
+  dead.add('app/data');
+  t.match(await askAgent(control, 'attach', { target: 'app/data' }), { changed: true }, 'a device that no longer works is made anew');
+  t.ok(events.includes('detach app/data false'));
   await t.rejects(askAgent(control, 'attach', { target: 'app/dato' }), { code: 'NOT_FOUND', message: /did you mean "data"/ });
   await t.rejects(askAgent(control, 'attach', { target: 'app' }), { code: 'USAGE' });
   await t.rejects(askAgent(control, 'attach', { target: 'sec/data' }), { code: 'ROLE', exit: 4, message: /it is secondary/ });

@@ -149,6 +149,7 @@ t.test('a device whose nbdfuse died is reported and can be detached', async (t) 
   process.kill(made.pid, 'SIGKILL');
   for (let i = 0; i < 100 && !place.lines.includes('device-lost'); i++) await sleep(20);
   t.ok(place.lines.includes('device-lost'), 'reported');
+  t.ok(place.attachments.isDead(made));
   await place.attachments.detach(made, false);
   t.notOk(isMountPoint(made.mountPoint));
   t.equal(backingFile(made.device), '');

@@ -1,5 +1,6 @@
 // lvr log show GROUP: positions of a group's log, from the agent. lvr log show --raw FILE: what stands in a log at rest, without an agent.
 
+import { existsSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import { LvrError } from '../../core/errors.js';
 import { askAgent } from '../client.js';
@@ -20,6 +21,7 @@ export const logCommand: CommandModule<GlobalOptions, Options> = {
       .conflicts('raw', 'group'),
   handler: async (options) => {
     if (options.raw !== undefined) {
+      if (!existsSync(options.raw)) throw new LvrError('NOT_FOUND', `there is no ${options.raw}`);
       const { dumpLog } = await import('../../disk/log-dump.js');
       await dumpLog(options.raw, (line) => void process.stdout.write(`${line}\n`));
       return;
