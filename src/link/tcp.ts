@@ -170,17 +170,21 @@ export const tcpNetwork: Network = {
       server.listen(port, host, () => {
         const address = server.address();
         assert(address !== null && typeof address === 'object', 'a TCP server has an address');
-        resolve({ port: address.port, close: () => new Promise((done) => server.close(() => done())) });
+        // Streams that were accepted live on with their owners: closing does not wait for them.
+        const close = (): Promise<void> => {
+          server.close();
+          return new Promise((done) => setImmediate(done));
+        };
+        resolve({ port: address.port, close });
       });
     });
   },
 };
 
-type Internals = { _handle: object | null; _server?: unknown };
+type Internals = { _handle: object | null };
 
 /**
  * A server makes its sockets itself and cannot give them onread, so the handle of the accepted, paused socket moves to one that has it.
- * The server's count of connections moves along, or its close() would not end.
  */
 function takeOver(accepted: Socket, onread: OnRead): Socket {
   const carrier = accepted as unknown as Internals;
@@ -189,7 +193,5 @@ function takeOver(accepted: Socket, onread: OnRead): Socket {
   const options = { handle, onread, pauseOnCreate: true, readable: true, writable: true, writableHighWaterMark: MIB };
   const socket = new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
   carrier._handle = null;
-  (socket as unknown as Internals)._server = carrier._server;
-  carrier._server = null;
   return socket;
 }

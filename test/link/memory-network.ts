@@ -90,8 +90,9 @@ export class MemoryStream implements ByteStream {
       this.#unsent.push({ bytes, sent: i === pieces.length - 1 ? sent : undefined });
       this.#unsentBytes += bytes.length;
     }
-    this.#isFull = this.#unsentBytes >= this.#network.unsentBytesMax;
-    return !this.#isFull;
+    // Once full it stays full until the drain, as with sockets.
+    if (this.#unsentBytes >= this.#network.unsentBytesMax) this.#isFull = true;
+    return this.#unsentBytes < this.#network.unsentBytesMax;
   }
 
   onReceive(target: () => Uint8Array, received: (length: number) => void): void {
