@@ -15,6 +15,9 @@ import { freePort, REPOSITORY, type Workspace } from './workspace.js';
 export const LVRD = join(REPOSITORY, 'dist/src/agent/main.js');
 export const LVR = join(REPOSITORY, 'dist/src/cli/main.js');
 
+/** How much of an agent's output an error carries. */
+const STORY_CHARS = 4000;
+
 /** `lvr status -o json`, as far as the tests look at it. */
 export interface SiteStatus {
   readonly site: string;
@@ -101,6 +104,15 @@ export class TestAgent {
     return readFileSync(join(this.directory, 'stderr.txt'), 'utf8');
   }
 
+  /** What the agent printed, without the coming and going of NBD clients: the part that explains a failure. */
+  story(): string {
+    return this.output()
+      .split('\n')
+      .filter((line) => !line.includes('"event":"nbd-'))
+      .join('\n')
+      .slice(-STORY_CHARS);
+  }
+
   /** Starts the process without waiting for it to be ready. */
   spawn(): void {
     const log = openSync(join(this.directory, 'stderr.txt'), 'a');
@@ -147,7 +159,7 @@ export class TestAgent {
         10,
       );
     } catch (error) {
-      throw new Error(`${String(error)}\nlast status: ${JSON.stringify(last)}\nagent printed:\n${this.output().slice(-4000)}`, {
+      throw new Error(`${String(error)}\nlast status: ${JSON.stringify(last)}\nagent printed:\n${this.story()}`, {
         cause: error,
       });
     }
@@ -166,7 +178,7 @@ export class TestAgent {
         5,
       );
     } catch (error) {
-      throw new Error(`${String(error)}: ${String((error as Error).cause)}\nagent printed:\n${this.output().slice(-4000)}`, {
+      throw new Error(`${String(error)}: ${String((error as Error).cause)}\nagent printed:\n${this.story()}`, {
         cause: error,
       });
     }

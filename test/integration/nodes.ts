@@ -36,7 +36,8 @@ for (const major of MAJORS) {
     t.ok(files.length > 0, 'there are tests of the addon');
     for (const file of files) {
       const result = await runCommand(node, [join(NATIVE_TESTS, file)], { timeoutMs: 120_000 });
-      t.equal(result.code, 0, `${file}: ${result.stdout.slice(-2000)} ${result.stderr.slice(-2000)}`);
+      t.equal(result.code, 0, file);
+      if (result.code !== 0) t.comment(`${file}: ${result.stdout.slice(-2000)} ${result.stderr.slice(-2000)}`);
     }
   });
 
