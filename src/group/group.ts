@@ -294,7 +294,9 @@ export class Group {
     const site = this.sites.find(name);
     const state = this.links.get(name)?.state();
     if (site === undefined || state === undefined) return;
-    site.streaming = site.connected && state.session === 'connected' && state.replication === 'streaming';
+    // Once caught up, a site counts until its session ends: a mode other than async bounds how far it can be behind, and falling back to
+    // async here would answer writes that the site does not have.
+    site.streaming = site.connected && (site.streaming || (state.session === 'connected' && state.replication === 'streaming'));
     this.siteChanged(site);
   }
 
