@@ -2,15 +2,17 @@
 // end, after a failure, on Ctrl-C.
 
 import { type ChildProcess, execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statfsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LvrError } from '../../core/errors.js';
 
 /** Room for two logs and for what is written, twice. */
 const FREE_BYTES_MIN = 1024 ** 3;
+/** Where agents put stable names of devices; the demo's group is `app`. */
+const NAMES = '/dev/lvr/by-res';
 const TMPFS_MAGIC = 0x01021994;
 const TOOL_MS = 30_000;
 const END_MS = 20_000;
@@ -78,8 +80,21 @@ export class Place {
     for (const device of loopsBelow(this.path)) await run('losetup', ['--detach', device]).catch(() => undefined);
     for (const where of mountsBelow(this.path).reverse())
       await this.umount(where).catch(() => run('umount', ['--lazy', where]).catch(() => undefined));
+    removeStaleNames();
     await rm(this.path, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
+}
+
+/** Names under /dev that a killed agent left, pointing at devices that serve nothing any more. */
+function removeStaleNames(): void {
+  const directory = join(NAMES, 'app');
+  if (!existsSync(directory)) return;
+  for (const name of readdirSync(directory)) {
+    const path = join(directory, name);
+    const device = basename(readlinkSync(path));
+    if (!existsSync(`/sys/class/block/${device}/loop/backing_file`)) rmSync(path, { force: true });
+  }
+  if (readdirSync(directory).length === 0) rmSync(directory, { recursive: true });
 }
 
 /** Throws LvrError naming what is missing on this machine, with the fix. */

@@ -26,7 +26,9 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   checkMachine();
   const place = new Place();
   const story = new Story(place);
+  let isInterrupted = false;
   const interrupted = (): void => {
+    isInterrupted = true;
     process.stdout.write('\ninterrupted: cleaning up\n');
     void story.end().finally(() => process.exit(EXIT.interrupted));
   };
@@ -37,6 +39,8 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     process.stdout.write(`all of it held, ${seconds(startedMs)}\n`);
     return EXIT.ok;
   } catch (error) {
+    // What was taken away under a running step fails; that is no news.
+    if (isInterrupted) return EXIT.interrupted;
     if (!(error instanceof LvrError)) throw error;
     process.stderr.write(formatError(error));
     if (options.keep) process.stderr.write(`logs of the agents: ${await keepLogs(place.path)}\n`);
