@@ -14,9 +14,6 @@ import { lvr } from './wire.gen.js';
 /** Version of the messages and their order. Ends with different versions refuse each other. */
 export const PROTOCOL_VERSION = 1;
 
-/** Bits of Hello.features; both ends use what both offer. Bit 0 is kept for writes that a secondary forwards to the primary. */
-export const FEATURE_FORWARDED_WRITES = 1;
-
 /** Longest text in a Refused or Bye. */
 const REASON_CHARACTERS_MAX = 1000;
 
@@ -24,6 +21,7 @@ export type WireVolume = { readonly name: string; readonly sizeBytes: number; re
 
 export type Hello = {
   readonly protocol: number;
+  /** Both ends use what both offer. None yet; bit 0 is kept for writes that a secondary forwards to the primary. */
   readonly features: number;
   readonly group: string;
   readonly fromSite: string;

@@ -58,6 +58,8 @@ export class FakeGroup implements ShipSource, ReceiveSink {
   commits = 0;
   knownDurable = 0;
   prepared: ReconnectPlan[] = [];
+  preparesAtOnce = 0;
+  preparesAtOnceMax = 0;
   stepDowns = 0;
   readonly events: string[] = [];
   onStepDown: (() => void) | undefined;
@@ -194,7 +196,9 @@ export class FakeGroup implements ShipSource, ReceiveSink {
   }
 
   async prepare(plan: ReconnectPlan & { action: 'stream' }, primary: SiteHistory): Promise<void> {
+    this.preparesAtOnceMax = Math.max(this.preparesAtOnceMax, ++this.preparesAtOnce);
     await this.gate;
+    this.preparesAtOnce--;
     this.prepared.push(plan);
     if (plan.cut) {
       this.records.length = plan.from - 1;

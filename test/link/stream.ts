@@ -42,6 +42,21 @@ t.test('a slow stream holds few batches, and drains', async (t) => {
   await world.stop();
 });
 
+t.test('a stream that breaks gives back every batch it held', async (t) => {
+  const world = new World();
+  await world.start();
+  for (const stream of world.network.streams) stream.isSilent = true;
+  for (let i = 0; i < 30; i++) world.append(world.a, 2, 4096);
+  t.equal(world.a.link.counters.sentRecords, 60);
+  await world.advance(16_000);
+  await world.advance(5000);
+  t.equal(world.a.group.progress.received, 60, 'on the next stream');
+  await world.stop();
+  const { leased, batches } = world.a.group;
+  for (const batch of batches) batch.release();
+  t.equal(leased - world.a.group.leased, batches.length, 'only the log itself held them');
+});
+
 t.test('many small frames are bounded in number too', async (t) => {
   const world = new World();
   await world.start();
