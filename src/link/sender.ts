@@ -59,6 +59,7 @@ export class Sender {
   #writable = true;
   #reading: Promise<void> | undefined;
   #stopped = false;
+  #released: (() => void) | undefined;
   #catchingUp = true;
   /** Last LSN there was when the cursor had reached the end; undefined before that. */
   #caughtUpLsn: number | undefined;
@@ -91,9 +92,10 @@ export class Sender {
     return this.#bytesSent - this.#bytesReceived;
   }
 
-  /** Resolves when no read of the log is going on. */
+  /** Behind stop(): resolves when no read of the log is going on and no batch is held any more. */
   async settled(): Promise<void> {
     await this.#reading;
+    if (this.#unsentHead < this.#unsentTail) await new Promise<void>((resolve) => (this.#released = resolve));
   }
 
   /** Sends what can be sent: called when a batch was sealed, the durable LSN moved, the stream drained, the window moved, a read ended. */
@@ -214,6 +216,7 @@ export class Sender {
     const batch = this.#unsent[slot] as LogBatch;
     this.#unsent[slot] = undefined;
     batch.release();
+    if (this.#unsentHead === this.#unsentTail) this.#released?.();
     // A full ring is the one bound that no other event lifts.
     if (!this.#stopped && this.#unsentTail - this.#unsentHead === LINK_UNSENT_FRAMES_MAX / 2) this.pump();
   }

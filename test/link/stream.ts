@@ -1,7 +1,7 @@
 // Sender and receiver on a running session: window, catching up, lack of room, answers, and everything a primary must not send.
 
 import t from 'tap';
-import { BATCH_RECORDS_MAX, LINK_WINDOW_BYTES, MIB, RECORD_ZERO_BYTES_MAX } from '../../src/core/limits.js';
+import { BATCH_RECORDS_MAX, LINK_LINGER_MS, LINK_WINDOW_BYTES, MIB, RECORD_ZERO_BYTES_MAX } from '../../src/core/limits.js';
 import { putU32, putU64 } from '../../src/format/bytes.js';
 import { FRAME_HEADER_BYTES, putRecordsMeta, RECORDS_META_HEADER_BYTES, recordsMetaBytes, sealFrame } from '../../src/format/frame.js';
 import { IDENTITY_BYTES, IDENTITY_START } from '../../src/format/record.js';
@@ -55,6 +55,24 @@ t.test('a stream that breaks gives back every batch it held', async (t) => {
   const { leased, batches } = world.a.group;
   for (const batch of batches) batch.release();
   t.equal(leased - world.a.group.leased, batches.length, 'only the log itself held them');
+});
+
+t.test('stop waits for the batches that the stream still holds', async (t) => {
+  const world = new World();
+  await world.start();
+  for (const stream of world.network.streams) stream.isSilent = true;
+  world.append(world.a, 2, 4096);
+  let isStopped = false;
+  const stopped = world.a.link.stop().then(() => {
+    isStopped = true;
+  });
+  await world.settle();
+  t.equal(isStopped, false);
+  await world.advance(LINK_LINGER_MS);
+  await stopped;
+  world.a.group.batches[0]?.release();
+  t.equal(world.a.group.leased, -1, 'only the log itself held it');
+  await world.stop();
 });
 
 t.test('many small frames are bounded in number too', async (t) => {
