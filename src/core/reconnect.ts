@@ -31,7 +31,14 @@ export type Side = 'a' | 'b';
  * UUID when `adopt` is set. stepDown: `side` becomes secondary, durably, and both reconnect. idle: nothing flows. refuse: nothing changes.
  */
 export type ReconnectPlan =
-  | { readonly rule: string; readonly action: 'stream'; readonly sender: Side; readonly from: number; readonly cut: boolean; readonly adopt: boolean }
+  | {
+      readonly rule: string;
+      readonly action: 'stream';
+      readonly sender: Side;
+      readonly from: number;
+      readonly cut: boolean;
+      readonly adopt: boolean;
+    }
   | { readonly rule: string; readonly action: 'stepDown'; readonly side: Side; readonly reason: string }
   | { readonly rule: string; readonly action: 'idle'; readonly reason: string }
   | { readonly rule: string; readonly action: 'refuse'; readonly code: ErrorCode; readonly reason: string };
@@ -61,7 +68,12 @@ function decidePrimaries(a: SiteHistory, b: SiteHistory): ReconnectPlan {
 function decideStepDown(older: SiteHistory, newer: SiteHistory, side: Side, yes: string, no: string): ReconnectPlan {
   const { common, unknown } = compareLineages(older.lineage, older.last, newer.lineage, newer.last);
   if (!unknown && common === older.last) {
-    return { rule: yes, action: 'stepDown', side, reason: `${newer.site} was promoted to epoch ${newer.epoch} and has everything ${older.site} has` };
+    return {
+      rule: yes,
+      action: 'stepDown',
+      side,
+      reason: `${newer.site} was promoted to epoch ${newer.epoch} and has everything ${older.site} has`,
+    };
   }
   const what = unknown ? 'the fork point is no longer known' : `LSNs ${common + 1}..${older.last} exist only there`;
   return refuse(no, 'DIVERGED', `${newer.site} was promoted to epoch ${newer.epoch}, but ${older.site} has writes of its own: ${what}`);
@@ -73,7 +85,8 @@ function decideStream(primary: SiteHistory, secondary: SiteHistory, sender: Side
     if (primary.trimmed === 0 && primary.bornZero && secondary.bornZero) {
       return { rule: 'C6', action: 'stream', sender, from: 1, cut: false, adopt: true };
     }
-    const why = primary.trimmed > 0 ? `the log of ${primary.site} starts at LSN ${primary.trimmed + 1}` : 'a volume held data before it joined';
+    const why =
+      primary.trimmed > 0 ? `the log of ${primary.site} starts at LSN ${primary.trimmed + 1}` : 'a volume held data before it joined';
     return refuse('C7', 'NEEDS_SEED', `${name} needs a seed: ${why}`);
   }
   if (secondary.epoch > primary.epoch) return decideStepDown(primary, secondary, sender, 'C8', 'C9');
@@ -89,7 +102,11 @@ function decideStream(primary: SiteHistory, secondary: SiteHistory, sender: Side
     if (secondary.applied > common) return refuse('C12', 'DIVERGED', `${name} has applied ${extra}, which ${primary.site} does not have`);
   }
   if (common < primary.trimmed) {
-    return refuse('C13', 'NEEDS_SEED', `${name} needs a seed: it has LSN ${common}, the log of ${primary.site} starts at ${primary.trimmed + 1}`);
+    return refuse(
+      'C13',
+      'NEEDS_SEED',
+      `${name} needs a seed: it has LSN ${common}, the log of ${primary.site} starts at ${primary.trimmed + 1}`,
+    );
   }
   return { rule: 'C14', action: 'stream', sender, from: common + 1, cut: secondary.last > common, adopt: false };
 }

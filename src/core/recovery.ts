@@ -41,7 +41,9 @@ export function decideRecovery(facts: LogFacts): RecoveryDecision {
     case 'newer':
       return { row: 'L4', action: 'refuse', code: 'LOG_VERSION', says: 'the superblock has a newer version' };
     case 'valid':
-      return facts.belongs ? decideTail(facts) : { row: 'L5', action: 'refuse', code: 'LOG_FOREIGN', says: 'the log belongs to something else' };
+      return facts.belongs
+        ? decideTail(facts)
+        : { row: 'L5', action: 'refuse', code: 'LOG_FOREIGN', says: 'the log belongs to something else' };
   }
 }
 

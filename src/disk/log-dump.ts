@@ -1,5 +1,6 @@
 // `lvr log show --raw FILE`: what stands in a log at rest, without an agent and without changing anything.
 
+import { existsSync } from 'node:fs';
 import { LvrError } from '../core/errors.js';
 import { decideRecovery } from '../core/recovery.js';
 import type { Superblock } from '../format/superblock.js';
@@ -12,6 +13,7 @@ import { loadSuperblock } from './superblock-store.js';
 
 /** Prints superblocks, every retained record and the verdict of the recovery table, one line each, through `out`. Rejects with LvrError. */
 export async function dumpLog(path: string, out: (line: string) => void): Promise<void> {
+  if (!existsSync(path)) throw new LvrError('NOT_FOUND', `there is no log ${path}`);
   const engines = createEngines();
   const device = await openDevice({ path, io: 'buffered', exclusive: true, engines });
   try {

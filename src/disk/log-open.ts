@@ -3,9 +3,9 @@
 
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
-import { decideRecovery, type LogFacts, type RecoveryDecision } from '../core/recovery.js';
 import { BLOCK_BYTES, LOG_BYTES_MIN, MIB } from '../core/limits.js';
 import type { Arena, Crc32c, Device } from '../core/ports.js';
+import { decideRecovery, type LogFacts, type RecoveryDecision } from '../core/recovery.js';
 import { Ring } from '../core/ring.js';
 import { putUuid, UUID_NONE } from '../format/bytes.js';
 import { RING_START, SUPERBLOCK_BYTES, type Superblock } from '../format/superblock.js';
@@ -105,7 +105,8 @@ async function isUnused(device: Device, arena: Arena): Promise<boolean> {
 export function whyForeign(superblock: Superblock, identity: LogIdentity, device: Device): string | undefined {
   if (superblock.group !== identity.group) return `it belongs to group ${superblock.group}, not ${identity.group}`;
   if (superblock.site !== identity.site) return `it belongs to site ${superblock.site}, not ${identity.site}`;
-  if (RING_START + superblock.ringBytes > device.sizeBytes) return `it was ${RING_START + superblock.ringBytes} bytes long, now ${device.sizeBytes}`;
+  if (RING_START + superblock.ringBytes > device.sizeBytes)
+    return `it was ${RING_START + superblock.ringBytes} bytes long, now ${device.sizeBytes}`;
   const had = superblock.volumes.map((v) => v.name).join(', ');
   const has = identity.volumes.map((v) => v.name).join(', ');
   if (had !== has) return `it was written for volumes ${had}, not ${has}`;

@@ -2,8 +2,8 @@
 // batch is checked for log, position, LSN, writer order, chain and every CRC. What stops the run is judged by core/recovery.ts, for which
 // the scan also looks behind the end for records that vouch for what is missing.
 
-import { compareWriters, extendLineage, type Lineage, writerOf } from '../core/lineage.js';
 import { BLOCK_BYTES, MIB, RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
+import { compareWriters, extendLineage, type Lineage, writerOf } from '../core/lineage.js';
 import type { Arena, Crc32c, Device } from '../core/ports.js';
 import { Ring } from '../core/ring.js';
 import { type BatchHeader, readBatchHeader, recordHeaderAt } from '../format/batch.js';

@@ -6,8 +6,8 @@
 
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
-import { cutLineage, extendLineage, type Lineage, type LineageEntry } from '../core/lineage.js';
 import { LOG_WRITES_IN_FLIGHT_MAX } from '../core/limits.js';
+import { cutLineage, extendLineage, type Lineage, type LineageEntry } from '../core/lineage.js';
 import type { Device, IoTarget } from '../core/ports.js';
 import { Ring } from '../core/ring.js';
 import { batchBytes } from '../format/batch.js';

@@ -28,8 +28,14 @@ const waiters = new Waiters();
 /** The error for a failed operation on a device; `errno` is positive. */
 export function deviceError(what: string, path: string, errno: number): LvrError {
   return errno === 28 || errno === 122
-    ? new LvrError('DISK_FULL', `${what} ${path}: no space left`, { hint: 'free space on the file system, then restart the agent', details: { errno } })
-    : new LvrError('DEVICE_FAILED', `${what} ${path}: I/O error (errno ${errno})`, { hint: 'check the kernel log and the device', details: { errno } });
+    ? new LvrError('DISK_FULL', `${what} ${path}: no space left`, {
+        hint: 'free space on the file system, then restart the agent',
+        details: { errno },
+      })
+    : new LvrError('DEVICE_FAILED', `${what} ${path}: I/O error (errno ${errno})`, {
+        hint: 'check the kernel log and the device',
+        details: { errno },
+      });
 }
 
 function submit(device: Device, what: string, queue: (tag: number) => void): Promise<void> {

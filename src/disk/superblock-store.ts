@@ -3,7 +3,7 @@
 
 import type { LvrError } from '../core/errors.js';
 import type { Arena, Device } from '../core/ports.js';
-import { decodeSuperblock, encodeSuperblock, SUPERBLOCK_BYTES, type SlotContent, type Superblock } from '../format/superblock.js';
+import { decodeSuperblock, encodeSuperblock, type SlotContent, SUPERBLOCK_BYTES, type Superblock } from '../format/superblock.js';
 import { readDevice, writeDurably } from './promises.js';
 
 /** What stands in the two slots, and the superblock that counts. */

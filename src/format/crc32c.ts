@@ -31,13 +31,9 @@ export function crc32cSmall(bytes: Uint8Array, start: number, length: number, se
   let at = start;
   const end = start + length;
   for (; at + 4 <= end; at += 4) {
-    crc ^=
-      (bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16) | ((bytes[at + 3] as number) << 24);
+    crc ^= (bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16) | ((bytes[at + 3] as number) << 24);
     crc =
-      (T3[crc & 0xff] as number) ^
-      (T2[(crc >>> 8) & 0xff] as number) ^
-      (T1[(crc >>> 16) & 0xff] as number) ^
-      (T0[crc >>> 24] as number);
+      (T3[crc & 0xff] as number) ^ (T2[(crc >>> 8) & 0xff] as number) ^ (T1[(crc >>> 16) & 0xff] as number) ^ (T0[crc >>> 24] as number);
   }
   for (; at < end; at++) crc = (T0[(crc ^ (bytes[at] as number)) & 0xff] as number) ^ (crc >>> 8);
   return ~crc >>> 0;

@@ -26,8 +26,8 @@
 // again, whatever is left of them in the ring.
 
 import { assert } from '../core/assert.js';
-import type { Lineage, LineageEntry } from '../core/lineage.js';
 import { LINEAGE_ENTRIES_MAX, SITES_PER_GROUP_MAX, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
+import type { Lineage, LineageEntry } from '../core/lineage.js';
 import { getName, getU16, getU32, getU64, getUuid, putName, putU16, putU32, putU64, putUuid, type Uuid } from './bytes.js';
 import { crc32cSmall } from './crc32c.js';
 

@@ -4,9 +4,9 @@
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
 import type { GroupConfig } from '../core/group-config.js';
+import type { Backend, Clock, Device, Log as Reporter } from '../core/ports.js';
 import type { SiteHistory } from '../core/reconnect.js';
 import type { GroupStatus } from '../core/status.js';
-import type { Backend, Clock, Device, Log as Reporter } from '../core/ports.js';
 import { BatchPool } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
@@ -21,7 +21,7 @@ import { Overlay } from './overlay.js';
 import { PrimaryDurable } from './primary-durable.js';
 import { Reads } from './reads.js';
 import { Roles } from './roles.js';
-import { Sites, type SiteProgress } from './sites.js';
+import { type SiteProgress, Sites } from './sites.js';
 import { groupStatus } from './status.js';
 import { Volume } from './volume.js';
 import { WritePath } from './write-path.js';
@@ -98,7 +98,12 @@ export class Group {
     this.#volumes = config.volumes.map((volume, i) => new Volume(this, i, volume, devices[i] as Device));
     this.backends = new Map(config.volumes.map((volume, i) => [volume.name, this.#volumes[i] as Volume]));
     this.#port = new LinkPort(this, env.memory.crc32cSpans);
-    this.#primaryDurable = new PrimaryDurable(log, env.clock, () => this.allowApply(), (error) => this.#fail(error));
+    this.#primaryDurable = new PrimaryDurable(
+      log,
+      env.clock,
+      () => this.allowApply(),
+      (error) => this.#fail(error),
+    );
     this.links = new Map(config.sites.map((site) => [site.name, this.#makeLink(site)]));
     this.#roles = new Roles(this);
     log.setOwner(this);
@@ -106,7 +111,16 @@ export class Group {
 
   #makeLink(config: GroupConfig['sites'][number]): SiteLink {
     const { network, clock, random, insecure, log } = this.env;
-    return new SiteLink({ group: this.#port, config, network, clock, random, insecure, log, onChange: () => this.#linkChanged(config.name) });
+    return new SiteLink({
+      group: this.#port,
+      config,
+      network,
+      clock,
+      random,
+      insecure,
+      log,
+      onChange: () => this.#linkChanged(config.name),
+    });
   }
 
   get site(): string {
@@ -149,7 +163,8 @@ export class Group {
     this.writePath?.sealAll();
     const { log } = this;
     const superblock = log.store.current;
-    const mayBeApplied = this.role === 'primary' ? this.applier.startedLsn : Math.max(this.applier.startedLsn, log.recordedPrimaryDurableLsn);
+    const mayBeApplied =
+      this.role === 'primary' ? this.applier.startedLsn : Math.max(this.applier.startedLsn, log.recordedPrimaryDurableLsn);
     this.#roles.shownLsn = log.appendedLsn;
     return {
       site: this.site,

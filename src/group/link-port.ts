@@ -7,7 +7,7 @@ import type { ReconnectPlan, SiteHistory } from '../core/reconnect.js';
 import type { BatchPool } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
-import { verifyIdentities, type CrcSpans } from '../disk/seal.js';
+import { type CrcSpans, verifyIdentities } from '../disk/seal.js';
 import { recordEpoch } from '../format/record.js';
 import type { ReceiveSink, Refusal, ShipSource, VolumeDescription } from '../link/ports.js';
 import type { Applier } from './applier.js';
@@ -121,7 +121,8 @@ export class LinkPort implements ShipSource, ReceiveSink {
   /** Durable before it returns: the group's identity, the primary's epoch (nothing older is accepted from now on), the cut. */
   async prepare(plan: ReconnectPlan & { action: 'stream' }, primary: SiteHistory): Promise<void> {
     const group = this.#group;
-    if (group.role !== 'secondary' || group.changing || group.joining) throw new LvrError('ROLE', `group ${this.name} cannot be joined now`);
+    if (group.role !== 'secondary' || group.changing || group.joining)
+      throw new LvrError('ROLE', `group ${this.name} cannot be joined now`);
     group.joining = true;
     try {
       await this.#prepare(plan, primary);

@@ -1,6 +1,6 @@
 // Opening a group: devices, log, identity, replay. On any refusal everything that was opened is closed again and nothing was changed.
 
-import { mkdir, readFile, rename, open as openFile } from 'node:fs/promises';
+import { mkdir, open as openFile, readFile, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LvrError } from '../core/errors.js';
 import type { GroupConfig } from '../core/group-config.js';
@@ -8,7 +8,7 @@ import { MIB } from '../core/limits.js';
 import type { Device } from '../core/ports.js';
 import type { Engines } from '../disk/engine.js';
 import { openDevice } from '../disk/file-device.js';
-import { openLog, type OpenedLog } from '../disk/log-open.js';
+import { type OpenedLog, openLog } from '../disk/log-open.js';
 import { openVolume, readsAsZeroes } from '../disk/open-volume.js';
 import { UUID_NONE } from '../format/bytes.js';
 import { Group, type GroupEnv } from './group.js';
@@ -92,7 +92,8 @@ async function readBinding(group: string, stateDir: string): Promise<string | un
   });
   if (text === undefined) return undefined;
   const uuid = /^log ([0-9a-f]{32})\n$/.exec(text)?.[1];
-  if (uuid === undefined) throw new LvrError('LOG_FOREIGN', `${path} is damaged`, { hint: `check the log of group ${group}, then remove the file` });
+  if (uuid === undefined)
+    throw new LvrError('LOG_FOREIGN', `${path} is damaged`, { hint: `check the log of group ${group}, then remove the file` });
   return uuid;
 }
 

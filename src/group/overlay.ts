@@ -2,8 +2,8 @@
 // batches in memory.
 
 import { IntervalMap, type SegmentVisitor } from '../core/intervals.js';
-import { recordHasPayload, recordLength, recordOffset, recordVolume } from '../format/record.js';
 import type { LogBatch } from '../disk/log-batch.js';
+import { recordHasPayload, recordLength, recordOffset, recordVolume } from '../format/record.js';
 
 /** Base of a segment that reads as zeroes. */
 export const ZEROES = -1;

@@ -153,7 +153,10 @@ export class Roles {
     for (let left = behind(); left.length > 0; left = behind()) {
       if (env.clock.nowMs() > deadline) {
         if (!strict) return;
-        throw new LvrError('TIMEOUT', `group ${name}: ${left.join(', ')} did not catch up within ${timeoutMs / 1000} s; the role is unchanged`);
+        throw new LvrError(
+          'TIMEOUT',
+          `group ${name}: ${left.join(', ')} did not catch up within ${timeoutMs / 1000} s; the role is unchanged`,
+        );
       }
       await new Promise<void>((resolve) => void env.clock.after(5, resolve));
     }

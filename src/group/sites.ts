@@ -1,7 +1,7 @@
 // Progress of the sites of a group as its primary knows it: what each has received, logged and applied, and whether it counts for the
 // acknowledgement rule.
 
-import { ackLimits, type AckLimits, effectiveMode, type SiteAcks } from '../core/ack-rule.js';
+import { type AckLimits, ackLimits, effectiveMode, type SiteAcks } from '../core/ack-rule.js';
 import type { SiteConfig, SiteMode } from '../core/group-config.js';
 
 /** Mutable on purpose: updated with every answer of a site. */

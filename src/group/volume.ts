@@ -1,7 +1,7 @@
 // A volume of a group as front ends see it (the Backend port).
 
-import type { Backend, Device, ExtentRun, IoRequest, RoomWaiter, Slab } from '../core/ports.js';
 import type { VolumeConfig } from '../core/group-config.js';
+import type { Backend, Device, ExtentRun, IoRequest, RoomWaiter, Slab } from '../core/ports.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import type { Reads } from './reads.js';
 import type { WritePath } from './write-path.js';

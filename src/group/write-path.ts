@@ -7,6 +7,7 @@
 
 import { assert } from '../core/assert.js';
 import type { LvrError } from '../core/errors.js';
+import type { Lsn } from '../core/ids.js';
 import {
   BATCH_RECORDS_MAX,
   LOG_WRITES_IN_FLIGHT_MAX,
@@ -19,7 +20,6 @@ import type { BatchPool } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import { putIdentity, type RecordIdentity } from '../format/record.js';
-import type { Lsn } from '../core/ids.js';
 import type { Applier } from './applier.js';
 import { type Overlay, ZEROES } from './overlay.js';
 import { Replies } from './replies.js';

@@ -12,7 +12,7 @@ import { LogScan } from '../../src/disk/log-scan.js';
 import { crc32c, crc32cSpans } from '../../src/disk/memory.js';
 import { sealIdentities } from '../../src/disk/seal.js';
 import { type LoadedSuperblock, loadSuperblock } from '../../src/disk/superblock-store.js';
-import { putIdentity, type RecordKind } from '../../src/format/record.js';
+import { putIdentity, type RecordKind, recordHasPayload, recordIncarnation, recordLength, recordLsn } from '../../src/format/record.js';
 import type { SimDevice, SimDisk } from './sim-device.js';
 
 /** Memory for simulated devices. Arenas come back with recycle(), because a process that was crashed needs its own no more. */
@@ -170,16 +170,42 @@ export class SimLog implements LogOwner {
     await drive([this.device], this.log.quiet());
   }
 
-  /** Reads every retained record back: `LSN:epoch.incarnation:first byte`, checked against what was written. */
+  /** LSNs of all retained records, read back. */
   async records(): Promise<number[]> {
-    const lsns: number[] = [];
+    return [...(await this.writers()).keys()];
+  }
+
+  /** Reads every retained record back and checks its content; gives the incarnation that wrote each LSN. */
+  async writers(): Promise<Map<number, number>> {
+    const found = new Map<number, number>();
     for (let lsn = this.log.trimmedLsn + 1; lsn <= this.log.appendedLsn; ) {
       const batch = await drive([this.device], this.log.reader.readBatch(lsn));
-      for (let i = 0; i < batch.count; i++) lsns.push(batch.firstLsn + i);
+      const bytes = batch.arena.bytes;
+      let at = batch.dataStart;
+      for (let i = 0; i < batch.count; i++) {
+        const header = batch.headerAt(i);
+        const incarnation = recordIncarnation(bytes, header);
+        found.set(recordLsn(bytes, header), incarnation);
+        if (!recordHasPayload(bytes, header)) continue;
+        const length = recordLength(bytes, header);
+        for (let b = 0; b < length; b += 61) {
+          assert(bytes[at + b] === contentByte(incarnation, batch.firstLsn + i, b), `LSN ${batch.firstLsn + i} has its content`);
+        }
+        at += length;
+      }
       lsn = batch.lastLsn + 1;
       batch.release();
     }
-    return lsns;
+    return found;
+  }
+
+  /** Trims up to `lsn` as a checkpoint does: superblock first, then the space. */
+  async trim(lsn: number): Promise<void> {
+    const trimmed = this.log.trimmedAt(lsn);
+    const { lineage } = this.log;
+    const update = this.log.store.update((current) => ({ ...current, ...trimmed, lineage, appliedLsn: Math.max(current.appliedLsn, lsn) }));
+    await drive([this.device], update);
+    this.log.free();
   }
 }
 
