@@ -112,10 +112,10 @@ export class IntervalMap<V> {
       }
       const s = chunk.starts[i] as number;
       if (s >= end) return;
-      const from = s < start ? start : s;
+      const from = Math.max(s, start);
       const e = chunk.ends[i] as number;
       const base = chunk.bases[i] as number;
-      visitor.segment(from, e > end ? end : e, chunk.values[i] as V, base < 0 ? base : base + (from - s));
+      visitor.segment(from, Math.min(e, end), chunk.values[i] as V, base < 0 ? base : base + (from - s));
       i++;
     }
   }
