@@ -92,18 +92,24 @@ export class SimLog implements LogOwner {
   readonly durable: number[] = [];
   failures = 0;
 
-  constructor(device: SimDevice, opened: OpenedLog, memory: LogMemory) {
+  constructor(device: SimDevice, opened: OpenedLog, memory: LogMemory, poolBytes: number) {
     this.device = device;
     this.opened = opened;
     this.log = opened.log;
-    this.pool = new BatchPool(memory.createArena, 4 << 20);
+    this.pool = new BatchPool(memory.createArena, poolBytes);
     this.log.setOwner(this);
   }
 
-  static async open(disk: SimDisk, memory: SimMemory, role: 'primary' | 'secondary' = 'primary', mayCreate = true): Promise<SimLog> {
+  static async open(
+    disk: SimDisk,
+    memory: SimMemory,
+    role: 'primary' | 'secondary' = 'primary',
+    mayCreate = true,
+    poolBytes = 16 << 20,
+  ): Promise<SimLog> {
     const device = disk.open();
     const opened = await drive([device], openLog(device, IDENTITY, role, memory, mayCreate));
-    return new SimLog(device, opened, memory);
+    return new SimLog(device, opened, memory, poolBytes);
   }
 
   batchDurable(batch: LogBatch): void {
