@@ -6,8 +6,8 @@
 
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
-import { LOG_WRITES_IN_FLIGHT_MAX } from '../core/limits.js';
-import { cutLineage, extendLineage, type Lineage, type LineageEntry } from '../core/lineage.js';
+import { LOG_WRITES_IN_FLIGHT_MAX, RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
+import { compareWriters, cutLineage, extendLineage, type Lineage, type LineageEntry } from '../core/lineage.js';
 import type { Device, IoTarget } from '../core/ports.js';
 import { Ring } from '../core/ring.js';
 import { batchBytes } from '../format/batch.js';
@@ -17,7 +17,7 @@ import { RING_START, type Superblock } from '../format/superblock.js';
 import type { LogBatch } from './log-batch.js';
 import type { LogIndex } from './log-index.js';
 import type { LogReader } from './log-reader.js';
-import { deviceError } from './promises.js';
+import { deviceError, syncDevice, zeroDevice } from './promises.js';
 import { type CrcSpans, sealForLog, sealIdentities } from './seal.js';
 import type { SuperblockStore } from './superblock-store.js';
 
@@ -293,6 +293,37 @@ export class Log implements IoTarget {
       voidAfter: { lsn: this.#appendedLsn, epoch: writer.epoch, incarnation: writer.incarnation - 1 },
     }));
     this.#lineage = lineage;
+  }
+
+  /**
+   * Prepares for received records of `writer`, which may be older than a writer that was begun here: the end of a log that a crash cost
+   * this site can come back from one that kept it. Durable before it returns. Rejects with DIVERGED when a retained record is newer.
+   */
+  async welcome(writer: { epoch: number; incarnation: number }): Promise<void> {
+    assert(this.undurable === 0, 'records of another writer are awaited when the log is quiet');
+    const lsn = this.#appendedLsn;
+    const last = this.#lineage.at(-1);
+    const isNewer = last === undefined || compareWriters(writer, last) >= 0;
+    if (isNewer && compareWriters(writer, this.store.current.voidAfter) > 0) return;
+    const lineage = cutLineage(this.#lineage, lsn);
+    const kept = lineage.at(-1);
+    if (kept !== undefined && compareWriters(writer, kept) < 0) {
+      throw new LvrError('DIVERGED', `log ${this.device.path}: LSN ${lsn} was written after the record that is to follow it`);
+    }
+    const voidAfter = { lsn, epoch: writer.epoch, incarnation: writer.incarnation - 1 };
+    if (compareWriters(this.store.current.voidAfter, voidAfter) > 0) await this.#wipeLeftovers();
+    await this.store.update((current) => ({ ...current, lineage, voidAfter }));
+    this.#lineage = lineage;
+  }
+
+  /** Zeroes what a crash can have left behind the end: the writes that were in flight, and the rest of the lap they may have skipped. */
+  async #wipeLeftovers(): Promise<void> {
+    const free = this.ring.bytes - this.usedBytes;
+    const bytes = Math.min(free, (LOG_WRITES_IN_FLIGHT_MAX + 1) * batchBytes(RECORD_PAYLOAD_BYTES_MAX));
+    const first = Math.min(bytes, this.ring.toEnd(this.#appendPosition));
+    if (first > 0) await zeroDevice(this.device, RING_START + this.ring.offset(this.#appendPosition), first);
+    if (bytes > first) await zeroDevice(this.device, RING_START, bytes - first);
+    await syncDevice(this.device);
   }
 
   /** Resolves when every appended batch is durable. Rejects with LOG_FAILED. */

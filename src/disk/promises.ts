@@ -59,3 +59,8 @@ export function writeDurably(device: Device, arena: Arena, start: number, length
 export function syncDevice(device: Device): Promise<void> {
   return submit(device, 'flush', (tag) => device.sync(waiters, tag));
 }
+
+/** Zeroes a range; durable after the next syncDevice(). */
+export function zeroDevice(device: Device, offset: number, length: number): Promise<void> {
+  return submit(device, 'zero', (tag) => device.zero(offset, length, false, waiters, tag));
+}

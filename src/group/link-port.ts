@@ -8,7 +8,7 @@ import type { BatchPool } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import { type CrcSpans, verifyIdentities } from '../disk/seal.js';
-import { recordEpoch } from '../format/record.js';
+import { recordEpoch, recordIncarnation } from '../format/record.js';
 import type { ReceiveSink, Refusal, ShipSource, VolumeDescription } from '../link/ports.js';
 import type { Applier } from './applier.js';
 import type { SiteProgress, Sites } from './sites.js';
@@ -145,7 +145,10 @@ export class LinkPort implements ShipSource, ReceiveSink {
       await log.cut(plan.from - 1);
       applier.cut(plan.from - 1);
     }
+    await log.quiet();
     if (log.appendedLsn !== plan.from - 1) throw new LvrError('FAILED', `group ${this.name}: the log moved while the session was prepared`);
+    const writer = writerOf(primary.lineage, plan.from);
+    if (writer !== undefined) await log.welcome(writer);
   }
 
   /** Cut records stay void only for newer writers, and what may be on the volumes is never cut. */
@@ -182,6 +185,11 @@ export class LinkPort implements ShipSource, ReceiveSink {
     if (recordEpoch(batch.arena.bytes, batch.headerAt(0)) > log.store.current.epoch) {
       return refuse('PROTOCOL', 'a record of an epoch that was not announced');
     }
+    const first = batch.headerAt(0);
+    const writer = { epoch: recordEpoch(batch.arena.bytes, first), incarnation: recordIncarnation(batch.arena.bytes, first) };
+    const last = log.lineage.at(-1);
+    if (last !== undefined && compareWriters(writer, last) < 0)
+      return refuse('PROTOCOL', 'a record of a writer older than its predecessor');
     const chain = verifyIdentities(batch, log.appendedLsn + 1, log.chain, this.#crc32cSpans);
     if (chain < 0) return refuse('PROTOCOL', `record ${log.appendedLsn - chain} is damaged or does not follow its predecessor`);
     if (!log.hasRoom(batch.payloadBytes)) return refuse('FAILED', 'the receive log is full');
