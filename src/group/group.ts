@@ -269,9 +269,10 @@ export class Group {
 
   batchDurable(_batch: LogBatch): void {
     if (this.role === 'primary') {
-      this.applier.allow(this.log.durableLsn);
+      // Clients first, then the next batch; the volumes can wait.
       this.writePath?.release();
       this.writePath?.commit();
+      this.applier.allow(this.log.durableLsn);
       this.#pumpSoon();
     } else {
       this.allowApply();
