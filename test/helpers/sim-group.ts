@@ -66,12 +66,16 @@ class ProcessNetwork implements Network {
   readonly #listening: { close(): Promise<void> }[] = [];
   isDead = false;
 
-  constructor(network: MemoryNetwork) {
+  readonly #isBlocked: (port: number) => boolean;
+
+  constructor(network: MemoryNetwork, isBlocked: (port: number) => boolean) {
     this.#network = network;
+    this.#isBlocked = isBlocked;
   }
 
   async connect(host: string, port: number, timeoutMs: number): Promise<ByteStream> {
     if (this.isDead) return new Promise(() => {});
+    if (this.#isBlocked(port)) throw Object.assign(new Error('no route'), { code: 'EHOSTUNREACH' });
     const stream = (await this.#network.connect(host, port, timeoutMs)) as MemoryStream;
     this.#streams.push(stream);
     return stream;
@@ -100,6 +104,8 @@ export class SimWorld {
   readonly clock = new FakeClock();
   readonly network = new MemoryNetwork();
   readonly sites: SimSite[] = [];
+  /** Connections that cannot be made: `site port`. */
+  readonly blocked = new Set<string>();
   readonly random: Random;
 
   constructor(random: Random) {
@@ -112,6 +118,12 @@ export class SimWorld {
     this.sites.push(site);
     await site.start();
     return site;
+  }
+
+  /** New connections between two sites fail from now on. */
+  block(a: string, b: string): void {
+    this.blocked.add(`${a} ${this.portOf(b)}`);
+    this.blocked.add(`${b} ${this.portOf(a)}`);
   }
 
   portOf(name: string): number {
@@ -219,7 +231,7 @@ export class SimSite {
     this.#devices = [this.log, ...this.volumes].map((disk) => disk.open());
     const [logDevice, ...volumes] = this.#devices as [SimDevice, ...SimDevice[]];
     const clock = new ProcessClock(world.clock);
-    const network = new ProcessNetwork(world.network);
+    const network = new ProcessNetwork(world.network, (port) => world.blocked.has(`${name} ${port}`));
     this.#clock = clock;
     this.#network = network;
     const note = (event: string, message: string): void => void this.lines.push(`${event} ${message}`);
