@@ -53,22 +53,31 @@ const qemuNbd: Launcher = (workspace, sizeMib) => {
   return startPeer(workspace, 'qemu-nbd', 'qemu-nbd', (socket) => ['-t', '-k', socket, '-f', 'raw', '-x', '', '-e', '16', file]);
 };
 
-/** A synchronous mirror of two files without a log: the nearest thing to `logged` among the peers. */
-const quorum: Launcher = (workspace, sizeMib) => {
-  const files = ['quorum0.img', 'quorum1.img'].map((name) => makeFile(workspace, name, sizeMib));
-  const children = files.map(
-    (file, at) => `children.${at}.driver=raw,children.${at}.file.driver=file,children.${at}.file.filename=${file}`,
-  );
-  const image = `driver=quorum,vote-threshold=2,${children.join(',')}`;
-  return startPeer(workspace, 'quorum', 'qemu-nbd', (socket) => ['-t', '-k', socket, '-x', '', '-e', '16', '--image-opts', image]);
-};
+/**
+ * A synchronous mirror of two files without a log. `writethrough`: a write is durable in both files before it is answered, which is what
+ * `logged` promises; `writeback`: it is in the page cache of one machine, which is less than any mode of lvr promises about its log.
+ */
+function quorum(cache: 'writethrough' | 'writeback'): Launcher {
+  return (workspace, sizeMib) => {
+    const files = [0, 1].map((at) => makeFile(workspace, `${cache}${at}.img`, sizeMib));
+    const children = files.map(
+      (file, at) => `children.${at}.driver=raw,children.${at}.file.driver=file,children.${at}.file.filename=${file}`,
+    );
+    const image = `driver=quorum,vote-threshold=2,${children.join(',')}`;
+    const options = ['-x', '', '-e', '16', `--cache=${cache}`, '--image-opts', image];
+    return startPeer(workspace, `quorum-${cache}`, 'qemu-nbd', (socket) => ['-t', '-k', socket, ...options]);
+  };
+}
+
+/** Long enough that a round does not fill half of it: a checkpoint flushes the volume, which no peer does without being asked. */
+const LOG_SIZE = '3GiB';
 
 function lastLines(agent: TestAgent): string {
   return agent.output().trim().split('\n').slice(-5).join('\n');
 }
 
 const lvrAlone: Launcher = async (workspace, sizeMib) => {
-  const agent = new TestAgent(workspace, { site: 'a', role: 'primary', volumes: { data: `${sizeMib}MiB` }, logSize: '1GiB' }, 'none');
+  const agent = new TestAgent(workspace, { site: 'a', role: 'primary', volumes: { data: `${sizeMib}MiB` }, logSize: LOG_SIZE }, 'none');
   await agent.start();
   const output = (): string => lastLines(agent);
   return { name: 'lvr', uri: agent.uri('data'), pids: [agent.pid], output, stop: () => agent.kill() };
@@ -76,7 +85,7 @@ const lvrAlone: Launcher = async (workspace, sizeMib) => {
 
 function lvrPair(mode: SiteMode): Launcher {
   return async (workspace, sizeMib) => {
-    const pair = await makePair(workspace, mode, { volumes: { data: `${sizeMib}MiB` }, logSize: '1GiB' }, mode);
+    const pair = await makePair(workspace, mode, { volumes: { data: `${sizeMib}MiB` }, logSize: LOG_SIZE }, mode);
     await startPair(pair);
     const stop = async (): Promise<void> => {
       await Promise.all([pair.a.kill(), pair.b.kill()]);
@@ -90,7 +99,8 @@ function lvrPair(mode: SiteMode): Launcher {
 export const TARGETS: Readonly<Record<string, Launcher>> = {
   nbdkit,
   'qemu-nbd': qemuNbd,
-  quorum,
+  quorum: quorum('writethrough'),
+  'quorum-wb': quorum('writeback'),
   lvr: lvrAlone,
   async: lvrPair('async'),
   memory: lvrPair('memory'),
