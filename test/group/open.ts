@@ -1,0 +1,123 @@
+// Opening a group from real files: what is created, what is replayed, and what is refused with nothing changed.
+
+import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import type { ErrorCode } from '../../src/core/errors.js';
+import type { GroupConfig } from '../../src/core/group-config.js';
+import { createEngines } from '../../src/disk/engine.js';
+import { crc32c, crc32cSpans, createArena } from '../../src/disk/memory.js';
+import type { Group } from '../../src/group/group.js';
+import { openGroup } from '../../src/group/open.js';
+import { systemClock } from '../helpers/clock.js';
+
+const MIB = 1 << 20;
+const silent = { info: () => {}, warn: () => {}, error: () => {} };
+let uuids = 0;
+
+function place(t: Test) {
+  const directory = mkdtempSync(join(tmpdir(), 'lvr-open-'));
+  const engines = createEngines();
+  t.teardown(() => {
+    engines.close();
+    rmSync(directory, { recursive: true });
+  });
+  const volumes = ['data', 'wal'].map((name) => ({ name, device: join(directory, name), sizeBytes: MIB, io: undefined }));
+  const log = { path: join(directory, 'log'), sizeBytes: 16 * MIB };
+  const config: GroupConfig = { name: 'app', role: 'primary', writeCache: true, log, volumes, sites: [] };
+  const open = async (change: Partial<GroupConfig> = {}, site = 'a'): Promise<Group> => {
+    const newUuid = (): string => (++uuids).toString(16).padStart(32, 'd');
+    const memory = { createArena, crc32c, crc32cSpans, newUuid };
+    const network = { connect: () => Promise.reject(new Error('none')), listen: () => Promise.reject(new Error('none')) };
+    const env = {
+      site,
+      insecure: false,
+      clock: systemClock,
+      network,
+      memory,
+      log: silent,
+      random: Math.random,
+      stateDir: directory,
+      engines,
+    };
+    const group = await openGroup({ ...config, ...change }, env);
+    await group.start();
+    return group;
+  };
+  return { directory, config, open };
+}
+
+async function write(group: Group, offset: number, fill: number): Promise<void> {
+  const backend = group.backends.get('data');
+  if (backend === undefined) throw new Error('no volume');
+  const epoch = backend.connect(() => {});
+  await new Promise<void>((resolve, reject) => {
+    const owner = { completed: (_: unknown, errno: number) => (errno === 0 ? resolve() : reject(new Error(`errno ${errno}`))) };
+    backend.write(
+      { op: 'write', offset, length: 4096, fua: true, noHole: false, epoch, slabs: [], owner },
+      new Uint8Array(4096).fill(fill),
+      0,
+    );
+    backend.commit();
+  });
+  backend.disconnect(epoch);
+}
+
+t.test('a group is created, written, stopped and opened again', async (t) => {
+  const { directory, config, open } = place(t);
+  const first = await open();
+  t.match(first.status(), { role: 'primary', health: 'healthy', epoch: '1' });
+  t.equal(first.log.store.current.bornZero, true);
+  await write(first, 8192, 7);
+  await first.stop();
+  t.match(readFileSync(join(directory, 'groups', 'app.log'), 'utf8'), /^log [0-9a-f]{32}\n$/);
+  const second = await open();
+  t.equal(second.log.appendedLsn, 1);
+  await write(second, 12288, 8);
+  await second.stop();
+  const data = readFileSync(config.volumes[0]?.device ?? '');
+  t.same([data[8192], data[12287], data[12288], data[16384]], [7, 7, 8, 0]);
+});
+
+t.test('a volume that held data is not called zero at birth', async (t) => {
+  const { config, open } = place(t);
+  writeFileSync(config.volumes[1]?.device ?? '', Buffer.alloc(MIB, 3));
+  const group = await open();
+  t.equal(group.log.store.current.bornZero, false);
+  await group.stop();
+});
+
+t.test('the wrong log, or none, is refused and everything stays as it is', async (t) => {
+  const { directory, config, open } = place(t);
+  const group = await open();
+  await write(group, 0, 1);
+  await group.stop();
+  const binding = join(directory, 'groups', 'app.log');
+  const refused = async (code: ErrorCode, change: Partial<GroupConfig> = {}, site = 'a'): Promise<void> => {
+    const files = [config.log.path, ...config.volumes.map((volume) => volume.device), binding].filter((path) =>
+      statSync(path, { throwIfNoEntry: false }),
+    );
+    const before = files.map((path) => readFileSync(path));
+    await t.rejects(open(change, site), { code }, code);
+    t.ok(files.every((path, i) => Buffer.compare(readFileSync(path), before[i] ?? Buffer.alloc(0)) === 0));
+  };
+  await refused('LOG_FOREIGN', {}, 'b');
+  await refused('LOG_FOREIGN', { volumes: [...config.volumes].reverse() });
+  const bound = readFileSync(binding);
+  writeFileSync(binding, `log ${'0'.repeat(32)}\n`);
+  await refused('LOG_FOREIGN');
+  writeFileSync(binding, 'rubbish');
+  await refused('LOG_FOREIGN');
+  writeFileSync(binding, bound);
+  renameSync(config.log.path, `${config.log.path}.kept`);
+  writeFileSync(config.log.path, Buffer.alloc(16 * MIB));
+  await refused('LOG_FOREIGN');
+  rmSync(config.log.path);
+  await t.rejects(open(), { name: 'LvrError' }, 'a log that vanished is not made anew');
+  t.equal(statSync(config.log.path, { throwIfNoEntry: false }), undefined);
+  renameSync(`${config.log.path}.kept`, config.log.path);
+  const again = await open();
+  t.equal(again.log.appendedLsn, 1, 'the right one opens');
+  await again.stop();
+});

@@ -1,0 +1,131 @@
+// Reads and allocation over what is not on the devices yet, reads that wait for memory, and devices that complete inside the call.
+
+import t from 'tap';
+import { Random } from '../helpers/random.js';
+import { differences, History, idsOf, SimClient, type SimRequest } from '../helpers/sim-client.js';
+import { SimWorld, VOLUME_BYTES } from '../helpers/sim-group.js';
+
+const MIB = 1 << 20;
+
+t.test('allocation covers the range without gaps, and nothing it calls zero holds data', async (t) => {
+  const random = new Random();
+  t.comment(`SEED=${random.seed}`);
+  const world = new SimWorld(random);
+  const site = await world.add('a');
+  const history = new History();
+  const client = new SimClient(site, history);
+  let zeroBytes = 0;
+  for (let turn = 0; turn < 40; turn++) {
+    for (const device of site.volumeDevices) device.stopped = random.below(2) === 0;
+    for (let i = 0; i < 4; i++) client.act(random);
+    client.commit();
+    await world.settle();
+    for (const [volume, name] of ['data', 'wal'].entries()) {
+      const backend = site.group.backends.get(name);
+      const whole = client.read(volume, 0, VOLUME_BYTES);
+      client.commit();
+      for (const device of site.volumeDevices) device.stopped = false;
+      const runs = backend?.extents(0, VOLUME_BYTES, 1000) ?? [];
+      await world.settle();
+      const ids = idsOf(whole.result ?? new Uint8Array());
+      let at = 0;
+      for (const { length, zero } of runs) {
+        t.ok(length > 0);
+        const data = ids.subarray(at / 512, (at + length) / 512).some((id) => id !== 0);
+        if (zero && data) t.fail(`${name}: data in a zero run at ${at}`);
+        if (zero) zeroBytes += length;
+        at += length;
+      }
+      t.equal(at, VOLUME_BYTES);
+      const offset = random.below(VOLUME_BYTES / 512 - 8) * 512;
+      const few = backend?.extents(offset, 4096, 1) ?? [];
+      t.ok(few.length === 1 && (few[0]?.length ?? 0) <= 4096);
+    }
+  }
+  t.ok(zeroBytes > 0);
+  t.same(client.wrongReads, []);
+});
+
+t.test('more reads than there is memory for wait, long and short ones, and all are answered', async (t) => {
+  const world = new SimWorld(new Random(7));
+  const site = await world.add('a', { volumeBytes: 4 * MIB });
+  const client = new SimClient(site, new History());
+  for (let i = 0; i < 100; i++) client.write(0, (i * 2048) % VOLUME_BYTES, 2048);
+  client.commit();
+  await world.settle();
+  for (const device of site.volumeDevices) device.stopped = true;
+  const reads: SimRequest[] = [];
+  for (let i = 0; i < 700; i++) reads.push(client.read(i % 2, 0, i % 5 === 0 ? VOLUME_BYTES : 4096));
+  client.commit();
+  await world.settle();
+  t.ok(reads.every((read) => !read.isDone));
+  t.ok(site.volumeDevices.reduce((sum, device) => sum + device.pending, 0) < 600, 'the rest was not even submitted');
+  for (const device of site.volumeDevices) device.stopped = false;
+  await world.settle();
+  t.ok(reads.every((read) => read.errno === 0));
+  t.same(client.wrongReads, []);
+});
+
+t.test('a read that the device fails is EIO, also in part, and the group goes on', async (t) => {
+  const world = new SimWorld(new Random());
+  const site = await world.add('a');
+  const client = new SimClient(site, new History());
+  client.write(0, 0, 4096);
+  client.commit();
+  await world.settle();
+  for (const device of site.volumeDevices) device.intercept = (op) => (op.kind === 'read' && op.offset + op.length > 8192 ? 5 : 0);
+  const reads = [client.read(0, 0, 16384), client.read(0, 0, 4096)];
+  client.write(0, 8192, 4096);
+  const over = client.read(0, 0, 12288);
+  client.commit();
+  await world.settle();
+  t.same(
+    reads.map((read) => read.errno),
+    [5, 0],
+  );
+  t.equal(over.errno, 0, 'what is in memory needs no device');
+  t.equal(site.group.failure, undefined);
+});
+
+t.test('thousands of writes that wait for a site are answered in order when it answers', async (t) => {
+  const world = new SimWorld(new Random());
+  const site = await world.add('a', { writeCache: false, logBytes: 64 * MIB });
+  const client = new SimClient(site, new History());
+  site.logDevice.stopped = true;
+  const writes: (SimRequest | undefined)[] = [];
+  for (let i = 0; i < 2000; i++) {
+    writes.push(client.write(i % 2, (i % 400) * 512, 512, i % 3 === 0));
+    if (i % 50 === 0) client.commit();
+  }
+  const flush = client.flush();
+  client.commit();
+  await world.settle();
+  t.equal(client.waiting, 2001);
+  site.logDevice.stopped = false;
+  await world.settle();
+  t.ok(writes.every((write) => write?.errno === 0) && flush.errno === 0);
+});
+
+t.test('devices that complete inside kick() change nothing', async (t) => {
+  const random = new Random();
+  t.comment(`SEED=${random.seed}`);
+  for (let run = 0; run < 4; run++) {
+    const world = new SimWorld(random);
+    const site = await world.add('a', { writeCache: run % 2 === 0 });
+    const history = new History();
+    const client = new SimClient(site, history);
+    for (const device of [...(run < 3 ? [site.logDevice] : []), ...site.volumeDevices]) device.immediate = true;
+    for (let i = 0; i < 400; i++) {
+      client.act(random);
+      if (random.below(6) === 0) client.commit();
+      if (random.below(30) === 0) await world.advance(1100);
+    }
+    const flush = client.flush();
+    client.commit();
+    await world.settle();
+    t.equal(flush.errno, 0);
+    t.equal(site.group.applier.appliedLsn, history.written.length);
+    t.same(client.wrongReads, []);
+    t.same(differences(history, history.written.length, site.image()).slice(0, 5), []);
+  }
+});
