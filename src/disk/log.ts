@@ -250,7 +250,9 @@ export class Log implements IoTarget {
     this.#settle();
   }
 
-  /** Chain value of a retained record, of the trimmed one, or 0 for LSN 0. Rejects with LOG_CORRUPT, DEVICE_FAILED, or NOT_FOUND (trimmed). */
+  /**
+   * Chain value of a retained record, of the trimmed one, or 0 for LSN 0. Rejects with LOG_CORRUPT, DEVICE_FAILED, or NOT_FOUND (trimmed).
+   */
   async chainAt(lsn: number): Promise<number> {
     if (lsn === this.#appendedLsn) return this.#chain;
     if (lsn === this.store.current.trimmedLsn) return this.store.current.trimmedChain;

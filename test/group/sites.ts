@@ -261,6 +261,34 @@ t.test('demotion hands everything over, refuses while clients are connected, and
   }
 });
 
+t.test('a demotion waits for the connected sites, and leaves the role alone when one does not catch up', async (t) => {
+  const { world, a, b, client } = await pair(t, 'async');
+  b.logDevice.stopped = true;
+  client.write(0, 0, 4096);
+  client.commit();
+  client.disconnect();
+  await t.rejects(world.drive(a.group.demote()), { code: 'TIMEOUT', message: /b did not catch up/ });
+  t.equal(a.group.role, 'primary');
+  t.match(a.group.status().sites[0], { lagIos: 1, lagBytes: 4096 });
+  const demoted = a.group.demote();
+  await world.advance(2000);
+  t.equal(a.group.role, 'primary', 'still waiting');
+  await t.rejects(a.group.demote(), { code: 'ROLE' });
+  t.match(a.group.unavailable, /changing its role/);
+  b.logDevice.stopped = false;
+  t.same(await world.drive(demoted), { changed: true });
+  t.equal(b.group.log.durableLsn, 1);
+});
+
+t.test('a site that never received anything is promoted only by force', async (t) => {
+  const world = new SimWorld(new Random());
+  const b = await world.add('b', { role: 'secondary' });
+  t.match(b.group.status(), { role: 'secondary', image: 'inconsistent' });
+  await t.rejects(b.group.promote({ force: false }), { code: 'NOT_CONSISTENT' });
+  t.same(await world.drive(b.group.promote({ force: true })), { changed: true, epoch: '1' });
+  t.match(b.group.status(), { role: 'primary', image: 'upToDate' });
+});
+
 t.test('crashes of both sites in any order: the site is a prefix of the primary, and they always meet again', async (t) => {
   const { world, a, b, history, random } = await pair(t, 'logged');
   for (let crash = 0; crash < 14; crash++) {
