@@ -12,7 +12,9 @@ export type SiteAcks = {
   readonly applied: number;
 };
 
-/** Writes up to `writeLsn` and flushes up to `flushLsn` may be answered. `failing`: a site with on_disconnect = fail is away: answer EIO. */
+/**
+ * Writes up to `writeLsn` and flushes up to `flushLsn` may be answered. `failing`: a site with on_disconnect = fail is away: answer EIO.
+ */
 export type AckLimits = { writeLsn: number; flushLsn: number; failing: boolean };
 
 /** What writes really wait for at a site now. */

@@ -1,4 +1,5 @@
-// Answers "may this range overlap one in flight?" in constant time: counters per hashed 64 KiB block, so a hit can be false but a miss never
+// Answers "may this range overlap one in flight?" in constant time: counters per hashed 64 KiB block, so a hit can be false but a miss
+// never
 // is. Used to keep overlapping device writes in LSN order.
 
 const BLOCK_SHIFT = 16;

@@ -22,13 +22,18 @@ export interface Device {
   readonly blockBytes: number;
   /** Queues a read into arena[start, start + length). */
   read(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void;
-  /** Queues a write; with `durable` it completes only when the data would survive a power cut (RWF_DSYNC). No order between queued writes. */
+  /**
+   * Queues a write; with `durable` it completes only when the data would survive a power cut (RWF_DSYNC). No order between queued writes.
+   */
   write(arena: Arena, start: number, length: number, offset: number, durable: boolean, target: IoTarget, tag: number): void;
   /** Queues a flush covering all writes completed before this call. */
   sync(target: IoTarget, tag: number): void;
   /** Queues zeroing of a range; with `mayUnmap` the range may be deallocated. The range reads as zeroes afterwards in both cases. */
   zero(offset: number, length: number, mayUnmap: boolean, target: IoTarget, tag: number): void;
-  /** Allocation of [offset, offset + length) as runs; at most `max` runs, contiguous from offset, possibly ending early. Synchronous, cheap. */
+  /**
+   * Allocation of [offset, offset + length) as runs; at most `max` runs, contiguous from offset, possibly ending early. Synchronous,
+   * cheap.
+   */
   extents(offset: number, length: number, max: number): ExtentRun[];
   /** Submits everything queued. Ends a turn. */
   kick(): void;
@@ -136,7 +141,10 @@ export interface Backend {
   lease(length: number): Slab | undefined;
   /** Gives a leased slab back unused. */
   unlease(slab: Slab): void;
-  /** Admits a piece of a long write at request.offset + pieceOffset and takes the slab over. The piece that ends the request completes it. False: no log room, the slab stays the caller's. */
+  /**
+   * Admits a piece of a long write at request.offset + pieceOffset and takes the slab over. The piece that ends the request completes it.
+   * False: no log room, the slab stays the caller's.
+   */
   writeSlab(request: IoRequest, pieceOffset: number, slab: Slab, length: number): boolean;
   /** Admits a trim or zero request; false as for write(). */
   discard(request: IoRequest): boolean;

@@ -27,7 +27,8 @@ export type SiteHistory = {
 export type Side = 'a' | 'b';
 
 /**
- * stream: `sender` ships from LSN `from` on; before that the other side cuts its log after from - 1 when `cut` is set, and adopts the group's
+ * stream: `sender` ships from LSN `from` on; before that the other side cuts its log after from - 1 when `cut` is set, and adopts the
+ * group's
  * UUID when `adopt` is set. stepDown: `side` becomes secondary, durably, and both reconnect. idle: nothing flows. refuse: nothing changes.
  */
 export type ReconnectPlan =

@@ -92,7 +92,10 @@ export class LogIndex {
     return i < 0 ? 0 : this.#cell(i, 0) + this.#cell(i, 1) - 1;
   }
 
-  /** Forgets every record after `lsn`, whose chain value is `chain` (the log was cut there); the last batch may become shorter. Payload sums stay upper bounds. */
+  /**
+   * Forgets every record after `lsn`, whose chain value is `chain` (the log was cut there); the last batch may become shorter. Payload
+   * sums stay upper bounds.
+   */
   cut(lsn: number, chain: number): void {
     while (this.#count > 0 && this.#cell(this.#count - 1, 0) > lsn) this.#count--;
     if (this.#count === 0) return;

@@ -1,4 +1,5 @@
-// Opening a log: superblock, scan, the recovery table's decision, and the Log that results. Nothing on disk is changed unless a blank log is
+// Opening a log: superblock, scan, the recovery table's decision, and the Log that results. Nothing on disk is changed unless a blank log
+// is
 // created; a refusal leaves every byte as it was.
 
 import { assert } from '../core/assert.js';
@@ -40,7 +41,8 @@ const READER_BYTES = 16 * MIB;
 export type OpenedLog = { readonly log: Log; readonly decision: RecoveryDecision; readonly created: boolean };
 
 /**
- * Opens the log on `device`, or creates one there if it is blank and `mayCreate` (the group never had a log). Rejects with the LvrError of the
+ * Opens the log on `device`, or creates one there if it is blank and `mayCreate` (the group never had a log). Rejects with the LvrError of
+ * the
  * recovery row that refused.
  */
 export async function openLog(

@@ -1,6 +1,7 @@
 // Checkpoints: move the point from which a start has to replay, and free log space.
 //
-// Order of durability: 1. note the applied LSN; 2. flush the devices, which covers everything written to them before; 3. write the superblock
+// Order of durability: 1. note the applied LSN; 2. flush the devices, which covers everything written to them before; 3. write the
+// superblock
 // with that LSN and the trimmed position; 4. only then reuse log space. A failed device flush is final (the kernel may have dropped the
 // dirty pages): the group fails, and the next start replays from the old checkpoint.
 

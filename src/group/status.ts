@@ -1,4 +1,5 @@
-// The status of a group, from its parts. Nothing here is remembered: a status is never older, and never better, than the truth it is made from.
+// The status of a group, from its parts. Nothing here is remembered: a status is never older, and never better, than the truth it is made
+// from.
 
 import type { GroupStatus, SiteStatus } from '../core/status.js';
 import { UUID_NONE } from '../format/bytes.js';

@@ -1,4 +1,5 @@
-// Admission of writes on a primary: gives each its LSN and its place in the open batch, seals batches for the log, and answers requests when
+// Admission of writes on a primary: gives each its LSN and its place in the open batch, seals batches for the log, and answers requests
+// when
 // the acknowledgement rule allows.
 //
 // One turn: front ends admit any number of requests, then call commit(), which seals the open batch unless enough log writes are in flight

@@ -34,7 +34,10 @@ export interface ShipSource extends LinkGroup {
    * The record may be in the middle of the batch.
    */
   holdBatch(lsn: number): LogBatch | undefined;
-  /** Reads the batch holding `lsn` from the log into memory, verified and held for the caller. Rejects with LvrError (LOG_CORRUPT, DEVICE_FAILED). */
+  /**
+   * Reads the batch holding `lsn` from the log into memory, verified and held for the caller. Rejects with LvrError (LOG_CORRUPT,
+   * DEVICE_FAILED).
+   */
   readBatch(lsn: number): Promise<LogBatch>;
   /** The site's plan was accepted and records from `from` on are about to flow. */
   siteStreaming(site: string, from: number): void;
@@ -53,8 +56,10 @@ export interface ReceiveSink extends LinkGroup {
   /** Calls fn once when leaseBatch may succeed. */
   onRoom(fn: () => void): void;
   /**
-   * Takes over a received batch: record identities sealed by the primary stand in its header block at headerAt(i) (bytes 8..64), payloads in
-   * its data area, payload CRCs and chain verified by the sink, LSNs contiguous. Returns a Refusal (nothing changed) when they do not fit. The batch is
+   * Takes over a received batch: record identities sealed by the primary stand in its header block at headerAt(i) (bytes 8..64), payloads
+   * in
+   * its data area, payload CRCs and chain verified by the sink, LSNs contiguous. Returns a Refusal (nothing changed) when they do not fit.
+   * The batch is
    * the sink's in both cases.
    */
   receive(batch: LogBatch): Refusal | undefined;
@@ -73,7 +78,9 @@ export interface ReceiveSink extends LinkGroup {
 /** A byte stream to one peer, as TCP gives it. */
 export interface ByteStream {
   readonly remote: string;
-  /** Writes pieces in order without copying; the memory must stay unchanged until `sent` runs. False: more than the buffer limit is unsent. */
+  /**
+   * Writes pieces in order without copying; the memory must stay unchanged until `sent` runs. False: more than the buffer limit is unsent.
+   */
   write(pieces: readonly Uint8Array[], sent: (() => void) | undefined): boolean;
   /** Where received bytes go next: called before every receive, answers the memory to fill. */
   onReceive(target: () => Uint8Array, received: (length: number) => void): void;
