@@ -43,8 +43,7 @@ t.test('a flip in a record, a payload or a batch header ends the log only when n
   async function flip(base: number, bit: number, b: number): Promise<void> {
     disk.corrupt(base + (bit >> 3), bit & 7);
     const got = await verdictOf(disk, loaded);
-    // Batches 1 and 2 are vouched for by batch 3; batch 3 was not known durable to anyone, so it may be cut off, wholly or from a record
-    // on.
+    // Batches 1 and 2 are vouched for by batch 3; batch 3 was not known durable to anyone, so it may be cut off.
     const fine = b < 2 ? got === 'LOG_CORRUPT' : got === 'end 5';
     if (!fine) wrong.push(`batch ${b + 1} bit ${bit} at ${base}: ${got}`);
     counts.set(got, (counts.get(got) ?? 0) + 1);
