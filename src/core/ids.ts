@@ -1,7 +1,8 @@
 // Identifiers that every room uses.
 
 /**
- * Log sequence number: dense, one sequence for all volumes of a group; the first record of a group is 1, 0 is "none". Always a safe integer:
+ * Log sequence number: dense, one sequence for all volumes of a group; the first record of a group is 1, 0 is "none". Always a safe
+ * integer:
  * u64 values beyond 2^53 - 1 are refused where bytes are decoded.
  */
 export type Lsn = number;

@@ -14,8 +14,6 @@ import {
 } from './protocol.js';
 import type { NbdRequest } from './request.js';
 
-/** Bytes of a structured error reply without a message. */
-const ERROR_CHUNK_BYTES = CHUNK_HEADER_BYTES + 6;
 /** Bytes in front of the data of a structured read. */
 export const DATA_CHUNK_HEADER_BYTES = CHUNK_HEADER_BYTES + 8;
 

@@ -79,6 +79,36 @@ t.test('while a site joins a primary it changes no role, and joins no other', as
   t.same(await world.drive(group.promote({ force: false })), { changed: true, epoch: '10' });
 });
 
+t.test('records are cut only for those of a newer writer, because the cut ones stay void only for such', async (t) => {
+  const world = new SimWorld(new Random());
+  const a = await world.add('a', { sites: ['b'], mode: 'memory' });
+  const b = await world.add('b', { sites: ['a'], role: 'secondary' });
+  await world.advance(5000);
+  a.logDevice.stopped = true;
+  const client = new SimClient(a, new History());
+  client.write(0, 0, 4096);
+  client.commit();
+  await world.advance(100);
+  a.crash('power');
+  const { group } = b;
+  t.same([group.log.durableLsn, group.applier.appliedLsn], [1, 0]);
+  const own = group.log.lineage.at(-1) ?? { epoch: 0, incarnation: 0 };
+  const plan = { rule: 'C14', action: 'stream', sender: 'a', from: 1, cut: true, adopt: false } as const;
+  const port = new LinkPort(group as unknown as LinkPortGroup, () => {});
+  const primary = (incarnation: number): SiteHistory => ({
+    ...group.history(),
+    site: 'x',
+    role: 'primary',
+    lineage: [{ epoch: own.epoch, incarnation, startLsn: 1, own: true }],
+  });
+  await t.rejects(world.drive(port.prepare(plan, primary(own.incarnation - 1))), { code: 'DIVERGED' });
+  t.equal(group.log.appendedLsn, 1);
+  await world.drive(port.prepare(plan, primary(own.incarnation + 1)));
+  t.equal(group.log.appendedLsn, 0);
+  await b.restart('power');
+  t.equal(b.group.log.appendedLsn, 0);
+});
+
 t.test('when the newest superblock is lost, the next writer is newer than every record all the same', async (t) => {
   const random = new Random();
   t.comment(`SEED=${random.seed}`);
