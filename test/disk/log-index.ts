@@ -14,7 +14,7 @@ t.test('whatever is pushed, trimmed and cut, the index answers like a list of ba
   let list: (Omit<LogIndexEntry, 'payloadEnd'> & { payload: number })[] = [];
   let next = 1;
   let wrong = 0;
-  for (let turn = 0; turn < 8000; turn++) {
+  for (let turn = 0; turn < 4500; turn++) {
     const what = random.below(100);
     if (what < 92) {
       const count = 1 + random.below(42);
@@ -38,6 +38,7 @@ t.test('whatever is pushed, trimmed and cut, the index answers like a list of ba
       if (last !== undefined) list.push({ ...last, count: lsn - last.firstLsn + 1, chain: 77 });
       next = lsn + 1;
     }
+    if (turn % 4 !== 0) continue;
     const first = list[0]?.firstLsn ?? next;
     const probe = first - 2 + random.below(next - first + 4);
     const expected = list.find((e) => e.firstLsn <= probe && probe < e.firstLsn + e.count);
