@@ -62,6 +62,11 @@ export const LINK_WINDOW_BYTES = 16 * MIB;
 /** Frames sent and not yet answered, and frames the network has not taken yet (each of those holds a batch). */
 export const LINK_WINDOW_FRAMES_MAX = 4096;
 export const LINK_UNSENT_FRAMES_MAX = 64;
+/** Positions that nobody waits for (see SiteMode) travel with others, or alone after this time. */
+export const LINK_LAZY_MS = 20;
+/** Above either of these a receiver answers "received" at once in every mode, so that the window keeps moving. */
+export const LINK_UNANSWERED_BYTES_MAX = LINK_WINDOW_BYTES / 4;
+export const LINK_UNANSWERED_FRAMES_MAX = LINK_WINDOW_FRAMES_MAX / 4;
 /** Receive buffer of a link; payloads of DIRECT_PAYLOAD_BYTES and more go round it. */
 export const LINK_RECEIVE_BYTES = 256 * KIB;
 /** Cutting a log or stepping down, which the other end waits for. */

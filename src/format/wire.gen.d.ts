@@ -381,6 +381,25 @@ export namespace lvr {
         STREAM = 1
     }
 
+    /** Mode enum. */
+    enum Mode {
+
+        /** MODE_NONE value */
+        MODE_NONE = 0,
+
+        /** ASYNC value */
+        ASYNC = 1,
+
+        /** MEMORY value */
+        MEMORY = 2,
+
+        /** LOGGED value */
+        LOGGED = 3,
+
+        /** APPLIED value */
+        APPLIED = 4
+    }
+
     /**
      * Properties of a Plan.
      * @deprecated Use lvr.Plan.$Properties instead.
@@ -426,6 +445,9 @@ export namespace lvr {
 
         /** Plan acceptorDigest. */
         acceptorDigest: number;
+
+        /** Plan mode. */
+        mode: lvr.Mode;
 
         /**
          * Encodes the specified Plan message. Does not implicitly {@link lvr.Plan.verify|verify} messages.
@@ -477,6 +499,9 @@ export namespace lvr {
 
             /** Plan acceptorDigest */
             acceptorDigest?: (number|null);
+
+            /** Plan mode */
+            mode?: (lvr.Mode|null);
 
             /** Unknown fields preserved while decoding when enabled */
             $unknowns?: Uint8Array[];

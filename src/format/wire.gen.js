@@ -1010,6 +1010,26 @@ export const lvr = $root.lvr = (() => {
         return values;
     })();
 
+    /**
+     * Mode enum.
+     * @name lvr.Mode
+     * @enum {number}
+     * @property {number} MODE_NONE=0 MODE_NONE value
+     * @property {number} ASYNC=1 ASYNC value
+     * @property {number} MEMORY=2 MEMORY value
+     * @property {number} LOGGED=3 LOGGED value
+     * @property {number} APPLIED=4 APPLIED value
+     */
+    lvr.Mode = (function() {
+        const valuesById = $Object.create(null), values = $Object.create(valuesById);
+        values[valuesById[0] = "MODE_NONE"] = 0;
+        values[valuesById[1] = "ASYNC"] = 1;
+        values[valuesById[2] = "MEMORY"] = 2;
+        values[valuesById[3] = "LOGGED"] = 3;
+        values[valuesById[4] = "APPLIED"] = 4;
+        return values;
+    })();
+
     lvr.Plan = (function() {
 
         /**
@@ -1024,6 +1044,7 @@ export const lvr = $root.lvr = (() => {
          * @property {number|null} [chain] Plan chain
          * @property {number|null} [dialerDigest] Plan dialerDigest
          * @property {number|null} [acceptorDigest] Plan acceptorDigest
+         * @property {lvr.Mode|null} [mode] Plan mode
          * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
          */
 
@@ -1128,6 +1149,14 @@ export const lvr = $root.lvr = (() => {
         Plan.prototype.acceptorDigest = 0;
 
         /**
+         * Plan mode.
+         * @member {lvr.Mode} mode
+         * @memberof lvr.Plan
+         * @instance
+         */
+        Plan.prototype.mode = 0;
+
+        /**
          * Encodes the specified Plan message. Does not implicitly {@link lvr.Plan.verify|verify} messages.
          * @function encode
          * @memberof lvr.Plan
@@ -1161,6 +1190,8 @@ export const lvr = $root.lvr = (() => {
                 writer.uint32(/* id 8, wireType 5 =*/69).fixed32(message.dialerDigest);
             if (message.acceptorDigest != null && $Object.hasOwnProperty.call(message, "acceptorDigest") && message.acceptorDigest !== 0)
                 writer.uint32(/* id 9, wireType 5 =*/77).fixed32(message.acceptorDigest);
+            if (message.mode != null && $Object.hasOwnProperty.call(message, "mode") && message.mode !== 0)
+                writer.uint32(/* id 10, wireType 0 =*/80).int32(message.mode);
             if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                 for (let i = 0; i < message.$unknowns.length; ++i)
                     writer.raw(message.$unknowns[i]);
@@ -1284,6 +1315,15 @@ export const lvr = $root.lvr = (() => {
                             message.acceptorDigest = value;
                         else
                             delete message.acceptorDigest;
+                        continue;
+                    }
+                case 10: {
+                        if (wireType !== 0)
+                            break;
+                        if (value = reader.int32())
+                            message.mode = value;
+                        else
+                            delete message.mode;
                         continue;
                     }
                 }

@@ -3,6 +3,7 @@
 // returns needs no further check of form: numbers are safe integers, names match NAME_PATTERN, lists are bounded.
 
 import { messageOf } from '../core/errors.js';
+import type { SiteMode } from '../core/group-config.js';
 import { NAME_PATTERN } from '../core/ids.js';
 import { BLOCK_BYTES, FRAME_BYTES_MAX_BEFORE_HELLO, LINEAGE_ENTRIES_MAX, SECTOR_BYTES, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
 import { compareWriters, type LineageEntry } from '../core/lineage.js';
@@ -16,6 +17,14 @@ export const PROTOCOL_VERSION = 1;
 
 /** Longest text in a Refused or Bye. */
 const REASON_CHARACTERS_MAX = 1000;
+
+const MODES: Record<SiteMode, lvr.Mode> = {
+  async: lvr.Mode.ASYNC,
+  memory: lvr.Mode.MEMORY,
+  logged: lvr.Mode.LOGGED,
+  applied: lvr.Mode.APPLIED,
+};
+const MODE_NAMES = Object.keys(MODES) as SiteMode[];
 
 export type WireVolume = { readonly name: string; readonly sizeBytes: number; readonly blockBytes: number };
 
@@ -32,7 +41,7 @@ export type Hello = {
   readonly frameBytesMax: number;
 };
 
-/** See wire.proto; `sender` is the name of the sending site. */
+/** See wire.proto; `sender` is the name of the sending site, `mode` what it waits for at the receiving one. */
 export type PlanMessage = {
   readonly rule: string;
   readonly sender: string;
@@ -42,6 +51,7 @@ export type PlanMessage = {
   readonly chain: number;
   readonly dialerDigest: number;
   readonly acceptorDigest: number;
+  readonly mode: SiteMode;
 };
 
 /** `code` is one of core/errors.ts, or one that only a newer version knows. */
@@ -88,7 +98,7 @@ export function historyDigest(history: SiteHistory): number {
 
 /** Encodes a Plan. */
 export function encodePlan(plan: PlanMessage): Uint8Array {
-  return lvr.Plan.encode({ ...plan, action: lvr.Action.STREAM }).finish();
+  return lvr.Plan.encode({ ...plan, action: lvr.Action.STREAM, mode: MODES[plan.mode] }).finish();
 }
 
 /** Decodes a Plan. */
@@ -99,8 +109,10 @@ export function decodePlan(bytes: Uint8Array): PlanMessage | string {
     if (!NAME_PATTERN.test(wire.sender)) return 'plan: no valid site name';
     const from = count(wire.from);
     if (!isCount(from) || from < 1) return 'plan: LSN is out of range';
+    const mode = MODE_NAMES.find((name) => MODES[name] === wire.mode);
+    if (mode === undefined) return `plan: mode ${wire.mode} is not known`;
     const { rule, sender, cut, adopt, chain, dialerDigest, acceptorDigest } = wire;
-    return { rule, sender, from, cut, adopt, chain, dialerDigest, acceptorDigest };
+    return { rule, sender, from, cut, adopt, chain, dialerDigest, acceptorDigest, mode };
   });
 }
 

@@ -2,6 +2,7 @@
 // plan. The dialer's history is always argument `a` of decideReconnect, so both ends compute with the same arguments.
 
 import { LvrError } from '../core/errors.js';
+import type { SiteMode } from '../core/group-config.js';
 import { FRAME_BYTES_MAX } from '../core/limits.js';
 import { decideReconnect, type ReconnectPlan, type Side, type SiteHistory } from '../core/reconnect.js';
 import { type Hello, historyDigest, type PlanMessage, PROTOCOL_VERSION, type Refused } from '../format/wire.js';
@@ -64,8 +65,8 @@ export function meet(own: SiteHistory, other: SiteHistory, dialed: boolean): Mee
   return { dialer, acceptor, plan: decideReconnect(dialer, acceptor), ownSide: dialed ? 'a' : 'b' };
 }
 
-/** The Plan message of the sending site; `chain` is its chain value of record plan.from - 1. */
-export function planMessage(meeting: Meeting, plan: StreamPlan, chain: number): PlanMessage {
+/** The Plan message of the sending site; `chain` is its chain value of record plan.from - 1, `mode` its setting for the other site. */
+export function planMessage(meeting: Meeting, plan: StreamPlan, chain: number, mode: SiteMode): PlanMessage {
   return {
     rule: plan.rule,
     sender: (plan.sender === 'a' ? meeting.dialer : meeting.acceptor).site,
@@ -75,12 +76,13 @@ export function planMessage(meeting: Meeting, plan: StreamPlan, chain: number): 
     chain,
     dialerDigest: historyDigest(meeting.dialer),
     acceptorDigest: historyDigest(meeting.acceptor),
+    mode,
   };
 }
 
-/** Whether the sender's Plan is the one we came to. `chain` is our own chain value of record plan.from - 1. */
+/** Whether the sender's Plan is the one we came to, its mode apart. `chain` is our own chain value of record plan.from - 1. */
 export function checkPlan(message: PlanMessage, meeting: Meeting, plan: StreamPlan, chain: number): Refused | undefined {
-  const ours = planMessage(meeting, plan, chain);
+  const ours = planMessage(meeting, plan, chain, message.mode);
   if (message.dialerDigest !== ours.dialerDigest || message.acceptorDigest !== ours.acceptorDigest) {
     return { code: 'PROTOCOL', reason: 'the sites decided from different histories' };
   }

@@ -218,9 +218,9 @@ export class SiteLink implements SessionOwner {
   }
 
   #open(stream: ByteStream, id: number, hello: Hello | undefined): void {
-    const { group, clock } = this.#options;
+    const { group, clock, config } = this.#options;
     const before = Promise.all(this.#ending).then(() => {});
-    this.#session = new Session({ group, site: this.#site, clock, owner: this, before }, stream, id, hello);
+    this.#session = new Session({ group, site: this.#site, mode: config.mode, clock, owner: this, before }, stream, id, hello);
     this.#show('handshaking', this.#reason);
     this.#session.start();
   }

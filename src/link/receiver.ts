@@ -3,13 +3,24 @@
 // The gateway for everything a primary sends: LSNs without a gap, writers in order, extents inside the volumes, sizes that add up. The
 // sink checks payload CRCs and the chain. A batch belongs to this file from leaseBatch() until receive() takes it over. Batches are
 // submitted and positions answered once per event-loop turn, however many frames came.
+//
+// Which position is answered at the end of its turn depends on what the primary waits for: logged in every mode (flushes, trimming and
+// draining do), received in mode memory, applied in mode applied. The others ride along, or follow after LINK_LAZY_MS.
 
 import { assert } from '../core/assert.js';
-import { RECORD_PAYLOAD_BYTES_MAX, RECORD_ZERO_BYTES_MAX, SECTOR_BYTES } from '../core/limits.js';
-import type { Clock, Slab } from '../core/ports.js';
+import type { SiteMode } from '../core/group-config.js';
+import {
+  LINK_LAZY_MS,
+  LINK_UNANSWERED_BYTES_MAX,
+  LINK_UNANSWERED_FRAMES_MAX,
+  RECORD_PAYLOAD_BYTES_MAX,
+  RECORD_ZERO_BYTES_MAX,
+  SECTOR_BYTES,
+} from '../core/limits.js';
+import type { Clock, Slab, Timer } from '../core/ports.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import { getU64 } from '../format/bytes.js';
-import { RECORDS_META_HEADER_BYTES, recordsMetaCount, recordsMetaDurable } from '../format/frame.js';
+import { FRAME_HEADER_BYTES, RECORDS_META_HEADER_BYTES, recordsMetaBytes, recordsMetaCount, recordsMetaDurable } from '../format/frame.js';
 import {
   IDENTITY_BYTES,
   IDENTITY_START,
@@ -37,6 +48,7 @@ export class Receiver {
   readonly #volumes: readonly VolumeDescription[];
   /** Epoch of the primary: it cannot send records of a later one. */
   readonly #epochMax: number;
+  readonly #mode: SiteMode;
   #nextLsn: number;
   #epoch = 0;
   #incarnation = 0;
@@ -51,31 +63,41 @@ export class Receiver {
   #writable = true;
   #stopped = false;
   readonly #sendAck = (): void => this.#ack();
+  #lazyTimer: Timer | undefined;
+  readonly #lazyTimeOver = (): void => {
+    this.#lazyTimer = undefined;
+    this.#ack();
+  };
   readonly #roomAvailable = (): void => {
     if (!this.#stopped) this.#channel.retry();
   };
   #ackedReceived = -1;
   #ackedLogged = -1;
   #ackedApplied = -1;
+  /** Received since the last answer. */
+  #unansweredBytes = 0;
+  #unansweredFrames = 0;
   receivedRecords = 0;
 
-  constructor(sink: ReceiveSink, channel: Channel, clock: Clock, from: number, epochMax: number) {
+  /** `mode`: what the primary waits for. */
+  constructor(sink: ReceiveSink, channel: Channel, clock: Clock, from: number, epochMax: number, mode: SiteMode) {
     this.#sink = sink;
     this.#channel = channel;
     this.#clock = clock;
     this.#volumes = sink.volumes();
     this.#epochMax = epochMax;
+    this.#mode = mode;
     this.#nextLsn = from;
-    sink.onProgress(() => this.#scheduleAck());
+    sink.onProgress(() => this.#moved());
     channel.onDrain(() => {
       this.#writable = true;
-      this.#scheduleAck();
+      this.#moved();
     });
   }
 
   /** Answers the positions as of now, at the end of this turn. */
   start(): void {
-    this.#scheduleAck();
+    this.#moved();
   }
 
   /** Takes the meta part of a records frame. Returns the batch for its payload, undefined when there is no room yet, or a refusal. */
@@ -86,7 +108,13 @@ export class Receiver {
     const problem = this.#check(bytes, identities - IDENTITY_START, count, payloadBytes);
     if (problem !== undefined) return violation(problem);
 
-    const batch = this.#sink.leaseBatch(payloadBytes);
+    let batch = this.#sink.leaseBatch(payloadBytes);
+    if (batch === undefined) {
+      // What this frame says about records that are here may be what lets them be applied, and so makes room for it.
+      const refusal = this.durable(recordsMetaDurable(bytes, start));
+      if (refusal !== undefined) return refusal;
+      batch = this.#sink.leaseBatch(payloadBytes);
+    }
     if (batch === undefined) {
       this.#sink.onRoom(this.#roomAvailable);
       return undefined;
@@ -113,11 +141,13 @@ export class Receiver {
     const batch = this.#batch;
     assert(batch !== undefined, 'a payload belongs to a leased batch');
     this.#batch = undefined;
-    const { count } = batch;
+    const { count, payloadBytes } = batch;
     const refusal = this.#sink.receive(batch);
     if (refusal !== undefined) return refusal;
     this.#nextLsn += count;
     this.receivedRecords += count;
+    this.#unansweredBytes += FRAME_HEADER_BYTES + recordsMetaBytes(count) + payloadBytes;
+    this.#unansweredFrames++;
     this.#dirty = true;
     return this.durable(this.#frameDurableLsn);
   }
@@ -139,13 +169,15 @@ export class Receiver {
     if (!this.#dirty || this.#stopped) return;
     this.#dirty = false;
     this.#sink.commit();
-    this.#scheduleAck();
+    this.#moved();
   }
 
   /** Ends receiving. What was given to the sink stays there; a batch without its payload goes back. */
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.#lazyTimer?.cancel();
+    this.#lazyTimer = undefined;
     this.#sink.onProgress(undefined);
     this.#batch?.release();
     this.#batch = undefined;
@@ -192,10 +224,24 @@ export class Receiver {
     );
   }
 
-  #scheduleAck(): void {
-    if (this.#ackScheduled || this.#stopped) return;
-    this.#ackScheduled = true;
-    this.#clock.soon(this.#sendAck);
+  /** Positions may have moved, or the stream has room for them again. */
+  #moved(): void {
+    if (this.#ackScheduled || this.#stopped || !this.#writable) return;
+    const { receivedLsn, loggedLsn, appliedLsn } = this.#sink;
+    const hasReceived = receivedLsn !== this.#ackedReceived;
+    const hasApplied = appliedLsn !== this.#ackedApplied;
+    const isAwaited =
+      loggedLsn !== this.#ackedLogged ||
+      (hasReceived && this.#mode === 'memory') ||
+      (hasApplied && this.#mode === 'applied') ||
+      this.#unansweredBytes > LINK_UNANSWERED_BYTES_MAX ||
+      this.#unansweredFrames > LINK_UNANSWERED_FRAMES_MAX;
+    if (isAwaited) {
+      this.#ackScheduled = true;
+      this.#clock.soon(this.#sendAck);
+    } else if ((hasReceived || hasApplied) && this.#lazyTimer === undefined) {
+      this.#lazyTimer = this.#clock.after(LINK_LAZY_MS, this.#lazyTimeOver);
+    }
   }
 
   #ack(): void {
@@ -207,6 +253,8 @@ export class Receiver {
     this.#ackedReceived = receivedLsn;
     this.#ackedLogged = loggedLsn;
     this.#ackedApplied = appliedLsn;
+    this.#unansweredBytes = 0;
+    this.#unansweredFrames = 0;
     this.#writable = this.#channel.send(controlFrame('ack', encodeAck(receivedLsn, loggedLsn, appliedLsn)));
   }
 }

@@ -4,10 +4,21 @@
 // the batches held for the stream. A batch is sent from its own memory and released when the stream has taken it; the meta parts stand
 // in a ring of LINK_UNSENT_FRAMES_MAX fixed places, so nothing is copied, and per frame only the views are allocated.
 //
+// The durable LSN travels in every records frame. Alone it goes at once only in mode applied, where writes wait for what it allows; in
+// the others after LINK_LAZY_MS without a frame, so that a load that never pauses costs the other site no extra frame to wake up for.
+//
 // Order: cursor <= sealed + 1; received <= cursor - 1; applied <= logged <= received. Records are sent once per session and in order.
 
 import { assert } from '../core/assert.js';
-import { LINK_UNSENT_FRAMES_MAX, LINK_WINDOW_BYTES, LINK_WINDOW_FRAMES_MAX, SLAB_LARGE_PAYLOAD_BYTES } from '../core/limits.js';
+import type { SiteMode } from '../core/group-config.js';
+import {
+  LINK_LAZY_MS,
+  LINK_UNSENT_FRAMES_MAX,
+  LINK_WINDOW_BYTES,
+  LINK_WINDOW_FRAMES_MAX,
+  SLAB_LARGE_PAYLOAD_BYTES,
+} from '../core/limits.js';
+import type { Clock, Timer } from '../core/ports.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import {
   FRAME_HEADER_BYTES,
@@ -33,10 +44,22 @@ export interface SenderOwner {
   senderFailed(error: unknown): void;
 }
 
+/** What a sender works with; `mode` is this site's setting for the other one. */
+export type SenderParts = {
+  readonly source: ShipSource;
+  readonly site: string;
+  readonly mode: SiteMode;
+  readonly channel: Channel;
+  readonly clock: Clock;
+  readonly owner: SenderOwner;
+};
+
 export class Sender {
   readonly #source: ShipSource;
   readonly #site: string;
+  readonly #mode: SiteMode;
   readonly #channel: Channel;
+  readonly #clock: Clock;
   readonly #owner: SenderOwner;
   readonly #metas = new Uint8Array(LINK_UNSENT_FRAMES_MAX * SLOT_BYTES);
   /** Batches the stream has not taken, in order: frames unsentHead..unsentTail - 1, each at its number modulo the ring. */
@@ -56,6 +79,10 @@ export class Sender {
   #logged = 0;
   #applied = 0;
   #durableSent = 0;
+  /** Runs while the site knows less than is durable here; what had been sent when it was armed. */
+  #lazyTimer: Timer | undefined;
+  #durableSentBefore = 0;
+  readonly #lazyTimeOver = (): void => this.#tellDurableLazily();
   #writable = true;
   #reading: Promise<void> | undefined;
   #stopped = false;
@@ -65,14 +92,16 @@ export class Sender {
   #caughtUpLsn: number | undefined;
   sentRecords = 0;
 
-  constructor(source: ShipSource, site: string, channel: Channel, from: number, owner: SenderOwner) {
-    this.#source = source;
-    this.#site = site;
-    this.#channel = channel;
-    this.#owner = owner;
+  constructor(parts: SenderParts, from: number) {
+    this.#source = parts.source;
+    this.#site = parts.site;
+    this.#mode = parts.mode;
+    this.#channel = parts.channel;
+    this.#clock = parts.clock;
+    this.#owner = parts.owner;
     this.#cursor = from;
     this.#received = from - 1;
-    channel.onDrain(() => {
+    parts.channel.onDrain(() => {
       this.#writable = true;
       this.pump();
     });
@@ -106,12 +135,34 @@ export class Sender {
       if (batch === undefined) this.#startRead();
       else this.#send(batch);
     }
-    const { durableLsn } = this.#source;
-    if (durableLsn > this.#durableSent && this.#writable) {
-      this.#durableSent = durableLsn;
-      if (!this.#channel.send(controlFrame('durable', encodeDurable(durableLsn)))) this.#writable = false;
+    if (this.#source.durableLsn > this.#durableSent) {
+      if (this.#mode === 'applied') this.tellDurable();
+      else this.#armLazyTimer();
     }
-    this.#updateMode();
+    this.#updateCatchingUp();
+  }
+
+  /** Sends the durable LSN alone when the site does not know it. */
+  tellDurable(): void {
+    const { durableLsn } = this.#source;
+    if (this.#stopped || !this.#writable || durableLsn <= this.#durableSent) return;
+    this.#durableSent = durableLsn;
+    if (!this.#channel.send(controlFrame('durable', encodeDurable(durableLsn)))) this.#writable = false;
+  }
+
+  /** While the stream is full nothing is armed: the drain pumps. */
+  #armLazyTimer(): void {
+    if (this.#lazyTimer !== undefined || !this.#writable) return;
+    this.#durableSentBefore = this.#durableSent;
+    this.#lazyTimer = this.#clock.after(LINK_LAZY_MS, this.#lazyTimeOver);
+  }
+
+  /** Frames that went out meanwhile told the site nearly everything, and the next ones will: only a pause needs a frame of its own. */
+  #tellDurableLazily(): void {
+    this.#lazyTimer = undefined;
+    if (this.#source.durableLsn <= this.#durableSent) return;
+    if (this.#durableSent > this.#durableSentBefore) this.#armLazyTimer();
+    else this.tellDurable();
   }
 
   /** Takes the site's positions. Returns what is wrong with them when they are not possible. */
@@ -137,11 +188,13 @@ export class Sender {
   /** Sends nothing any more. Batches that the stream still reads stay held until it has taken them, or dispose(). */
   stop(): void {
     this.#stopped = true;
+    this.#lazyTimer?.cancel();
+    this.#lazyTimer = undefined;
   }
 
   /** The stream is gone: lets go of what it held. */
   dispose(): void {
-    this.#stopped = true;
+    this.stop();
     while (this.#unsentHead < this.#unsentTail) this.#frameSent();
   }
 
@@ -225,7 +278,7 @@ export class Sender {
    * Caught up when the site has received everything there was when the cursor first reached the end. Waiting for an instant with nothing
    * on the way would never end under a steady load.
    */
-  #updateMode(): void {
+  #updateCatchingUp(): void {
     if (!this.#catchingUp) return;
     if (this.#caughtUpLsn === undefined && this.#cursor > this.#source.sealedLsn) this.#caughtUpLsn = this.#cursor - 1;
     if (this.#caughtUpLsn !== undefined && this.#received >= this.#caughtUpLsn) this.#setCatchingUp(false);

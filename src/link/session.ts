@@ -10,6 +10,7 @@
 // group nor sink hear of it, whatever the other end still sends. Nothing of the group changes before the plan is agreed on.
 
 import { unreachable } from '../core/assert.js';
+import type { SiteMode } from '../core/group-config.js';
 import { LINK_DEAD_MS, LINK_HELLO_MS, LINK_PING_MS, LINK_PREPARE_MS } from '../core/limits.js';
 import type { Clock, Slab } from '../core/ports.js';
 import type { ReconnectPlan, SiteHistory } from '../core/reconnect.js';
@@ -56,6 +57,8 @@ export interface SessionOwner {
 export type SessionContext = {
   readonly group: ShipSource & ReceiveSink;
   readonly site: string;
+  /** What this site waits for at the other one, as long as it is primary. */
+  readonly mode: SiteMode;
   readonly clock: Clock;
   readonly owner: SessionOwner;
   /** Resolves when work of earlier sessions for the group has ended: two plans are never carried out at once. */
@@ -67,6 +70,7 @@ export class Session implements ChannelOwner, SenderOwner {
   readonly dialed: boolean;
   readonly #group: ShipSource & ReceiveSink;
   readonly #site: string;
+  readonly #mode: SiteMode;
   readonly #clock: Clock;
   readonly #owner: SessionOwner;
   readonly #before: Promise<void>;
@@ -87,6 +91,7 @@ export class Session implements ChannelOwner, SenderOwner {
   constructor(context: SessionContext, stream: ByteStream, id: number, hello: Hello | undefined) {
     this.#group = context.group;
     this.#site = context.site;
+    this.#mode = context.mode;
     this.#clock = context.clock;
     this.#owner = context.owner;
     this.#before = context.before;
@@ -158,9 +163,10 @@ export class Session implements ChannelOwner, SenderOwner {
     this.#channel.send(controlFrame('ping', encodeTime(Math.floor(nowMs))));
   }
 
-  /** Ends the session in order: the other end may come back soon. */
+  /** Ends the session in order: the other end may come back soon. It is told first what it may apply meanwhile. */
   bye(reason: string): void {
     if (this.#phase === 'ended') return;
+    this.#sender?.tellDurable();
     this.#channel.close(controlFrame('bye', encodeBye(reason)));
     this.#end({ kind: 'bye', code: '', reason });
   }
@@ -282,7 +288,7 @@ export class Session implements ChannelOwner, SenderOwner {
     this.#enter('chain', LINK_HELLO_MS);
     this.#run('chain', this.#chainBefore(plan), (chain) => {
       this.#enter('ready', LINK_PREPARE_MS);
-      this.#channel.send(controlFrame('plan', encodePlan(planMessage(meeting, plan, chain))));
+      this.#channel.send(controlFrame('plan', encodePlan(planMessage(meeting, plan, chain, this.#mode))));
     });
   }
 
@@ -317,7 +323,7 @@ export class Session implements ChannelOwner, SenderOwner {
       if (refusal !== undefined) return this.#refuse(refusal);
       if (!isStillPlan(meeting, this.#group.history())) return this.#historyChanged();
       this.#run('prepare', this.#group.prepare(plan, other), () => {
-        this.#receiver = new Receiver(this.#group, this.#channel, this.#clock, plan.from, other.epoch);
+        this.#receiver = new Receiver(this.#group, this.#channel, this.#clock, plan.from, other.epoch, message.mode);
         this.#channel.send(controlFrame('ready', encodeReady(plan.from)));
         this.#receiver.start();
         this.#enter('running', 0);
@@ -328,7 +334,8 @@ export class Session implements ChannelOwner, SenderOwner {
   #readyReceived(from: number): void {
     const plan = this.#meeting?.plan as StreamPlan;
     if (from !== plan.from) return this.violated(`site ${this.#site} is ready for LSN ${from}, planned was ${plan.from}`);
-    this.#sender = new Sender(this.#group, this.#site, this.#channel, from, this);
+    const parts = { source: this.#group, site: this.#site, mode: this.#mode, channel: this.#channel, clock: this.#clock, owner: this };
+    this.#sender = new Sender(parts, from);
     this.#group.siteStreaming(this.#site, from);
     this.#enter('running', 0);
     this.#sender.pump();

@@ -84,7 +84,8 @@ t.test('every message goes round, also with the largest numbers and with zeroes'
     dialerDigest: 0xdead_beef,
     acceptorDigest: 0,
   };
-  t.same(decodePlan(encodePlan(plan)), plan);
+  for (const mode of ['async', 'memory', 'logged', 'applied'] as const)
+    t.same(decodePlan(encodePlan({ ...plan, mode })), { ...plan, mode });
   t.equal(decodeReady(encodeReady(7)), 7);
   t.same(decodeRefused(encodeRefused({ code: 'DIVERGED', reason: 'why' })), { code: 'DIVERGED', reason: 'why' });
   t.same(decodeAck(encodeAck(MAX, 5, 0)), { received: MAX, logged: 5, applied: 0 });
@@ -154,9 +155,11 @@ t.test('a hello with a value that is not allowed is refused', async (t) => {
 
 t.test('other messages with a value that is not allowed are refused', async (t) => {
   const huge = 2 ** 53;
-  const plan = { rule: 'C14', action: lvr.Action.STREAM, sender: 'a', from: 1 };
+  const plan = { rule: 'C14', action: lvr.Action.STREAM, sender: 'a', from: 1, mode: lvr.Mode.LOGGED };
   t.type(decodePlan(lvr.Plan.encode(plan).finish()), 'object');
-  for (const change of [{ action: 0 }, { action: 2 }, { rule: '' }, { rule: 'C1\n' }, { sender: '' }, { from: 0 }, { from: huge }]) {
+  const texts = [{ rule: '' }, { rule: 'C1\n' }, { sender: '' }];
+  const numbers = [{ action: 0 }, { action: 2 }, { from: 0 }, { from: huge }, { mode: 0 }, { mode: 5 }, { mode: -1 }];
+  for (const change of [...texts, ...numbers]) {
     t.type(decodePlan(lvr.Plan.encode({ ...plan, ...change }).finish()), 'string', JSON.stringify(change));
   }
   t.type(decodeReady(lvr.Ready.encode({ from: 0 }).finish()), 'string');

@@ -35,7 +35,7 @@ t.test('a plan that the receiver did not come to is refused, and nothing is prep
   const right = async (): Promise<Awaited<ReturnType<typeof met>> & { plan: Parameters<typeof encodePlan>[0] }> => {
     const all = await met();
     const chain = await all.world.b.group.chainAt(2);
-    const plan = { rule: 'C14', sender: 'a', from: 3, cut: false, adopt: false, chain };
+    const plan = { rule: 'C14', sender: 'a', from: 3, cut: false, adopt: false, chain, mode: 'logged' as const };
     return { ...all, plan: { ...plan, dialerDigest: historyDigest(all.own), acceptorDigest: historyDigest(all.theirs) } };
   };
   const good = await right();
@@ -43,6 +43,11 @@ t.test('a plan that the receiver did not come to is refused, and nothing is prep
   await good.world.settle();
   t.equal(good.peer.types, 'hello ready ack', 'the right one is accepted');
   await good.world.stop();
+  const other = await right();
+  other.peer.say('plan', encodePlan({ ...other.plan, mode: 'applied' }));
+  await other.world.settle();
+  t.equal(other.peer.types, 'hello ready ack', 'the mode is the sender’s own business');
+  await other.world.stop();
 
   const changes: [object, RegExp][] = [
     [{ rule: 'C6' }, /^PROTOCOL .*rule/],
@@ -130,7 +135,17 @@ t.test('a newer session of a site replaces the older one, whose bytes are no lon
   newer.send(helloFrame({ session: 78, history: own }));
   older.say(
     'plan',
-    encodePlan({ rule: 'C14', sender: 'a', from: 3, cut: false, adopt: false, chain: 0, dialerDigest: 0, acceptorDigest: 0 }),
+    encodePlan({
+      rule: 'C14',
+      sender: 'a',
+      from: 3,
+      cut: false,
+      adopt: false,
+      chain: 0,
+      dialerDigest: 0,
+      acceptorDigest: 0,
+      mode: 'async',
+    }),
   );
   await world.settle();
   t.equal(older.isClosed, true);

@@ -1,13 +1,12 @@
 // Sender and receiver on a running session: window, catching up, lack of room, answers, and everything a primary must not send.
 
 import t from 'tap';
-import { BATCH_RECORDS_MAX, LINK_LINGER_MS, LINK_WINDOW_BYTES, MIB, RECORD_ZERO_BYTES_MAX } from '../../src/core/limits.js';
+import { BATCH_RECORDS_MAX, LINK_LAZY_MS, LINK_LINGER_MS, LINK_WINDOW_BYTES, MIB, RECORD_ZERO_BYTES_MAX } from '../../src/core/limits.js';
 import { putU32, putU64 } from '../../src/format/bytes.js';
-import { FRAME_HEADER_BYTES, putRecordsMeta, RECORDS_META_HEADER_BYTES, recordsMetaBytes, sealFrame } from '../../src/format/frame.js';
-import { IDENTITY_BYTES, IDENTITY_START } from '../../src/format/record.js';
-import { decodeAck, encodeDurable, encodePlan, historyDigest } from '../../src/format/wire.js';
-import type { FakeGroup } from './fake-group.js';
-import { helloFrame, primaryHistory, RawPeer } from './raw-peer.js';
+import { FRAME_HEADER_BYTES } from '../../src/format/frame.js';
+import { IDENTITY_BYTES } from '../../src/format/record.js';
+import { decodeAck, encodeDurable } from '../../src/format/wire.js';
+import { rawPrimary } from './raw-ends.js';
 import { World } from './world.js';
 
 const STREAMING = 'connected streaming | connected streaming';
@@ -143,7 +142,7 @@ t.test('a log that cannot be read ends the session with the reason', async (t) =
 });
 
 t.test('without room the stream waits, and goes on when there is room again', async (t) => {
-  const world = new World();
+  const world = new World('primary', 'secondary', false, 'memory');
   world.b.group.isLogging = false;
   world.b.group.leasesMax = 3;
   const sizes = [4096, 65536, 512, MIB, 0, 300_000 - (300_000 % 512)];
@@ -165,7 +164,7 @@ t.test('without room the stream waits, and goes on when there is room again', as
 });
 
 t.test('answers of one turn are one frame, and name received, logged and applied', async (t) => {
-  const { world, peer, send } = await streaming(0);
+  const { world, peer, send } = await rawPrimary('memory');
   world.b.group.isLogging = false;
   const acks = (): number => peer.heard.filter(({ type }) => type === 'ack').length;
   const before = acks();
@@ -180,14 +179,14 @@ t.test('answers of one turn are one frame, and name received, logged and applied
   peer.say('durable', encodeDurable(4));
   await world.settle();
   world.b.group.log();
-  await world.settle();
+  await world.advance(LINK_LAZY_MS);
   t.same(decodeAck(peer.heard.at(-1)?.meta ?? new Uint8Array(0)), { received: 5, logged: 5, applied: 4 });
   t.equal(acks(), before + 3);
   await world.stop();
 });
 
 t.test('the durable LSN reaches the sink only as far as the records did', async (t) => {
-  const { world, peer, send } = await streaming(0);
+  const { world, peer, send } = await rawPrimary('async');
   peer.say('durable', encodeDurable(100));
   send(3, 512, 100);
   await world.settle();
@@ -202,7 +201,7 @@ t.test('the durable LSN reaches the sink only as far as the records did', async 
 });
 
 t.test('a durable LSN that no records frame carries travels alone', async (t) => {
-  const world = new World();
+  const world = new World('primary', 'secondary', false, 'applied');
   await world.start();
   world.a.group.append(1, 512);
   world.a.group.durableLsn = 0;
@@ -216,40 +215,6 @@ t.test('a durable LSN that no records frame carries travels alone', async (t) =>
   t.equal(world.a.group.progress.applied, 1);
   await world.stop();
 });
-
-/** Site b as receiver of a raw primary; send() makes records frames with right identities, or changed ones. */
-async function streaming(records: number): Promise<{ world: World; peer: RawPeer; send: Send; group: FakeGroup }> {
-  const world = new World();
-  await world.b.listener.start('host', 7002);
-  world.b.link.start();
-  const group = world.a.group;
-  const peer = await RawPeer.connect(world);
-  const own = primaryHistory(records);
-  peer.send(helloFrame({ history: own }));
-  await world.settle();
-  const digests = { dialerDigest: historyDigest(own), acceptorDigest: historyDigest(world.b.group.history()) };
-  peer.say('plan', encodePlan({ rule: 'C6', sender: 'a', from: 1, cut: false, adopt: true, chain: 0, ...digests }));
-  await world.settle();
-  const send: Send = (count, payloadBytes, durableLsn, change) => {
-    const batch = group.append(count, payloadBytes);
-    const metaBytes = recordsMetaBytes(count);
-    const frame = new Uint8Array(FRAME_HEADER_BYTES + metaBytes + batch.payloadBytes);
-    putRecordsMeta(frame, FRAME_HEADER_BYTES, durableLsn, count);
-    const identities = FRAME_HEADER_BYTES + RECORDS_META_HEADER_BYTES;
-    for (let i = 0; i < count; i++) {
-      const from = batch.headerAt(i) + IDENTITY_START;
-      frame.set(batch.arena.bytes.subarray(from, from + IDENTITY_BYTES), identities + i * IDENTITY_BYTES);
-    }
-    frame.set(batch.arena.bytes.subarray(batch.dataStart, batch.dataStart + batch.payloadBytes), FRAME_HEADER_BYTES + metaBytes);
-    // A change gets the place where the header of the first record would start.
-    change?.(frame, identities - IDENTITY_START);
-    sealFrame(frame, 0, 'records', metaBytes, batch.payloadBytes);
-    peer.send(frame);
-  };
-  return { world, peer, send, group };
-}
-
-type Send = (count: number, payloadBytes: number, durableLsn: number, change?: (frame: Uint8Array, header: number) => void) => void;
 
 t.test('records that do not fit are refused before anything is stored, and the session ends', async (t) => {
   const second = IDENTITY_BYTES;
@@ -279,7 +244,7 @@ t.test('records that do not fit are refused before anything is stored, and the s
     ['count of 3', (f) => f.fill(3, FRAME_HEADER_BYTES + 8, FRAME_HEADER_BYTES + 9)],
   ];
   for (const [title, change] of cases) {
-    const { world, peer, send } = await streaming(0);
+    const { world, peer, send } = await rawPrimary('async');
     send(2, 1024, 0);
     send(2, 1024, 0, change);
     await world.settle();
@@ -296,7 +261,7 @@ t.test('a trim may be long, but not too long', async (t) => {
     [RECORD_ZERO_BYTES_MAX, true],
     [RECORD_ZERO_BYTES_MAX + 512, false],
   ] as const) {
-    const { world, send, peer } = await streaming(0);
+    const { world, send, peer } = await rawPrimary('async');
     // The last record of a batch: nothing after it depends on its chain value.
     send(1, 0, 0, (frame, header) => putU32(frame, header + 40, length));
     await world.settle();
@@ -307,7 +272,7 @@ t.test('a trim may be long, but not too long', async (t) => {
 
 t.test('a damaged payload and the sink’s refusal end the session, and nothing leaks', async (t) => {
   for (const payloadBytes of [512, 65536]) {
-    const { world, peer, send } = await streaming(0);
+    const { world, peer, send } = await rawPrimary('async');
     send(2, payloadBytes, 0, (frame) => frame.fill(255, frame.length - 3, frame.length - 2));
     await world.settle();
     t.match(peer.refusal, /^LOG_CORRUPT/);
@@ -338,7 +303,7 @@ t.test('a session that ends inside a payload gives its batch back', async (t) =>
 });
 
 t.test('a full batch of the largest number of records passes', async (t) => {
-  const { world, send } = await streaming(0);
+  const { world, send } = await rawPrimary('async');
   send(BATCH_RECORDS_MAX, 4096, BATCH_RECORDS_MAX);
   await world.settle();
   t.equal(world.b.group.sealedLsn, BATCH_RECORDS_MAX);

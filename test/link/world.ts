@@ -1,6 +1,6 @@
 // Sites with one fake group each, their links and listeners, on one memory network and one clock.
 
-import type { SiteConfig } from '../../src/core/group-config.js';
+import type { SiteConfig, SiteMode } from '../../src/core/group-config.js';
 import type { Log } from '../../src/core/ports.js';
 import { SiteLink } from '../../src/link/link.js';
 import { Listener } from '../../src/link/listener.js';
@@ -24,15 +24,20 @@ export class World {
   readonly a: Site;
   readonly b: Site;
 
-  constructor(roleA: 'primary' | 'secondary' = 'primary', roleB: 'primary' | 'secondary' = 'secondary', insecure = false) {
-    this.a = this.#site('a', 'b', roleA, insecure);
-    this.b = this.#site('b', 'a', roleB, insecure);
+  constructor(
+    roleA: 'primary' | 'secondary' = 'primary',
+    roleB: 'primary' | 'secondary' = 'secondary',
+    insecure = false,
+    mode: SiteMode = 'async',
+  ) {
+    this.a = this.#site('a', 'b', roleA, insecure, mode);
+    this.b = this.#site('b', 'a', roleB, insecure, 'async');
   }
 
-  #site(name: string, other: string, role: 'primary' | 'secondary', insecure: boolean): Site {
+  #site(name: string, other: string, role: 'primary' | 'secondary', insecure: boolean, mode: SiteMode): Site {
     const group = new FakeGroup(name, role);
     const { network, clock } = this;
-    const config: SiteConfig = { name: other, host: 'host', port: PORTS[other] as number, mode: 'async', onDisconnect: 'continue' };
+    const config: SiteConfig = { name: other, host: 'host', port: PORTS[other] as number, mode, onDisconnect: 'continue' };
     let seed = name.charCodeAt(0);
     const random = (): number => {
       seed = (seed * 1103515245 + 12345) % 2147483648;
