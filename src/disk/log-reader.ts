@@ -30,7 +30,10 @@ export class LogReader {
     this.#pool = parts.pool;
     this.#uuid = parts.uuid;
     this.#crc32cSpans = parts.crc32cSpans;
-    this.#pool.onFree = () => this.#waiting.shift()?.();
+    // All of them: the slab that came back may be of the size that the first one cannot use.
+    this.#pool.onFree = () => {
+      for (const resolve of this.#waiting.splice(0)) resolve();
+    };
   }
 
   /** The batch holding `lsn`, held for the caller. Rejects with LOG_CORRUPT or DEVICE_FAILED; NOT_FOUND when it is not retained. */

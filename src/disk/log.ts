@@ -234,8 +234,12 @@ export class Log implements IoTarget {
 
   /** Records it in the superblock. */
   async recordPrimaryDurable(): Promise<void> {
-    const primaryDurableLsn = this.#primaryDurableLsn;
-    await this.store.update((current) => ({ ...current, primaryDurableLsn }));
+    let primaryDurableLsn = 0;
+    // Read when its turn to be written comes: a cut may stand in front of it, and what it cut off is durable nowhere.
+    await this.store.update((current) => {
+      primaryDurableLsn = Math.max(current.primaryDurableLsn, this.#primaryDurableLsn);
+      return { ...current, primaryDurableLsn };
+    });
     this.#recordedPrimaryDurableLsn = Math.max(this.#recordedPrimaryDurableLsn, primaryDurableLsn);
   }
 
@@ -356,7 +360,8 @@ export class Log implements IoTarget {
       durableLsn: lsn,
       lineage,
       voidAfter: { lsn, epoch: last.epoch, incarnation: last.incarnation },
-      primaryDurableLsn: Math.min(current.primaryDurableLsn, lsn),
+      // The batches that recorded it may be among those cut off, and records up to it may be on the volumes.
+      primaryDurableLsn: Math.min(Math.max(current.primaryDurableLsn, this.#recordedPrimaryDurableLsn), lsn),
     }));
     this.index.cut(lsn, chain);
     const entry = this.index.find(lsn);

@@ -94,16 +94,16 @@ export class Checkpointer {
     const { log, applier, devices } = this.#parts;
     const appliedLsn = applier.appliedLsn;
     await Promise.all(devices.map((device) => syncDevice(device)));
-    const trimmed = log.trimmedAt(this.#parts.neededFrom(appliedLsn));
+    // All of it is taken when its turn to be written comes: a cut in front of it moves the end of the log.
     await log.store.update((current) => ({
       ...current,
-      ...trimmed,
+      ...log.trimmedAt(this.#parts.neededFrom(appliedLsn)),
       ...change,
       appliedLsn,
       durableLsn: log.durableLsn,
       lineage: log.lineage,
       sites: this.#parts.sites(),
-      primaryDurableLsn: Math.max(current.primaryDurableLsn, log.recordedPrimaryDurableLsn),
+      primaryDurableLsn: Math.max(current.primaryDurableLsn, log.recordedPrimaryDurableLsn, change.primaryDurableLsn ?? 0),
     }));
     this.#lastApplied = appliedLsn;
     log.free();
