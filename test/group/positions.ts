@@ -1,0 +1,32 @@
+// Positions of sites that were true before a crash, and are not any more.
+
+import t from 'tap';
+import { Random } from '../helpers/random.js';
+import { History, SimClient } from '../helpers/sim-client.js';
+import { SimWorld } from '../helpers/sim-group.js';
+
+t.test('what a site acknowledged of records that a crash cost the primary does not count for those written in their place', async (t) => {
+  const random = new Random();
+  t.comment(`SEED=${random.seed}`);
+  const world = new SimWorld(random);
+  const a = await world.add('a', { sites: ['b'], mode: 'logged', onDisconnect: 'block' });
+  await world.add('b', { sites: ['a'], role: 'secondary' });
+  await world.advance(5000);
+  const before = new SimClient(a, new History());
+  const write = before.write(0, 0, 4096);
+  before.commit();
+  await world.advance(10);
+  t.equal(write?.errno, 0);
+  // The site was faster than the own log, a checkpoint wrote down what it had, and the power failed.
+  await world.drive(a.group.log.store.update((current) => ({ ...current, sites: [{ name: 'b', ackedLsn: 9 }] })));
+  world.block('a', 'b');
+  await a.restart('power');
+  t.equal(a.group.status().sites[0]?.ackedLsn, String(a.group.log.appendedLsn));
+  const client = new SimClient(a, new History());
+  const held = client.write(0, 0, 4096);
+  const flush = client.flush();
+  client.commit();
+  await world.advance(3000);
+  t.same([held?.isDone, flush.isDone], [false, false], 'the site that must have them is away');
+  t.equal(a.group.log.trimmedLsn <= 1, true, 'and the log keeps them for it');
+});
