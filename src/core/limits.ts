@@ -69,6 +69,8 @@ export const LINK_UNANSWERED_BYTES_MAX = LINK_WINDOW_BYTES / 4;
 export const LINK_UNANSWERED_FRAMES_MAX = LINK_WINDOW_FRAMES_MAX / 4;
 /** Receive buffer of a link; payloads of DIRECT_PAYLOAD_BYTES and more go round it. */
 export const LINK_RECEIVE_BYTES = 256 * KIB;
+/** A site that has no room for the next records this long starts a new session, in which it hears first what may be applied by now. */
+export const LINK_NO_ROOM_MS = 60_000;
 /** Cutting a log or stepping down, which the other end waits for. */
 export const LINK_PREPARE_MS = 60_000;
 /** How long a closing end waits for the other to read the reason. */

@@ -54,6 +54,8 @@ export class Channel {
   #handedDirect = false;
   #afterLarge = false;
   #blocked = false;
+  /** Clock time since which the frame at start has had no room; undefined when it has none to wait for. */
+  #noRoomSinceMs: number | undefined;
   #state: 'open' | 'closing' | 'closed' = 'open';
   #lastReceivedMs: number;
   receivedBytes = 0;
@@ -81,6 +83,11 @@ export class Channel {
   /** Clock time of the last sign of life. While the stream is paused for lack of room, silence is our own doing and does not count. */
   get lastReceivedMs(): number {
     return this.#blocked ? this.#clock.nowMs() : this.#lastReceivedMs;
+  }
+
+  /** How long the next frame has been waiting for room. Nothing behind it is heard meanwhile, not even that the stream has ended. */
+  noRoomMs(nowMs: number): number {
+    return this.#noRoomSinceMs === undefined ? 0 : nowMs - this.#noRoomSinceMs;
   }
 
   /** The stream is gone and reads no memory any more. */
@@ -236,11 +243,13 @@ export class Channel {
     const slab = this.#owner.records(this.#buffer, meta, header.metaBytes, header.payloadBytes);
     if (this.#state !== 'open') return false;
     if (slab === undefined) {
+      this.#noRoomSinceMs ??= this.#clock.nowMs();
       this.#blocked = true;
       this.#stream.pause();
       return false;
     }
     assert(slab.dataCapacity >= header.payloadBytes, 'the slab has room for the payload');
+    this.#noRoomSinceMs = undefined;
     this.#slab = slab;
     this.#payloadAt = slab.dataStart;
     this.#payloadLeft = header.payloadBytes;

@@ -11,7 +11,7 @@
 
 import { unreachable } from '../core/assert.js';
 import type { SiteMode } from '../core/group-config.js';
-import { LINK_DEAD_MS, LINK_HELLO_MS, LINK_PING_MS, LINK_PREPARE_MS } from '../core/limits.js';
+import { LINK_DEAD_MS, LINK_HELLO_MS, LINK_NO_ROOM_MS, LINK_PING_MS, LINK_PREPARE_MS } from '../core/limits.js';
 import type { Clock, Slab } from '../core/ports.js';
 import type { ReconnectPlan, SiteHistory } from '../core/reconnect.js';
 import type { FrameType } from '../format/frame.js';
@@ -158,6 +158,7 @@ export class Session implements ChannelOwner, SenderOwner {
     if (nowMs - this.#channel.lastReceivedMs >= LINK_DEAD_MS && !late) {
       return this.#lost(`nothing heard from site ${this.#site} for ${LINK_DEAD_MS / 1000} s`);
     }
+    if (this.#channel.noRoomMs(nowMs) >= LINK_NO_ROOM_MS && !late) return this.#lost(`no room for records of site ${this.#site}`);
     if (nowMs - this.#pingSentMs < LINK_PING_MS) return;
     this.#pingSentMs = nowMs;
     this.#channel.send(controlFrame('ping', encodeTime(Math.floor(nowMs))));

@@ -1,7 +1,15 @@
 // Sender and receiver on a running session: window, catching up, lack of room, answers, and everything a primary must not send.
 
 import t from 'tap';
-import { BATCH_RECORDS_MAX, LINK_LAZY_MS, LINK_LINGER_MS, LINK_WINDOW_BYTES, MIB, RECORD_ZERO_BYTES_MAX } from '../../src/core/limits.js';
+import {
+  BATCH_RECORDS_MAX,
+  LINK_LAZY_MS,
+  LINK_LINGER_MS,
+  LINK_NO_ROOM_MS,
+  LINK_WINDOW_BYTES,
+  MIB,
+  RECORD_ZERO_BYTES_MAX,
+} from '../../src/core/limits.js';
 import { putU32, putU64 } from '../../src/format/bytes.js';
 import { FRAME_HEADER_BYTES } from '../../src/format/frame.js';
 import { IDENTITY_BYTES } from '../../src/format/record.js';
@@ -151,7 +159,7 @@ t.test('without room the stream waits, and goes on when there is room again', as
   t.equal(world.b.group.sealedLsn, 3);
   t.equal(world.a.group.progress.received, 3);
   t.equal(world.a.group.progress.durable, 0);
-  await world.advance(60_000);
+  await world.advance(LINK_NO_ROOM_MS / 2);
   t.equal(world.network.connects, 1, 'waiting for room is not silence');
   for (let i = 0; i < 25; i++) {
     world.b.group.log();
@@ -160,6 +168,46 @@ t.test('without room the stream waits, and goes on when there is room again', as
   }
   t.same(world.b.group.records, world.a.group.records);
   t.equal(world.a.group.progress.applied, 60);
+  await world.stop();
+});
+
+t.test('a site whose room hangs on what stands behind the records it has no room for hears it on a new session', async (t) => {
+  const world = new World();
+  const { a, b } = world;
+  b.group.isLogging = false;
+  b.group.leasesMax = 3;
+  const primaryDurable = b.group.primaryDurable.bind(b.group);
+  b.group.primaryDurable = (lsn) => {
+    primaryDurable(lsn);
+    b.group.log();
+  };
+  await world.start();
+  for (let i = 0; i < 5; i++) a.group.append(1, 4096);
+  a.group.durableLsn = 0;
+  a.link.pump();
+  await world.settle();
+  t.equal(b.group.sealedLsn, 3, 'all of its room is taken by records that may not be applied');
+  a.group.durableLsn = 5;
+  a.link.pump();
+  await world.advance(LINK_NO_ROOM_MS / 2);
+  t.equal(b.group.knownDurable, 0);
+  await world.advance(LINK_NO_ROOM_MS);
+  t.equal(a.group.progress.applied, 5);
+  await world.stop();
+});
+
+t.test('a secondary without room notices in the end that its primary is gone', async (t) => {
+  const world = new World();
+  world.b.group.leasesMax = 0;
+  await world.start();
+  world.append(world.a, 1, 4096);
+  await world.settle();
+  for (const stream of world.network.streams) stream.isSilent = true;
+  void world.a.link.stop();
+  await world.advance(LINK_NO_ROOM_MS / 2);
+  t.equal(world.b.link.state().session, 'connected');
+  await world.advance(LINK_NO_ROOM_MS);
+  t.equal(world.b.link.state().session, 'offline', 'so that it can be promoted');
   await world.stop();
 });
 
