@@ -2,6 +2,7 @@
 
 import t from 'tap';
 import type { SiteMode } from '../../src/core/group-config.js';
+import { LINK_LAZY_MS } from '../../src/core/limits.js';
 import { RING_START } from '../../src/format/superblock.js';
 import { Random } from '../helpers/random.js';
 import { differences, History, SimClient } from '../helpers/sim-client.js';
@@ -55,7 +56,7 @@ for (const mode of ['async', 'memory', 'logged', 'applied'] as const) {
       await world.advance(10);
       t.same([write?.errno, flush.errno], [0, 0]);
     }
-    await world.settle();
+    await world.advance(3 * LINK_LAZY_MS);
     t.match(a.group.status().sites[0], { lagIos: 0, lagBytes: 0, ackedLsn: '3', appliedLsn: '3' });
   });
 }
