@@ -200,9 +200,8 @@ export class LinkPort implements ShipSource, ReceiveSink {
   }
 
   primaryDurable(lsn: number): void {
-    if (this.#group.joining) return;
-    this.#group.log.setPrimaryDurable(Math.min(lsn, this.#group.log.appendedLsn));
-    this.#group.allowApply();
+    // commit() applies: told before the records of the same turn, the position stands in their batch and costs no superblock write.
+    if (!this.#group.joining) this.#group.log.setPrimaryDurable(Math.min(lsn, this.#group.log.appendedLsn));
   }
 
   get receivedLsn(): number {

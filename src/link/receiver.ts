@@ -55,7 +55,7 @@ export class Receiver {
   #durableLsn = 0;
   /** Durable LSN the sink was told: at most the last received. */
   #durableTold = 0;
-  /** Durable LSN in the frame being received: told to the sink after the frame's records. */
+  /** Durable LSN in the frame being received: told to the sink before the frame's records, and after them as far as it covers them. */
   #frameDurableLsn = 0;
   #batch: LogBatch | undefined;
   #dirty = false;
@@ -142,7 +142,8 @@ export class Receiver {
     assert(batch !== undefined, 'a payload belongs to a leased batch');
     this.#batch = undefined;
     const { count, payloadBytes } = batch;
-    const refusal = this.#sink.receive(batch);
+    // Told before, what the frame says about earlier records can be logged with it.
+    const refusal = this.durable(this.#frameDurableLsn) ?? this.#sink.receive(batch);
     if (refusal !== undefined) return refusal;
     this.#nextLsn += count;
     this.receivedRecords += count;
