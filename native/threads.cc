@@ -65,8 +65,8 @@ struct Shared {
   const int event_fd;
 };
 
-constexpr uint32_t kTakeMax = 16;
-constexpr int64_t kPublishNs = 100'000;
+constexpr uint32_t kTakeMax = 64;
+constexpr int64_t kPublishNs = 500'000;
 constexpr int kAgainMax = 100;
 
 static int64_t NowNs() {
