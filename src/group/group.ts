@@ -91,7 +91,7 @@ export class Group {
       devices,
       applier: this.applier,
       clock: env.clock,
-      neededFrom: (applied) => (this.role === 'primary' ? this.sites.durableEverywhere(applied) : applied),
+      neededFrom: (applied) => this.#neededFrom(applied),
       sites: () => this.sites.all.map((site) => ({ name: site.config.name, ackedLsn: site.durable })),
       onFreed: () => this.#roomAvailable(),
       onFailed: (error) => this.#fail(error),
@@ -126,6 +126,15 @@ export class Group {
 
   get site(): string {
     return this.env.site;
+  }
+
+  /**
+   * What the log may forget of what is applied. A secondary keeps what it has room for: once promoted it ships from there to sites that
+   * have less. During a promotion nothing is forgotten, because what the old primary lost is being applied.
+   */
+  #neededFrom(appliedLsn: number): number {
+    if (this.role === 'primary') return this.sites.durableEverywhere(appliedLsn);
+    return this.changing || this.log.usedBytes < this.log.ring.bytes / 2 ? this.log.trimmedLsn : appliedLsn;
   }
 
   get failure(): LvrError | undefined {

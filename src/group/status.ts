@@ -51,7 +51,11 @@ function healthOf(group: Group, sites: readonly SiteStatus[]): Pick<GroupStatus,
     return { health: 'degraded', reason: `the log is full and writers wait: ${who}` };
   }
   const away = sites.find((s) => s.session !== 'connected');
-  if (away === undefined) return { health: 'healthy', reason: '' };
+  if (away === undefined) {
+    const less = group.role === 'primary' ? sites.find((s) => s.effectiveMode !== s.mode) : undefined;
+    if (less === undefined) return { health: 'healthy', reason: '' };
+    return { health: 'degraded', reason: `site ${less.site} is ${less.replication}: until it has caught up, writes do not wait for it` };
+  }
   return { health: 'degraded', reason: `site ${away.site} is ${away.session}${away.reason === '' ? '' : `: ${away.reason}`}` };
 }
 
