@@ -11,12 +11,13 @@ import type { LvrError } from '../core/errors.js';
 import type { Lsn } from '../core/ids.js';
 import {
   BATCH_RECORDS_MAX,
-  LOG_WRITES_IN_FLIGHT_MAX,
+  GATHER_MS,
+  OPEN_BATCH_WRITES_MAX,
   RECORD_PAYLOAD_BYTES_MAX,
   RECORD_ZERO_BYTES_MAX,
   SLAB_SMALL_PAYLOAD_BYTES,
 } from '../core/limits.js';
-import type { Clock, IoRequest, RoomWaiter } from '../core/ports.js';
+import type { Clock, IoRequest, RoomWaiter, Timer } from '../core/ports.js';
 import type { BatchPool } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
@@ -53,6 +54,7 @@ export class WritePath {
   #instant = false;
   #failed: LvrError | undefined;
   #timeUs = 0;
+  #gathering: Timer | undefined;
   #waiters = new Set<RoomWaiter>();
   #waking = false;
   /** Long writes of which a piece was refused: their end must not be answered with success. */
@@ -153,11 +155,20 @@ export class WritePath {
     this.release();
   }
 
-  /** Ends a turn. */
+  /**
+   * Ends a turn. Seals the open batch, unless enough is in flight, or nobody waits for what is in it: then it may grow for GATHER_MS, because
+   * a batch costs much more than a record in it.
+   */
   commit(): void {
     this.#timeUs = 0;
-    if (this.#open === undefined || this.#log.inFlight >= LOG_WRITES_IN_FLIGHT_MAX) return;
-    this.#seal();
+    if (this.#open === undefined || this.#log.inFlight >= OPEN_BATCH_WRITES_MAX) return;
+    if (this.replies.waiting > 0) this.#seal();
+    else if (this.#gathering === undefined) {
+      this.#gathering = this.#parts.clock.after(GATHER_MS, () => {
+        this.#gathering = undefined;
+        if (this.#failed === undefined) this.#seal();
+      });
+    }
   }
 
   /** Seals the open batch whatever is in flight. */

@@ -2,7 +2,7 @@
 
 import t from 'tap';
 import type { SiteMode } from '../../src/core/group-config.js';
-import { LINK_LAZY_MS } from '../../src/core/limits.js';
+import { LINK_LAZY_MS, OPEN_BATCH_WRITES_MAX } from '../../src/core/limits.js';
 import { RING_START } from '../../src/format/superblock.js';
 import { Random } from '../helpers/random.js';
 import { differences, History, SimClient } from '../helpers/sim-client.js';
@@ -171,12 +171,13 @@ t.test('the end of a log that a crash cost the old primary comes back from the s
     const { world, a, b, client, history } = await pair(t, 'memory');
     let writes = 0;
     a.logDevice.intercept = (op) => (op.kind === 'write' && op.offset >= RING_START && ++writes >= lost ? 'hang' : 0);
-    for (let i = 0; i < 4; i++) {
+    // As many batches as are in flight at once, one write in each.
+    for (let i = 0; i < lost + OPEN_BATCH_WRITES_MAX - 1; i++) {
       client.write(0, i * 4096, 8192);
       client.commit();
       await world.settle();
     }
-    t.equal(history.answered, 4);
+    t.equal(history.answered, lost + OPEN_BATCH_WRITES_MAX - 1);
     a.crash('power');
     const from = RING_START + (lost - 1) * 12288;
     a.log.put(from, new Uint8Array(12288), true);
