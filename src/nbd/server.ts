@@ -11,6 +11,7 @@ import type { Clock, Timer } from '../core/ports.js';
 import { Budget } from './budget.js';
 import { Connection, type ConnectionContext } from './connection.js';
 import type { ExportRegistry } from './exports.js';
+import { Fences } from './fence.js';
 import { NbdMetrics } from './metrics.js';
 
 /** Where to listen. A unix socket gets `mode`; port 0 takes any free port. */
@@ -60,6 +61,7 @@ export class NbdServer {
       clock: options.clock,
       exports: options.exports,
       budget: new Budget(),
+      fences: new Fences(options.clock),
       metrics: this.metrics,
       onOpened: (connection) => this.#event('opened', connection, ''),
       onClosed: (connection, reason) => this.#remove(connection, reason),

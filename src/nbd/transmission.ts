@@ -18,6 +18,7 @@ import {
 import type { Backend, IoRequest, Op, RequestOwner, RoomWaiter } from '../core/ports.js';
 import { Answers } from './answers.js';
 import type { Budget, BudgetWaiter } from './budget.js';
+import type { Fence, FenceOwner, Fences } from './fence.js';
 import type { Negotiated } from './handshake.js';
 import type { NbdMetrics } from './metrics.js';
 import type { Output, SentListener } from './output.js';
@@ -39,7 +40,7 @@ export interface TransmissionHost {
 }
 
 /** What all connections of a server have in common. */
-export type SharedByConnections = { metrics: NbdMetrics; budget: Budget };
+export type SharedByConnections = { metrics: NbdMetrics; budget: Budget; fences: Fences };
 
 /** While long writes arrive, reads for headers are short, so that payload lands in slabs and not in the receive buffer. */
 const HEADER_READ_BYTES = 1024;
@@ -47,7 +48,7 @@ const HEADER_READ_BYTES = 1024;
 type Stall = 'none' | 'room' | 'limit';
 
 /** One connection in transmission. */
-export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, SentListener {
+export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, FenceOwner, SentListener {
   readonly backend: Backend;
   /** Grows with every request taken; a deadline watches that it does while bytes are waiting. */
   requestsTaken = 0;
@@ -61,6 +62,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Sen
   readonly #epoch: number;
   readonly #payload: Payload;
   readonly #answers: Answers;
+  readonly #fence: Fence;
   #pool: NbdRequest[] = [];
   /** The request being parsed; replaced when the backend keeps it. */
   #next: NbdRequest;
@@ -93,6 +95,11 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Sen
     this.#answers = new Answers(this.backend, output, metrics, this.#structured);
     this.#epoch = this.backend.connect(() => this.#host.abort('the volume was withdrawn', false));
     this.#next = this.#fresh();
+    this.#fence = shared.fences.join(this.backend, this);
+  }
+
+  get isStalled(): boolean {
+    return this.#stall !== 'none';
   }
 
   get inFlight(): number {
@@ -109,7 +116,9 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Sen
     const target = this.#payload.target();
     assert(target === undefined || this.#input.start === this.#input.end, 'payload in the receive buffer comes before what the socket has');
     this.#targetIsSlab = target !== undefined;
-    return target ?? this.#input.offer(this.#longWrites ? HEADER_READ_BYTES : READ_BYTES);
+    const memory = target ?? this.#input.offer(this.#longWrites ? HEADER_READ_BYTES : READ_BYTES);
+    this.#fence.offered(memory.length);
+    return memory;
   }
 
   /** `length` bytes arrived. */
@@ -117,6 +126,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Sen
     if (this.#targetIsSlab) this.#payload.received(length);
     else this.#input.end += length;
     this.#targetIsSlab = false;
+    this.#fence.received(length);
     this.turn();
   }
 
@@ -137,6 +147,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Sen
     if (this.#closed) return;
     this.#output.flush();
     if (this.#ending && this.#unanswered === 0) return this.#host.finish();
+    this.#fence.turnEnded();
     // A stall that completions inside commit() ended is noticed when their replies leave: see written().
     this.#host.setReading(this.#stall === 'none' && !this.#ending);
   }
@@ -156,6 +167,11 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Sen
     this.#budget.give(this.#inFlightBytes);
     this.#payload.abandon();
     this.backend.disconnect(this.#epoch);
+    this.#fence.close();
+  }
+
+  fenceOpened(): void {
+    this.roomAvailable();
   }
 
   roomAvailable(): void {
@@ -238,6 +254,10 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Sen
       if (this.#limitsReached(request)) {
         this.#stall = 'limit';
         this.#metrics.stallsForLimits++;
+        return;
+      }
+      if (this.#fence.isClosed && isChange(request.type)) {
+        this.#stall = 'room';
         return;
       }
       if (!this.#takeRequest(request)) return;
@@ -362,6 +382,11 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Sen
     request.epoch = this.#epoch;
     return request;
   }
+}
+
+/** The command changes the volume. */
+function isChange(type: number): boolean {
+  return type === CMD.write || type === CMD.trim || type === CMD.writeZeroes;
 }
 
 /** Backend operation of a command that passed its checks. */
