@@ -6,7 +6,7 @@
 
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
-import { LOG_WRITES_IN_FLIGHT_MAX, RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
+import { GROUP_PAYLOAD_BYTES, LOG_WRITES_IN_FLIGHT_MAX } from '../core/limits.js';
 import { compareWriters, cutLineage, extendLineage, type Lineage, type LineageEntry } from '../core/lineage.js';
 import type { Device, IoTarget } from '../core/ports.js';
 import { Ring } from '../core/ring.js';
@@ -322,10 +322,13 @@ export class Log implements IoTarget {
     this.#lineage = lineage;
   }
 
-  /** Zeroes what a crash can have left behind the end: the writes that were in flight, and the rest of the lap they may have skipped. */
+  /**
+   * Zeroes what can have been left behind the end: by a crash the writes in flight and the rest of the lap they may have skipped, by a cut
+   * what the primary had in memory and lost.
+   */
   async #wipeLeftovers(): Promise<void> {
     const free = this.ring.bytes - this.usedBytes;
-    const bytes = Math.min(free, (LOG_WRITES_IN_FLIGHT_MAX + 1) * batchBytes(RECORD_PAYLOAD_BYTES_MAX));
+    const bytes = Math.min(free, 2 * GROUP_PAYLOAD_BYTES);
     const first = Math.min(bytes, this.ring.toEnd(this.#appendPosition));
     if (first > 0) await zeroDevice(this.device, RING_START + this.ring.offset(this.#appendPosition), first);
     if (bytes > first) await zeroDevice(this.device, RING_START, bytes - first);

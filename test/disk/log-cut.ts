@@ -79,3 +79,19 @@ t.test('a checkpoint beside a cut does not skip what is appended behind it', asy
   t.same([...(await again.writers())], [[perLap + 1, 2]], 'a start finds it');
   memory.recycle();
 });
+
+t.test('records that were cut off and come back from their writer are not evidence against themselves', async (t) => {
+  const disk = new SimDisk('log', 16 * MIB);
+  const site = await open(disk, true);
+  for (let i = 0; i < 12; i++) {
+    site.receive(writer, [{ bytes: MIB }]);
+    await site.settle();
+  }
+  await drive([site.device], site.log.cut(1));
+  await drive([site.device], site.log.welcome(writer));
+  site.receive(writer, [{ bytes: MIB }]);
+  await site.settle();
+  const again = await open(disk, false);
+  t.same([...(await again.writers()).keys()], [1, 2]);
+  memory.recycle();
+});
