@@ -1,4 +1,5 @@
-// The bytes of every released format, in test/fixtures: what was written once must be read the same way for ever. A test that fails here means
+// The bytes of every released format, in test/fixtures: what was written once must be read the same way for ever. A test that fails here
+// means
 // that a format changed: that needs a new version, and a new fixture beside the old one.
 
 import { readFileSync } from 'node:fs';
