@@ -143,7 +143,12 @@ export class Receiver {
     this.#batch = undefined;
     const { count, payloadBytes } = batch;
     // Told before, what the frame says about earlier records can be logged with it.
-    const refusal = this.durable(this.#frameDurableLsn) ?? this.#sink.receive(batch);
+    const violated = this.durable(this.#frameDurableLsn);
+    if (violated !== undefined) {
+      batch.release();
+      return violated;
+    }
+    const refusal = this.#sink.receive(batch);
     if (refusal !== undefined) return refusal;
     this.#nextLsn += count;
     this.receivedRecords += count;
