@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <initializer_list>
+#include <vector>
 
 #include "engine.h"
 
@@ -41,6 +42,7 @@ class Ring final : public Backend {
   void Acknowledge() override {}
 
   void Enqueue(uint32_t handle, const Operation& operation) override {
+    if (operation.opcode == kReadCached && ReadFromCache(handle, operation)) return;
     struct io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
     if (sqe == nullptr) {
       Flush();
@@ -67,6 +69,10 @@ class Ring final : public Backend {
   uint32_t Reap(Completion* out, uint32_t max) override {
     struct io_uring_cqe* cqes[kReapBatch];
     uint32_t count = 0;
+    while (count < max && !cached_.empty()) {
+      out[count++] = cached_.back();
+      cached_.pop_back();
+    }
     while (count < max) {
       const unsigned want = max - count < kReapBatch ? max - count : kReapBatch;
       const unsigned got = io_uring_peek_batch_cqe(&ring_, cqes, want);
@@ -87,12 +93,22 @@ class Ring final : public Backend {
   static constexpr unsigned kReapBatch = 64;
   static constexpr int kSubmitAttempts = 5000;
 
+  // A page cache hit costs half of what it costs through the ring. What is not there (EAGAIN), or any doubt, goes through the ring.
+  bool ReadFromCache(uint32_t handle, const Operation& operation) {
+    const struct iovec span = {reinterpret_cast<void*>(operation.address), static_cast<size_t>(operation.length)};
+    const ssize_t got = preadv2(operation.fd, &span, 1, operation.offset, RWF_NOWAIT);
+    if (got <= 0) return false;
+    cached_.push_back({handle, got});
+    return true;
+  }
+
   static void Prepare(struct io_uring_sqe* sqe, const Operation& operation) {
     auto* memory = reinterpret_cast<void*>(operation.address);
     const auto length = static_cast<unsigned>(operation.length);
     const auto offset = static_cast<uint64_t>(operation.offset);
     switch (operation.opcode) {
       case kRead:
+      case kReadCached:
         return io_uring_prep_read(sqe, operation.fd, memory, length, offset);
       case kWrite:
         return io_uring_prep_write(sqe, operation.fd, memory, length, offset);
@@ -113,6 +129,7 @@ class Ring final : public Backend {
   }
 
   struct io_uring ring_ = {};
+  std::vector<Completion> cached_;  // done, not yet reaped: at most what one submission brought
   int error_;
 };
 

@@ -80,6 +80,7 @@ static int64_t Call(const Operation& operation) {
   const auto length = static_cast<size_t>(operation.length);
   switch (operation.opcode) {
     case kRead:
+    case kReadCached:
       return pread(operation.fd, memory, length, operation.offset);
     case kWrite:
       return pwrite(operation.fd, memory, length, operation.offset);

@@ -198,7 +198,7 @@ export class IoEngine {
     this.#done[slot] = done;
     if (done === this.#length[slot]) this.#finish(slot, 0);
     else if (result > 0) this.#wait(slot);
-    else this.#finish(slot, this.#op[slot] === OP.read ? EIO : ENOSPC);
+    else this.#finish(slot, this.#op[slot] === OP.read || this.#op[slot] === OP.readCached ? EIO : ENOSPC);
   }
 
   #finish(slot: number, error: number): void {
@@ -247,7 +247,7 @@ export class IoEngine {
 }
 
 function isTransfer(op: number): boolean {
-  return op === OP.read || op === OP.write || op === OP.writeDurable;
+  return op === OP.read || op === OP.readCached || op === OP.write || op === OP.writeDurable;
 }
 
 function grown<Numbers extends Uint8Array | Float64Array>(before: Numbers, after: Numbers): Numbers {

@@ -46,7 +46,7 @@ export class FileDevice implements Device {
 
   read(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void {
     this.#check(offset, length);
-    this.#ring.queue(OP.read, this.#file, arena, start, length, offset, target, tag);
+    this.#ring.queue(this.io === 'buffered' ? OP.readCached : OP.read, this.#file, arena, start, length, offset, target, tag);
   }
 
   write(arena: Arena, start: number, length: number, offset: number, durable: boolean, target: IoTarget, tag: number): void {
@@ -57,7 +57,7 @@ export class FileDevice implements Device {
   }
 
   sync(target: IoTarget, tag: number): void {
-    assert(this.#closing === undefined, `${this.path} is closed`);
+    assert(this.#closing === undefined, 'a closed device gets no I/O');
     this.#ring.queue(OP.datasync, this.#file, undefined, 0, 0, 0, target, tag);
   }
 
@@ -101,11 +101,10 @@ export class FileDevice implements Device {
   }
 
   #check(offset: number, length: number): void {
-    assert(this.#closing === undefined, `${this.path} is closed`);
-    assert(
-      offset >= 0 && length > 0 && offset + length <= this.sizeBytes && offset % this.blockBytes === 0 && length % this.blockBytes === 0,
-      `I/O at ${offset}, ${length} bytes does not fit ${this.path}`,
-    );
+    assert(this.#closing === undefined, 'a closed device gets no I/O');
+    const fits =
+      offset >= 0 && length > 0 && offset + length <= this.sizeBytes && offset % this.blockBytes === 0 && length % this.blockBytes === 0;
+    if (!fits) assert(false, `I/O at ${offset}, ${length} bytes does not fit ${this.path}`);
   }
 }
 

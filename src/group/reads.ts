@@ -1,6 +1,7 @@
 // Reads of a group's volumes: unapplied records are copied from memory at once, the rest comes from the device. What is on the device for
 // a range without an unapplied record cannot be changed by anything older, so the two compose without waiting for each other.
 
+import { assert } from '../core/assert.js';
 import type { SegmentVisitor } from '../core/intervals.js';
 import { KIB, RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
 import type { Arena, Device, ExtentRun, IoRequest, IoTarget, Slab } from '../core/ports.js';
@@ -65,8 +66,10 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
 
   /** Gives the slabs of a completed read back, which may start a waiting one. */
   release(request: IoRequest): void {
-    for (const slab of request.slabs) (slab.dataCapacity === SMALL_BYTES ? this.#small : this.#large).push(slab as ReadSlab);
-    request.slabs.length = 0;
+    // Emptied by pop(): setting a length costs more than everything else here.
+    for (let slab = request.slabs.pop(); slab !== undefined; slab = request.slabs.pop()) {
+      (slab.dataCapacity === SMALL_BYTES ? this.#small : this.#large).push(slab as ReadSlab);
+    }
     for (let next = this.#waiting[0]; next !== undefined && this.#takeSlabs(next.request); next = this.#waiting[0]) {
       this.#waiting.shift();
       this.#start(next.volume, next.request);
@@ -79,7 +82,7 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
     const pool = small ? this.#small : this.#large;
     const count = small ? 1 : Math.ceil(request.length / RECORD_PAYLOAD_BYTES_MAX);
     if (pool.length < count) return false;
-    request.slabs.length = 0;
+    assert(request.slabs.length === 0, 'a request that is read has no slabs yet');
     for (let i = 0; i < count; i++) request.slabs.push(pool.pop() as ReadSlab);
     return true;
   }
