@@ -3,6 +3,7 @@
 // The checks run in a fixed order, so that the answer to a request with several faults is always the same: flags, command,
 // permission, size, range, alignment. Each yields a Linux errno; reply.ts translates it.
 
+import { assert } from '../core/assert.js';
 import { NBD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
 import type { Backend, IoRequest, Op, RequestOwner, Slab } from '../core/ports.js';
 import { CMD, CMD_FLAG, ERRNO, REQUEST_MAGIC } from './protocol.js';
@@ -83,4 +84,18 @@ function checkExtent(request: NbdRequest, backend: Backend, beyondEnd: number): 
   if (offset + length > backend.sizeBytes) return beyondEnd;
   // The bit operators see the low 32 bits, which is all that alignment depends on.
   return ((offset | length) & (block - 1)) !== 0 ? ERRNO.EINVAL : 0;
+}
+
+/** The command changes the volume. */
+export function isChange(type: number): boolean {
+  return type === CMD.write || type === CMD.trim || type === CMD.writeZeroes;
+}
+
+/** Backend operation of a command that passed its checks. */
+export function opOf(type: number): Op {
+  if (type === CMD.read) return 'read';
+  if (type === CMD.flush) return 'flush';
+  if (type === CMD.trim) return 'trim';
+  assert(type === CMD.writeZeroes, 'only commands with a backend operation get here');
+  return 'zero';
 }

@@ -12,10 +12,11 @@ import {
   DIRECT_PAYLOAD_BYTES,
   NBD_IN_FLIGHT_BYTES_MAX,
   NBD_PAYLOAD_BYTES_MAX,
+  NBD_READS_PER_ROUND,
   NBD_REQUESTS_IN_FLIGHT_MAX,
   NBD_UNSENT_BYTES_MAX,
 } from '../core/limits.js';
-import type { Backend, IoRequest, Op, RequestOwner, RoomWaiter } from '../core/ports.js';
+import type { Backend, IoRequest, RequestOwner, RoomWaiter } from '../core/ports.js';
 import { Answers } from './answers.js';
 import type { Budget, BudgetWaiter } from './budget.js';
 import type { Fence, FenceOwner, Fences } from './fence.js';
@@ -25,7 +26,7 @@ import type { Output, SentListener } from './output.js';
 import { Payload } from './payload.js';
 import { CMD, REQUEST_BYTES } from './protocol.js';
 import { READ_BYTES, type ReceiveBuffer } from './receive-buffer.js';
-import { checkRequest, NbdRequest, parseRequest } from './request.js';
+import { checkRequest, isChange, NbdRequest, opOf, parseRequest } from './request.js';
 
 /** What a transmission asks of its connection. */
 export interface TransmissionHost {
@@ -139,17 +140,20 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
       this.#stall = 'none';
       this.#takeRequests();
     }
-    if (this.#uncommitted) {
-      this.#uncommitted = false;
-      this.backend.commit();
-    }
+    this.#round();
     this.#inTurn = false;
     if (this.#closed) return;
-    this.#output.flush();
     if (this.#ending && this.#unanswered === 0) return this.#host.finish();
     this.#fence.turnEnded();
     // A stall that completions inside commit() ended is noticed when their replies leave: see written().
     this.#host.setReading(this.#stall === 'none' && !this.#ending);
+  }
+
+  /** Submits what was taken and sends what was answered. */
+  #round(): void {
+    if (this.#uncommitted) this.backend.commit();
+    this.#uncommitted = false;
+    if (!this.#closed) this.#output.flush();
   }
 
   /** Takes no further requests, answers what is in flight, then finishes. */
@@ -261,7 +265,8 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
         return;
       }
       if (!this.#takeRequest(request)) return;
-      this.requestsTaken++;
+      // The client works on the first answers while the rest of a long turn is taken.
+      if (++this.requestsTaken % NBD_READS_PER_ROUND === 0 && request.type === CMD.read) this.#round();
     }
   }
 
@@ -382,18 +387,4 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     request.epoch = this.#epoch;
     return request;
   }
-}
-
-/** The command changes the volume. */
-function isChange(type: number): boolean {
-  return type === CMD.write || type === CMD.trim || type === CMD.writeZeroes;
-}
-
-/** Backend operation of a command that passed its checks. */
-function opOf(type: number): Op {
-  if (type === CMD.read) return 'read';
-  if (type === CMD.flush) return 'flush';
-  if (type === CMD.trim) return 'trim';
-  assert(type === CMD.writeZeroes, 'only commands with a backend operation get here');
-  return 'zero';
 }
