@@ -57,8 +57,6 @@ t.test('every single-bit flip makes a superblock invalid', async (t) => {
   const bytes = encoded();
   const missed: number[] = [];
   for (let bit = 0; bit < SUPERBLOCK_BYTES * 8; bit++) {
-    // Every bit of the fields and of the first tables, of the rest every seventh.
-    if (bit > 4096 * 8 && bit % 7 !== 0) continue;
     flipBit(bytes, 0, bit);
     if (decodeSuperblock(bytes).kind !== 'invalid') missed.push(bit);
     flipBit(bytes, 0, bit);
