@@ -46,7 +46,7 @@ interface Comparison {
   readonly atMost?: boolean;
 }
 
-/** Ids ending in `q` compare with the quorum that writes through, in `w` with the one that writes back. S rows: goals of this stage, B: final. */
+/** Ids ending in `q` compare with the quorum that writes through, in `w` with the one that writes back. S: this stage, B: final goals. */
 const COMPARISONS: readonly Comparison[] = [
   { id: 'S1', lvr: 'async', peer: 'nbdkit', workload: 'write4k-d32', figure: 'iops', target: 0.8 },
   { id: 'S1n', lvr: 'lvr', peer: 'nbdkit', workload: 'write4k-d32', figure: 'iops', target: 0.8 },
