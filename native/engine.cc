@@ -107,7 +107,8 @@ const char* Engine::Decode(const double* row, ArenaRegistry& arenas, Operation* 
   out->retries = 0;
   out->token = row[kRowToken];
   out->arena = nullptr;
-  if (out->opcode != kRead && out->opcode != kReadCached && out->opcode != kWrite && out->opcode != kWriteDurable) return nullptr;
+  if (out->opcode != kRead && out->opcode != kReadCached && out->opcode != kWrite && out->opcode != kWriteDurable &&
+      out->opcode != kWriteCached) return nullptr;
   if (out->length > kTransferMax) return "submit: transfer too long";
   const double address = row[kRowAddress];
   if (!(address > 0 && address <= 9007199254740991.0)) return "submit: bad address";

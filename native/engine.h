@@ -12,9 +12,9 @@ namespace lvr {
 
 struct Arena;
 
-// kReadCached is kRead for descriptors without O_DIRECT: what the page cache holds is copied at once.
+// kReadCached and kWriteCached are for descriptors without O_DIRECT: what the page cache holds is copied at once; writes go in pieces.
 // Operation codes and row layout of the submission array. Keep in sync with src/disk/native.ts.
-enum Opcode : uint32_t { kNop, kRead, kWrite, kWriteDurable, kDatasync, kPunchHole, kZeroRange, kReadCached, kOpcodes };
+enum Opcode : uint32_t { kNop, kRead, kWrite, kWriteDurable, kDatasync, kPunchHole, kZeroRange, kReadCached, kWriteCached, kOpcodes };
 constexpr uint32_t kRowOpcode = 0, kRowFd = 1, kRowOffset = 2, kRowAddress = 3, kRowLength = 4, kRowToken = 5, kRowNumbers = 8;
 
 struct Operation {

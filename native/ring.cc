@@ -111,6 +111,7 @@ class Ring final : public Backend {
       case kReadCached:
         return io_uring_prep_read(sqe, operation.fd, memory, length, offset);
       case kWrite:
+      case kWriteCached:
         return io_uring_prep_write(sqe, operation.fd, memory, length, offset);
       case kWriteDurable:
         io_uring_prep_write(sqe, operation.fd, memory, length, offset);

@@ -75,6 +75,21 @@ static int64_t NowNs() {
   return int64_t{1'000'000'000} * now.tv_sec + now.tv_nsec;
 }
 
+// The page cache makes folios as long as the write that first touches them, and ext4 walks the buffer heads of a whole folio for every
+// block written into it later: after writes of 1 MiB, one of 4 KiB costs three times what it costs after pieces of this size.
+constexpr size_t kCachedPieceBytes = 16 * 1024;
+
+// The bytes written before the first error, or -1 with errno when there are none, as pwrite would tell.
+static ssize_t WriteCached(int fd, const char* memory, size_t length, off_t offset) {
+  size_t done = 0;
+  while (done < length) {
+    const ssize_t result = pwrite(fd, memory + done, std::min(kCachedPieceBytes, length - done), offset + static_cast<off_t>(done));
+    if (result <= 0) return done > 0 ? static_cast<ssize_t>(done) : result;
+    done += static_cast<size_t>(result);
+  }
+  return static_cast<ssize_t>(done);
+}
+
 static int64_t Call(const Operation& operation) {
   auto* memory = reinterpret_cast<void*>(operation.address);
   const auto length = static_cast<size_t>(operation.length);
@@ -84,6 +99,8 @@ static int64_t Call(const Operation& operation) {
       return pread(operation.fd, memory, length, operation.offset);
     case kWrite:
       return pwrite(operation.fd, memory, length, operation.offset);
+    case kWriteCached:
+      return WriteCached(operation.fd, static_cast<const char*>(memory), length, operation.offset);
     case kWriteDurable: {
       const struct iovec span = {memory, length};
       return pwritev2(operation.fd, &span, 1, operation.offset, RWF_DSYNC);

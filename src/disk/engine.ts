@@ -247,7 +247,7 @@ export class IoEngine {
 }
 
 function isTransfer(op: number): boolean {
-  return op === OP.read || op === OP.readCached || op === OP.write || op === OP.writeDurable;
+  return op === OP.read || op === OP.readCached || op === OP.write || op === OP.writeDurable || op === OP.writeCached;
 }
 
 function grown<Numbers extends Uint8Array | Float64Array>(before: Numbers, after: Numbers): Numbers {

@@ -53,7 +53,7 @@ export class FileDevice implements Device {
     this.#check(offset, length);
     // A durable write waits for the disk, and would make all buffered writes behind it in the writer wait too.
     if (durable) this.#ring.queue(OP.writeDurable, this.#file, arena, start, length, offset, target, tag);
-    else this.#writer.queue(OP.write, this.#file, arena, start, length, offset, target, tag);
+    else this.#writer.queue(this.io === 'buffered' ? OP.writeCached : OP.write, this.#file, arena, start, length, offset, target, tag);
   }
 
   sync(target: IoTarget, tag: number): void {

@@ -7,7 +7,17 @@ import { fileURLToPath } from 'node:url';
 import { LvrError, messageOf } from '../core/errors.js';
 
 /** Operation codes of a submission row. */
-export const OP = { nop: 0, read: 1, write: 2, writeDurable: 3, datasync: 4, punchHole: 5, zeroRange: 6, readCached: 7 } as const;
+export const OP = {
+  nop: 0,
+  read: 1,
+  write: 2,
+  writeDurable: 3,
+  datasync: 4,
+  punchHole: 5,
+  zeroRange: 6,
+  readCached: 7,
+  writeCached: 8,
+} as const;
 export type OpCode = (typeof OP)[keyof typeof OP];
 
 /** Numbers per submission row: [opcode, fd, offset, address, length, token, 0, 0]. */
