@@ -24,7 +24,7 @@ export const DIRECT_PAYLOAD_BYTES = 64 * KIB;
 /** Memory for unapplied payload of a group, split between small and large slabs. */
 export const GROUP_PAYLOAD_BYTES = 64 * MIB;
 /** Log writes in flight: enough to keep a device busy, few enough to make batches grow under load. */
-export const LOG_WRITES_IN_FLIGHT_MAX = 4;
+export const LOG_WRITES_IN_FLIGHT_MAX = 8;
 /** The open batch is not sealed while this many log writes are in flight: fewer, larger batches cost less than waiting for one costs. */
 export const OPEN_BATCH_WRITES_MAX = 2;
 /** How long the open batch may grow while nobody waits for it (asynchronous writes that are answered already). */

@@ -13,6 +13,8 @@ export class BatchPool {
   readonly #total: number;
   /** Called when a batch came back while someone may be waiting. */
   onFree: (() => void) | undefined;
+  /** Called when nothing is free: gives up memory that is only kept to save reads; false when there is none. */
+  reclaim: (() => boolean) | undefined;
 
   /** Splits `bytes` (default 64 MiB) evenly between small and large slabs. The memory is touched only when used. */
   constructor(createArena: CreateArena, bytes = GROUP_PAYLOAD_BYTES) {
@@ -34,7 +36,9 @@ export class BatchPool {
 
   /** An empty batch with room for at least `payloadBytes` of payload, held once; undefined when there is none. */
   take(payloadBytes: number): LogBatch | undefined {
-    const batch = (payloadBytes <= SLAB_SMALL_PAYLOAD_BYTES ? this.#small : this.#large).pop();
+    const list = payloadBytes <= SLAB_SMALL_PAYLOAD_BYTES ? this.#small : this.#large;
+    while (list.length === 0 && this.reclaim?.() === true);
+    const batch = list.pop();
     batch?.reset();
     return batch;
   }

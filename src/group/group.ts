@@ -21,6 +21,7 @@ import { Overlay } from './overlay.js';
 import { PrimaryDurable } from './primary-durable.js';
 import { Reads } from './reads.js';
 import { Roles } from './roles.js';
+import { ShipCache } from './ship-cache.js';
 import { type SiteProgress, Sites } from './sites.js';
 import { groupStatus } from './status.js';
 import { Volume } from './volume.js';
@@ -52,6 +53,7 @@ export class Group {
   readonly reads: Reads;
   readonly applier: Applier;
   readonly sites: Sites;
+  readonly shipCache = new ShipCache();
   readonly checkpointer: Checkpointer;
   readonly links: ReadonlyMap<string, SiteLink>;
   readonly backends: ReadonlyMap<string, Backend>;
@@ -81,6 +83,7 @@ export class Group {
     this.role = log.store.current.role;
     this.pool = new BatchPool(env.memory.createArena);
     this.pool.onFree = () => this.#roomAvailable();
+    this.pool.reclaim = () => this.shipCache.evict();
     this.overlay = new Overlay(devices.length);
     this.reads = new Reads(devices, this.overlay, env.memory.createArena);
     this.applier = new Applier(devices, log.reader, log.store.current.appliedLsn, this);
@@ -295,8 +298,10 @@ export class Group {
   }
 
   batchApplied(batch: LogBatch): void {
-    if (this.role === 'primary') this.overlay.removeBatch(batch);
-    else this.#port.progressed();
+    if (this.role === 'primary') {
+      this.overlay.removeBatch(batch);
+      if (batch.lastLsn > this.sites.receivedByConnected()) this.shipCache.keep(batch);
+    } else this.#port.progressed();
     this.checkpointer.consider();
   }
 
@@ -311,6 +316,7 @@ export class Group {
   }
 
   siteChanged(_site: SiteProgress): void {
+    this.shipCache.releaseTo(this.sites.receivedByConnected());
     this.writePath?.release();
     this.checkpointer.consider();
     if (this.logFullSince > 0) this.checkpointer.urge();

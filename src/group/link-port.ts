@@ -11,6 +11,7 @@ import { type CrcSpans, verifyIdentities } from '../disk/seal.js';
 import { recordEpoch, recordIncarnation } from '../format/record.js';
 import type { ReceiveSink, Refusal, ShipSource, VolumeDescription } from '../link/ports.js';
 import type { Applier } from './applier.js';
+import type { ShipCache } from './ship-cache.js';
 import type { SiteProgress, Sites } from './sites.js';
 
 /** What this port needs of its group. */
@@ -26,6 +27,7 @@ export interface LinkPortGroup {
   readonly applier: Applier;
   readonly pool: BatchPool;
   readonly sites: Sites;
+  readonly shipCache: ShipCache;
   volumes(): readonly VolumeDescription[];
   history(): SiteHistory;
   becomeSecondary(reason: string): Promise<void>;
@@ -82,7 +84,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
   }
 
   holdBatch(lsn: number): LogBatch | undefined {
-    const batch = this.#group.applier.find(lsn);
+    const batch = this.#group.applier.find(lsn) ?? this.#group.shipCache.find(lsn);
     batch?.hold();
     return batch;
   }

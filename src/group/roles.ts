@@ -130,6 +130,7 @@ export class Roles {
     if (group.failure !== undefined) throw group.failure;
     group.role = 'secondary';
     group.writePath = undefined;
+    group.shipCache.releaseTo(Number.POSITIVE_INFINITY);
   }
 
   async #applyAll(): Promise<void> {

@@ -50,6 +50,13 @@ export class Sites {
     return this.limits;
   }
 
+  /** Everything up to here has been received by every connected site; Infinity when none is connected. */
+  receivedByConnected(): number {
+    let lsn = Number.POSITIVE_INFINITY;
+    for (const site of this.all) if (site.connected && site.received < lsn) lsn = site.received;
+    return lsn;
+  }
+
   /** Everything up to here is durable at every site: what the log may forget. */
   durableEverywhere(upTo: number): number {
     return this.all.reduce((lsn, site) => Math.min(lsn, site.durable), upTo);

@@ -1,6 +1,7 @@
 // The ring log in one process: order, room, trimming, cutting, failures.
 
 import t from 'tap';
+import { LOG_WRITES_IN_FLIGHT_MAX } from '../../src/core/limits.js';
 import { loadSuperblock } from '../../src/disk/superblock-store.js';
 import { RING_START } from '../../src/format/superblock.js';
 import { Random } from '../helpers/random.js';
@@ -154,7 +155,7 @@ t.test('durable moves in order, however the writes complete', async (t) => {
       Array.from({ length: 1 + random.below(3) }, () => ({})),
     );
     ends.push(site.log.appendedLsn);
-    t.ok(site.log.inFlight <= 4);
+    t.ok(site.log.inFlight <= LOG_WRITES_IN_FLIGHT_MAX);
     if (site.log.undurable > 10) await site.settle();
   }
   await site.settle();

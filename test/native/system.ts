@@ -89,7 +89,8 @@ t.test('code and arenas are locked as they are touched, and V8 can still free it
     const before = lockedKib();
     bytes.fill(1);
     for (let i = 0; i < 50; i++) { new Array(1e6).fill(i); gc(); }
-    return before > 1000 && lockedKib() - before >= 8 << 10;
+    // Short of 8 MiB: other mappings that were locked may go meanwhile.
+    return before > 1000 && lockedKib() - before >= 7 << 10;
   })()`;
   const outcome = inChild('lockMemory', work);
   t.equal(outcome, capable(14n) ? 'true' : 'ENOMEM');
