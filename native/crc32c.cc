@@ -3,9 +3,16 @@
 // The crc32 instruction has a latency of three cycles and a throughput of one per cycle, so three lanes run side by side and are
 // combined by a table that advances a CRC over one lane's length of zeroes. The lane lengths fit what lvr sums most: 3 * 1360
 // covers a 4 KiB block and 3 * 168 a 512-byte sector, each but a few bytes.
+//
+// Where there is a carry-less multiplication of 512 bits, long spans are folded first (Gopal et al., Fast CRC Computation for Generic
+// Polynomials Using PCLMULQDQ Instruction, Intel 2009): twice as fast.
 
 #include <array>
 #include <cstring>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "addon.h"
 
@@ -122,16 +129,54 @@ __attribute__((target("sse4.2"))) static uint32_t UpdateHardware(uint32_t start,
 }
 
 static const bool kHardware = __builtin_cpu_supports("sse4.2");
+static const bool kFolding = kHardware && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("vpclmulqdq");
+
+static constexpr size_t kFoldBytes = 256;
+static constexpr size_t kFoldWorth = 1024;
+
+// x^n modulo the polynomial, reflected, one place further left: what a reflected 64 x 64 bit product needs.
+static int64_t PowerOfX(uint32_t n) {
+  uint32_t power = uint32_t{1} << 31;
+  while (n-- > 0) power = (power & 1) != 0 ? (power >> 1) ^ kPolynomial : power >> 1;
+  return int64_t{power} << 1;
+}
+
+// Moves 128-bit lanes over the 2048 bits of one round: low halves by 2048 + 32, high halves by 2048 - 32.
+static const int64_t kFoldLow = PowerOfX(8 * kFoldBytes + 32);
+static const int64_t kFoldHigh = PowerOfX(8 * kFoldBytes - 32);
+
+// The register after a multiple of kFoldBytes is that of a message of kFoldBytes, to which everything before is folded.
+__attribute__((target("avx512f,vpclmulqdq,sse4.2"))) static uint32_t UpdateFolding(uint32_t crc, const uint8_t* data, size_t length) {
+  if (length < kFoldWorth) return UpdateHardware(crc, data, length);
+  const __m512i factors = _mm512_set_epi64(kFoldHigh, kFoldLow, kFoldHigh, kFoldLow, kFoldHigh, kFoldLow, kFoldHigh, kFoldLow);
+  __m512i lanes[4];
+  for (size_t i = 0; i < 4; i++) lanes[i] = _mm512_loadu_si512(data + 64 * i);
+  lanes[0] = _mm512_xor_si512(lanes[0], _mm512_set_epi64(0, 0, 0, 0, 0, 0, 0, int64_t{crc}));
+  data += kFoldBytes;
+  length -= kFoldBytes;
+  for (; length >= kFoldBytes; data += kFoldBytes, length -= kFoldBytes) {
+    for (size_t i = 0; i < 4; i++) {
+      const __m512i low = _mm512_clmulepi64_epi128(lanes[i], factors, 0x00);
+      const __m512i high = _mm512_clmulepi64_epi128(lanes[i], factors, 0x11);
+      lanes[i] = _mm512_ternarylogic_epi64(low, high, _mm512_loadu_si512(data + 64 * i), 0x96);  // xor of the three
+    }
+  }
+  uint8_t folded[kFoldBytes];
+  for (size_t i = 0; i < 4; i++) _mm512_storeu_si512(folded + 64 * i, lanes[i]);
+  return UpdateHardware(UpdateHardware(0, folded, kFoldBytes), data, length);
+}
 
 #else
 
 static const bool kHardware = false;
+static const bool kFolding = false;
 static uint32_t UpdateHardware(uint32_t crc, const uint8_t* data, size_t length) { return UpdateTable(crc, data, length); }
+static uint32_t UpdateFolding(uint32_t crc, const uint8_t* data, size_t length) { return UpdateTable(crc, data, length); }
 
 #endif
 
 using Update = uint32_t (*)(uint32_t, const uint8_t*, size_t);
-static const Update kUpdate = kHardware ? UpdateHardware : UpdateTable;
+static const Update kUpdate = kFolding ? UpdateFolding : kHardware ? UpdateHardware : UpdateTable;
 
 // Memory of a Uint8Array argument. Plain Node-API instead of the C++ wrappers here: these calls are on the data path.
 static bool Bytes(napi_env env, napi_value value, uint8_t** data, size_t* length) {
@@ -172,7 +217,8 @@ static napi_value Sum(napi_env env, napi_callback_info info, Update update) {
 // crc32c(bytes, start, length, seed = 0): number. `seed` is the CRC of the bytes before, so a sum can be made in pieces.
 static napi_value Crc32c(napi_env env, napi_callback_info info) { return Sum(env, info, kUpdate); }
 
-// The same without the crc32 instruction, for tests.
+// The same with the crc32 instruction only (where there is one), and without it, for tests.
+static napi_value Crc32cLanes(napi_env env, napi_callback_info info) { return Sum(env, info, kHardware ? UpdateHardware : UpdateTable); }
 static napi_value Crc32cTable(napi_env env, napi_callback_info info) { return Sum(env, info, UpdateTable); }
 
 // crc32cSpans(bytes, spans: Uint32Array, count, out: Uint32Array): out[i] = CRC of the i-th pair [start, length] of spans.
@@ -213,6 +259,7 @@ static void Export(napi_env env, napi_value exports, const char* name, napi_call
 
 void InitCrc32c(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "crc32c", Crc32c);
+  Export(env, exports, "crc32cLanes", Crc32cLanes);
   Export(env, exports, "crc32cTable", Crc32cTable);
   Export(env, exports, "crc32cSpans", Crc32cSpans);
   exports.Set("crc32cHardware", Napi::Boolean::New(env, kHardware));

@@ -82,6 +82,8 @@ export type Binding = EngineBinding & {
   probeIoUring(): string;
   /** CRC of bytes[start, start + length); `seed` is the CRC of what came before. */
   crc32c(bytes: Uint8Array, start: number, length: number, seed?: number): number;
+  /** The same by fewer and slower instructions, for tests. */
+  crc32cLanes(bytes: Uint8Array, start: number, length: number, seed?: number): number;
   crc32cTable(bytes: Uint8Array, start: number, length: number, seed?: number): number;
   crc32cSpans(bytes: Uint8Array, spans: Uint32Array, count: number, out: Uint32Array): void;
   readonly crc32cHardware: boolean;

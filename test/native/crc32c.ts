@@ -27,16 +27,19 @@ function randomBytes(length: number, random: Random): Uint8Array {
   return bytes;
 }
 
-t.test('hardware and table agree on spans of every alignment and length', async (t) => {
+t.test('folding, lanes and table agree on spans of every alignment and length', async (t) => {
   const random = new Random();
   const bytes = randomBytes(128 * 1024, random);
   // All lengths around the lane sizes, then random ones.
-  const lengths = [0, 1, 7, 8, 9, 503, 504, 505, 511, 512, 4079, 4080, 4081, 4096, 8160, 65_536, 65_537];
+  const lengths = [
+    0, 1, 7, 8, 9, 503, 504, 505, 511, 512, 4079, 4080, 4081, 4096, 8160, 1023, 1024, 1025, 1279, 1280, 1281, 65_536, 65_537,
+  ];
   for (let i = 0; i < 2000; i++) lengths.push(random.below(10_000));
   let different = 0;
   for (const length of lengths) {
     const start = random.below(bytes.length - length);
-    if (crc32c(bytes, start, length) !== binding.crc32cTable(bytes, start, length)) different++;
+    const expected = binding.crc32cTable(bytes, start, length);
+    if (crc32c(bytes, start, length) !== expected || binding.crc32cLanes(bytes, start, length) !== expected) different++;
   }
   t.equal(different, 0, `seed ${random.seed}`);
 });
