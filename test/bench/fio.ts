@@ -29,6 +29,8 @@ export interface Measurement {
   readonly mibPerSecond: number;
   /** 99th percentile of the completion latency in microseconds (of the write and its flush together for flush workloads). */
   readonly p99Us: number;
+  /** How much of one processor fio itself used, in percent: near 100 the load generator is the limit, not the server. */
+  readonly generatorPercent: number;
 }
 
 interface FioSide {
@@ -38,6 +40,8 @@ interface FioSide {
 }
 interface FioJob {
   error: number;
+  usr_cpu: number;
+  sys_cpu: number;
   read: FioSide;
   write: FioSide;
   sync: { lat_ns: { percentile?: Record<string, number> } };
@@ -62,6 +66,7 @@ export async function measure(workload: Workload, uri: string, sizeMib: number, 
     iops: side.iops,
     mibPerSecond: side.bw_bytes / 1048576,
     p99Us: ((side.clat_ns.percentile?.['99.000000'] ?? 0) + syncNs) / 1000,
+    generatorPercent: job.usr_cpu + job.sys_cpu,
   };
 }
 

@@ -33,6 +33,8 @@ export interface Row {
   readonly target: number;
   readonly atMost: boolean;
   readonly holds: boolean;
+  /** Medians of fio's own processor use in percent, ours and the peer's; absent where fio measured nothing. */
+  readonly generatorPercent?: { readonly lvr: number; readonly peer: number };
 }
 
 /** What a row compares: a figure of an lvr target with the same figure of a peer. */
@@ -85,7 +87,9 @@ export function comparisonRows(results: Results): Row[] {
     const ours = results.median(lvr, workload, figure);
     const theirs = results.median(peer, workload, figure);
     if (ours === undefined || theirs === undefined) continue;
-    rows.push(makeRow(id, `${lvr} ${workload} ${figure} against ${peer}`, ours, theirs, target, atMost));
+    const row = makeRow(id, `${lvr} ${workload} ${figure} against ${peer}`, ours, theirs, target, atMost);
+    const busy = (name: string): number => rounded(results.median(name, workload, 'generatorPercent') ?? 0);
+    rows.push({ ...row, generatorPercent: { lvr: busy(lvr), peer: busy(peer) } });
   }
   return rows;
 }
@@ -104,11 +108,13 @@ export function table(results: Results, targets: readonly string[], workloads: r
     const large = blockBytes >= 1048576;
     const line = [`${name} ${large ? 'MiB/s' : 'op/s'}`];
     const tail = ['  p99 us'];
+    const generator = ['  fio cpu %'];
     for (const target of targets) {
       line.push(results.median(target, name, large ? 'mibPerSecond' : 'iops')?.toFixed(0) ?? '-');
       tail.push(results.median(target, name, 'p99Us')?.toFixed(0) ?? '-');
+      generator.push(results.median(target, name, 'generatorPercent')?.toFixed(0) ?? '-');
     }
-    cells.push(line, tail);
+    cells.push(line, tail, generator);
   }
   const widths = (cells[0] as string[]).map((_, column) => Math.max(...cells.map((line) => (line[column] as string).length)));
   return cells
