@@ -25,4 +25,5 @@ export const RULES: Readonly<Record<string, string>> = {
   L6: 'A record is missing or damaged that the superblock knows to have been durable: the log is corrupt and is not cut.',
   L7: 'A record is missing or damaged that a later record knows to have been durable: the log is corrupt and is not cut.',
   L8: 'The usual case: the log ends at its last valid record, and nothing shows that there ever was more that counted.',
+  L9: 'The power went off while a new log was being created; nothing was ever on it. It is created again.',
 };

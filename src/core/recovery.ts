@@ -10,8 +10,11 @@ import type { ErrorCode } from './errors.js';
 
 /** Facts about a log at rest. */
 export type LogFacts = {
-  /** Both slots: all zero, at least one valid, only damaged ones, or one of a newer version. */
-  readonly superblock: 'zero' | 'valid' | 'invalid' | 'newer';
+  /**
+   * Both slots: all zero, at least one valid, only damaged ones, or one of a newer version. `unfinished`: the second one is zero and the
+   * first holds nothing but parts of the superblock with which this very log would begin.
+   */
+  readonly superblock: 'zero' | 'unfinished' | 'valid' | 'invalid' | 'newer';
   /** The rest of the file or device is known to be unused (just created, or zero where a ring would start). */
   readonly unused: boolean;
   /** The valid superblock names this group, this site and these volumes. */
@@ -29,13 +32,17 @@ export type RecoveryDecision =
   | { readonly row: string; readonly action: 'open'; readonly says: string }
   | { readonly row: string; readonly action: 'refuse'; readonly code: ErrorCode; readonly says: string };
 
-/** The recovery table, rows L1..L8. Exactly one row matches. */
+/** The recovery table, rows L1..L9. Exactly one row matches. */
 export function decideRecovery(facts: LogFacts): RecoveryDecision {
   switch (facts.superblock) {
     case 'zero':
       return facts.unused
         ? { row: 'L1', action: 'create', says: 'blank: a new log is created' }
         : { row: 'L2', action: 'refuse', code: 'LOG_SUPERBLOCK', says: 'both superblocks are zero but the log is not blank' };
+    case 'unfinished':
+      return facts.unused
+        ? { row: 'L9', action: 'create', says: 'a new log was cut off at its first write: it is created again' }
+        : { row: 'L3', action: 'refuse', code: 'LOG_SUPERBLOCK', says: 'no valid superblock' };
     case 'invalid':
       return { row: 'L3', action: 'refuse', code: 'LOG_SUPERBLOCK', says: 'no valid superblock' };
     case 'newer':

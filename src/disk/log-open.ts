@@ -9,7 +9,7 @@ import type { Arena, Crc32c, Device } from '../core/ports.js';
 import { decideRecovery, type LogFacts, type RecoveryDecision } from '../core/recovery.js';
 import { Ring } from '../core/ring.js';
 import { putUuid, UUID_NONE } from '../format/bytes.js';
-import { RING_START, SUPERBLOCK_BYTES, type Superblock } from '../format/superblock.js';
+import { isPartOf, RING_START, SUPERBLOCK_BYTES, type Superblock } from '../format/superblock.js';
 import { BatchPool, type CreateArena } from './batch-pool.js';
 import { Log } from './log.js';
 import { LogIndex } from './log-index.js';
@@ -62,8 +62,11 @@ export async function openLog(
     loaded.superblock !== undefined && foreign === undefined
       ? await new LogScan(device, arena, loaded.superblock, memory.crc32c).run()
       : undefined;
-  const unused = loaded.state === 'zero' && (await isUnused(device, arena));
-  const decision = decideRecovery(gatherFacts(loaded, unused, foreign === undefined, scan));
+  const blank = blankSuperblock(device, identity, role, memory.newUuid());
+  const facts = gatherFacts(loaded, false, foreign === undefined, scan);
+  const state = isUnfinished(loaded, arena, blank) ? 'unfinished' : loaded.state;
+  const unused = (state === 'zero' || state === 'unfinished') && (await isUnused(device, arena));
+  const decision = decideRecovery({ ...facts, superblock: state, unused });
   if (decision.action === 'refuse') throw refusal(device, decision, foreign);
   const slots = memory.createArena(2 * SUPERBLOCK_BYTES);
   if (decision.action === 'create') {
@@ -72,8 +75,7 @@ export async function openLog(
         hint: 'put the right log back; a new one would forget which writes the sites still lack',
       });
     }
-    const superblock = blankSuperblock(device, identity, role, memory.newUuid());
-    const store = new SuperblockStore(device, slots, superblock, 1);
+    const store = new SuperblockStore(device, slots, blank, 1);
     await store.update((current) => current);
     return { log: assemble(device, store, nothingFound(), memory), decision, created: true };
   }
@@ -97,10 +99,17 @@ export function gatherFacts(loaded: LoadedSuperblock, unused: boolean, belongs: 
   };
 }
 
+/** True when the power went off during the first write of a new log, `blank`, whose slots are still in the arena. */
+function isUnfinished(loaded: LoadedSuperblock, arena: Arena, blank: Superblock): boolean {
+  const [first, second] = loaded.slots;
+  if (first.kind !== 'invalid' || second.kind !== 'zero') return false;
+  return isPartOf(arena.bytes.subarray(0, SUPERBLOCK_BYTES), { ...blank, sequence: blank.sequence + 1 });
+}
+
 /** True when nothing was ever written where a ring would start. */
 async function isUnused(device: Device, arena: Arena): Promise<boolean> {
   await readDevice(device, arena, 0, MIB, 0);
-  return arena.bytes.subarray(0, MIB).every((byte) => byte === 0);
+  return arena.bytes.subarray(2 * SUPERBLOCK_BYTES, MIB).every((byte) => byte === 0);
 }
 
 /** Why a valid superblock is not that of this group, or undefined. */

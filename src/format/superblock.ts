@@ -26,7 +26,7 @@
 // again, whatever is left of them in the ring.
 
 import { assert } from '../core/assert.js';
-import { LINEAGE_ENTRIES_MAX, SITES_PER_GROUP_MAX, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
+import { LINEAGE_ENTRIES_MAX, SECTOR_BYTES, SITES_PER_GROUP_MAX, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
 import type { Lineage, LineageEntry } from '../core/lineage.js';
 import { getName, getU16, getU32, getU64, getUuid, putName, putU16, putU32, putU64, putUuid, type Uuid } from './bytes.js';
 import { crc32cSmall } from './crc32c.js';
@@ -37,6 +37,8 @@ export const SUPERBLOCK_VERSION = 1;
 export const RING_START = 64 * 1024;
 
 const MAGIC = 'LVRsuper';
+const CRC_AT = 12;
+const UUID_AT = 24;
 const NAME_BYTES = 64;
 const VOLUMES_AT = 512;
 const SITES_AT = 4608;
@@ -84,7 +86,7 @@ export function encodeSuperblock(superblock: Superblock, bytes: Uint8Array): voi
   for (let i = 0; i < 8; i++) bytes[i] = MAGIC.charCodeAt(i);
   putU32(bytes, 8, SUPERBLOCK_VERSION);
   putU64(bytes, 16, superblock.sequence);
-  putUuid(bytes, 24, superblock.logUuid);
+  putUuid(bytes, UUID_AT, superblock.logUuid);
   putUuid(bytes, 40, superblock.groupUuid);
   putName(bytes, 56, NAME_BYTES, superblock.group);
   putName(bytes, 120, NAME_BYTES, superblock.site);
@@ -106,7 +108,7 @@ export function encodeSuperblock(superblock: Superblock, bytes: Uint8Array): voi
   putU16(bytes, 290, superblock.sites.length);
   putU16(bytes, 292, superblock.lineage.length);
   putTables(superblock, bytes);
-  putU32(bytes, 12, checksum(bytes));
+  putU32(bytes, CRC_AT, checksum(bytes));
 }
 
 function putTables(superblock: Superblock, bytes: Uint8Array): void {
@@ -135,14 +137,14 @@ export function decodeSuperblock(bytes: Uint8Array): SlotContent {
   assert(bytes.length === SUPERBLOCK_BYTES, 'a superblock slot has 16 KiB');
   if (bytes.every((byte) => byte === 0)) return { kind: 'zero' };
   for (let i = 0; i < 8; i++) if (bytes[i] !== MAGIC.charCodeAt(i)) return { kind: 'invalid' };
-  if (getU32(bytes, 12) !== checksum(bytes)) return { kind: 'invalid' };
+  if (getU32(bytes, CRC_AT) !== checksum(bytes)) return { kind: 'invalid' };
   const version = getU32(bytes, 8);
   if (version > SUPERBLOCK_VERSION) return { kind: 'newer', version };
   const counts = [getU16(bytes, 288), getU16(bytes, 290), getU16(bytes, 292)] as const;
   if (counts[0] > VOLUMES_PER_GROUP_MAX || counts[1] > SITES_PER_GROUP_MAX || counts[2] > LINEAGE_ENTRIES_MAX) return { kind: 'invalid' };
   const superblock: Superblock = {
     sequence: getU64(bytes, 16),
-    logUuid: getUuid(bytes, 24),
+    logUuid: getUuid(bytes, UUID_AT),
     groupUuid: getUuid(bytes, 40),
     group: getName(bytes, 56, NAME_BYTES),
     site: getName(bytes, 120, NAME_BYTES),
@@ -185,6 +187,22 @@ function table<T>(start: number, entryBytes: number, count: number, read: (at: n
   return Array.from({ length: count }, (_, i) => read(start + i * entryBytes));
 }
 
+/**
+ * True for a slot in which a write of `superblock` was cut off: each sector is zero or what the write would have put there. UUID and
+ * checksum differ from one attempt to create a log to the next and do not count.
+ */
+export function isPartOf(bytes: Uint8Array, superblock: Superblock): boolean {
+  const expected = new Uint8Array(SUPERBLOCK_BYTES);
+  encodeSuperblock(superblock, expected);
+  expected.set(bytes.subarray(CRC_AT, CRC_AT + 4), CRC_AT);
+  expected.set(bytes.subarray(UUID_AT, UUID_AT + 16), UUID_AT);
+  for (let at = 0; at < SUPERBLOCK_BYTES; at += SECTOR_BYTES) {
+    const sector = bytes.subarray(at, at + SECTOR_BYTES);
+    if (!sector.every((byte) => byte === 0) && !sector.every((byte, i) => byte === expected[at + i])) return false;
+  }
+  return true;
+}
+
 function checksum(bytes: Uint8Array): number {
-  return crc32cSmall(bytes, 16, SUPERBLOCK_BYTES - 16, crc32cSmall(bytes, 0, 12));
+  return crc32cSmall(bytes, 16, SUPERBLOCK_BYTES - 16, crc32cSmall(bytes, 0, CRC_AT));
 }

@@ -266,6 +266,69 @@ t.test('a blank log is created only when the group never had one, and anything e
   t.match(created.opened, { created: true, decision: { row: 'L1' } });
 });
 
+t.test('a log whose first superblock was torn by a power cut is created again', async (t) => {
+  const random = new Random();
+  t.comment(`SEED=${random.seed}`);
+  const whole = await firstSuperblock();
+  let torn = 0;
+  for (let run = 0; run < 40; run++) {
+    const disk = blank();
+    let parts = 0;
+    for (let at = 0; at < SUPERBLOCK_BYTES; at += 512) {
+      const sector = whole.subarray(at, at + 512);
+      if (random.below(2) === 0) continue;
+      disk.put(at, sector, true);
+      if (sector.some((byte) => byte !== 0)) parts++;
+    }
+    const opened = await SimLog.open(disk, memory);
+    // Two of the sectors hold something: with both the superblock is whole, without either there is none.
+    const { row } = opened.opened.decision;
+    t.equal(row, ['L1', 'L9', 'L8'][parts]);
+    if (row === 'L9') torn++;
+    opened.append(await opened.lead(), [{ bytes: 512 }]);
+    await opened.settle();
+    t.equal((await reopen(disk)).log.appendedLsn, 1);
+    memory.recycle();
+  }
+  t.ok(torn > 8, `${torn} were torn`);
+});
+
+/** The bytes of the first superblock that a new log gets. */
+async function firstSuperblock(): Promise<Uint8Array> {
+  const disk = blank();
+  await SimLog.open(disk, memory);
+  return disk.durable.slice(0, SUPERBLOCK_BYTES);
+}
+
+t.test('a torn superblock that may have been more than the first write of this very log is refused', async (t) => {
+  const whole = await firstSuperblock();
+  const torn = (): SimDisk => {
+    const disk = blank();
+    disk.put(0, whole.subarray(0, 512), true);
+    return disk;
+  };
+  t.match((await SimLog.open(torn(), memory)).opened, { decision: { row: 'L9' } });
+  await refusal(t, torn(), 'LOG_FOREIGN', /blank, but group app had a log before/);
+  await refusal(t, torn(), 'LOG_SUPERBLOCK', /rule L3/, { ...IDENTITY, group: 'other' }, true);
+  await refusal(t, torn(), 'LOG_SUPERBLOCK', /rule L3/, { ...IDENTITY, volumes: [] }, true);
+  const change = (what: (disk: SimDisk) => void): SimDisk => {
+    const disk = torn();
+    what(disk);
+    return disk;
+  };
+  const one = new Uint8Array(512).fill(1);
+  const others = {
+    'a later sequence': change((disk) => disk.corrupt(16, 1)),
+    'another byte in a sector of it': change((disk) => disk.put(1024, one, true)),
+    'something in the second slot': change((disk) => disk.put(SUPERBLOCK_BYTES, one, true)),
+    'something in the ring': change((disk) => disk.put(RING_START, one, true)),
+  };
+  for (const [what, disk] of Object.entries(others)) {
+    t.comment(what);
+    await refusal(t, disk, 'LOG_SUPERBLOCK', /rule L3/, IDENTITY, true);
+  }
+});
+
 t.test('a superblock of a newer version is refused, in whichever slot it stands', async (t) => {
   const disk = blank();
   await (await SimLog.open(disk, memory)).lead();
