@@ -55,11 +55,13 @@ function deviceSize(devices: readonly Device[], i: number): number {
 /** Makes the group from its opened log and devices and replays. The simulator enters here. */
 export async function assembleGroup(config: GroupConfig, env: GroupEnv, opened: OpenedLog, devices: readonly Device[]): Promise<Group> {
   const { log } = opened;
-  if (opened.created) {
+  const { groupUuid: had, bornZero: known } = log.store.current;
+  // Not only when the log was created just now: the power may have gone off between its first superblock and this one.
+  if (had === UUID_NONE && log.appendedLsn === 0 && !known) {
     const arena = env.memory.createArena(MIB);
     let bornZero = true;
     for (const device of devices) bornZero = bornZero && (await readsAsZeroes(device, arena));
-    await log.store.update((current) => ({ ...current, bornZero }));
+    if (bornZero) await log.store.update((current) => ({ ...current, bornZero }));
   }
   const group = new Group(config, env, log, devices);
   env.log.info('log-opened', `group ${config.name}: ${opened.decision.says}`, { group: config.name, rule: opened.decision.row });

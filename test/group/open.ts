@@ -8,6 +8,8 @@ import type { ErrorCode } from '../../src/core/errors.js';
 import type { GroupConfig } from '../../src/core/group-config.js';
 import { createEngines } from '../../src/disk/engine.js';
 import { crc32c, crc32cSpans, createArena } from '../../src/disk/memory.js';
+import { UUID_NONE } from '../../src/format/bytes.js';
+import { encodeSuperblock, SUPERBLOCK_BYTES } from '../../src/format/superblock.js';
 import type { Group } from '../../src/group/group.js';
 import { openGroup } from '../../src/group/open.js';
 import { systemClock } from '../helpers/clock.js';
@@ -86,6 +88,27 @@ t.test('a volume that held data is not called zero at birth', async (t) => {
   const group = await open();
   t.equal(group.log.store.current.bornZero, false);
   await group.stop();
+});
+
+t.test('volumes are known to be zero also when the power went off between the first two superblocks', async (t) => {
+  const { directory, config, open } = place(t);
+  const first = await open();
+  await first.stop();
+  // As after the first write: no history, nothing known about the volumes, and no binding yet.
+  const log = readFileSync(config.log.path);
+  const made = first.log.store.current;
+  const bare = { ...made, sequence: 1, groupUuid: UUID_NONE, epoch: 0, incarnation: 0, bornZero: false, lineage: [] };
+  log.fill(0, 0, 2 * SUPERBLOCK_BYTES);
+  encodeSuperblock({ ...bare, voidAfter: { lsn: 0, epoch: 0, incarnation: 0 } }, log.subarray(0, SUPERBLOCK_BYTES));
+  writeFileSync(config.log.path, log);
+  rmSync(join(directory, 'groups', 'app.log'));
+  const second = await open();
+  t.match(second.log.store.current, { bornZero: true, logUuid: made.logUuid, epoch: 1 });
+  await write(second, 0, 9);
+  await second.stop();
+  const third = await open();
+  t.equal(third.log.store.current.bornZero, true, 'and it stays true when they no longer read as zeroes');
+  await third.stop();
 });
 
 t.test('the wrong log, or none, is refused and everything stays as it is', async (t) => {
