@@ -19,6 +19,8 @@ export interface SentWrite {
   readonly sequence: number;
   readonly block: number;
   readonly blockCount: number;
+  /** It made zeroes of the blocks, which then do not tell who wrote them. */
+  readonly zeroes: boolean;
   /** Highest sequence number answered on each volume when this write was sent. */
   readonly answeredBefore: readonly number[];
   answered: boolean;
@@ -53,19 +55,20 @@ export class History {
   #sequence: number;
   #base: Float64Array[];
 
-  constructor(volumeCount: number, blocksPerVolume: number) {
+  /** `firstSequence` is above 1 where this history goes on after another one. */
+  constructor(volumeCount: number, blocksPerVolume: number, firstSequence = 1) {
     this.volumeCount = volumeCount;
     this.blocksPerVolume = blocksPerVolume;
     this.writes = Array.from({ length: volumeCount }, () => []);
     this.answeredMax = new Array<number>(volumeCount).fill(0);
     this.flushedMax = new Array<number>(volumeCount).fill(0);
     this.#base = Array.from({ length: volumeCount }, () => new Float64Array(blocksPerVolume));
-    this.#sequence = 0;
+    this.#sequence = firstSequence - 1;
   }
 
   /** Records a write that is about to be sent. */
-  sent(volume: number, block: number, blockCount: number): SentWrite {
-    const write = { sequence: ++this.#sequence, block, blockCount, answeredBefore: [...this.answeredMax], answered: false };
+  sent(volume: number, block: number, blockCount: number, zeroes = false): SentWrite {
+    const write = { sequence: ++this.#sequence, block, blockCount, zeroes, answeredBefore: [...this.answeredMax], answered: false };
     this.writes[volume]?.push(write);
     return write;
   }
@@ -95,9 +98,18 @@ export class History {
     return lost;
   }
 
-  /** Checks images (the sequence number in every block) against this history; `floor` is what must be there, per volume. */
+  /** The sequence number that comes next. */
+  get nextSequence(): number {
+    return this.#sequence + 1;
+  }
+
+  /**
+   * Checks images (the sequence number in every block) against this history; `floor` is what must be there, per volume. For histories
+   * without zeroes: the cut is the newest write that shows.
+   */
   check(images: readonly Float64Array[], floor: readonly number[]): Verdict {
     const problems: string[] = [];
+    if (this.writes.some((writes) => writes.some((write) => write.zeroes))) throw new Error('a history with zeroes has no cut that shows');
     const cuts = this.writes.map((writes, volume) => this.#cutOf(writes, images[volume] as Float64Array));
     for (const [volume, cut] of cuts.entries()) {
       const writes = this.writes[volume] as SentWrite[];
@@ -158,17 +170,22 @@ export async function readImage(client: NbdClient, volume: number, blocks: numbe
     const length = Math.min(READ_BYTES, blocks * BLOCK_BYTES - offset);
     const data = await client.read(offset, length);
     const words = new Float64Array(data.buffer.slice(data.byteOffset, data.byteOffset + length));
-    for (let at = 0; at < words.length; at += WORDS) {
-      const block = (offset / 8 + at) / WORDS;
-      const sequence = words[at] as number;
-      const address = words[at + 1] as number;
-      if (address !== (sequence === 0 ? 0 : addressOf(volume, block)))
-        throw new Error(`volume ${volume} block ${block}: not its own content`);
-      for (let word = 2; word < WORDS; word++) {
-        if (words[at + word] !== sequence) throw new Error(`volume ${volume} block ${block}: torn, ${sequence} and ${words[at + word]}`);
-      }
-      image[block] = sequence;
-    }
+    readBlocks(words, volume, offset / BLOCK_BYTES, image);
   }
   return image;
+}
+
+/** Puts the sequence numbers of the blocks in `words`, the first of which is block `first`, into `image`; throws as readImage(). */
+export function readBlocks(words: Float64Array, volume: number, first: number, image: Float64Array): void {
+  for (let at = 0; at < words.length; at += WORDS) {
+    const block = first + at / WORDS;
+    const sequence = words[at] as number;
+    const address = words[at + 1] as number;
+    if (address !== (sequence === 0 ? 0 : addressOf(volume, block)))
+      throw new Error(`volume ${volume} block ${block}: not its own content`);
+    for (let word = 2; word < WORDS; word++) {
+      if (words[at + word] !== sequence) throw new Error(`volume ${volume} block ${block}: torn, ${sequence} and ${words[at + word]}`);
+    }
+    image[block] = sequence;
+  }
 }

@@ -7,12 +7,16 @@ import type { Random } from './random.js';
 
 const HEADER_BYTES = 28;
 
-/** How the load behaves. One in `flushEvery` and `fuaEvery` requests is a flush or a FUA write; 0: none. */
+/**
+ * How the load behaves: one in `flushEvery` requests is a flush; of the others one in `fuaEvery` has FUA, and one in `zeroEvery` trims or
+ * zeroes. 0: none.
+ */
 export interface LoadOptions {
   readonly depth: number;
   readonly blocksMax: number;
   readonly flushEvery: number;
   readonly fuaEvery: number;
+  readonly zeroEvery?: number;
 }
 
 /** A request slot: its frame is used again as soon as the answer came. */
@@ -81,7 +85,7 @@ export class Load {
   }
 
   #next(volume: number, slot: Slot): void {
-    const { flushEvery, fuaEvery, blocksMax } = this.#options;
+    const { flushEvery, fuaEvery, zeroEvery = 0, blocksMax } = this.#options;
     if (this.#stopping) return;
     if (flushEvery > 0 && this.#random.below(flushEvery) === 0) {
       this.#flush(volume, slot);
@@ -90,11 +94,15 @@ export class Load {
     const blockCount = 1 + (this.#random.below(4) === 0 ? this.#random.below(blocksMax) : 0);
     const block = this.#random.below(this.#history.blocksPerVolume - blockCount);
     const durable = fuaEvery > 0 && this.#random.below(fuaEvery) === 0;
-    const write = this.#history.sent(volume, block, blockCount);
-    for (let at = 0; at < blockCount; at++) fillBlock(slot.words, at * (BLOCK_BYTES / 8), write.sequence, volume, block + at);
+    const zeroes = zeroEvery > 0 && this.#random.below(zeroEvery) === 0;
+    const type = !zeroes ? CMD.write : this.#random.below(2) === 0 ? CMD.trim : CMD.writeZeroes;
+    const write = this.#history.sent(volume, block, blockCount, zeroes);
     const length = blockCount * BLOCK_BYTES;
-    const frame = slot.frame.subarray(0, HEADER_BYTES + length);
-    (this.#clients[volume] as NbdClient).send(CMD.write, durable ? FLAG_FUA : 0, block * BLOCK_BYTES, length, frame, (errno) => {
+    if (!zeroes) {
+      for (let at = 0; at < blockCount; at++) fillBlock(slot.words, at * (BLOCK_BYTES / 8), write.sequence, volume, block + at);
+    }
+    const frame = slot.frame.subarray(0, HEADER_BYTES + (zeroes ? 0 : length));
+    (this.#clients[volume] as NbdClient).send(type, durable ? FLAG_FUA : 0, block * BLOCK_BYTES, length, frame, (errno) => {
       if (errno === 0) this.#history.answered(volume, write, durable);
       this.#answered(errno, volume, slot);
     });

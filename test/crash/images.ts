@@ -1,0 +1,243 @@
+// Walks a trace and makes images of what a power cut can leave at each instant: everything before a completed flush of its disk, and of the
+// rest all, nothing, or any part, torn in sectors of 512 bytes or blocks of 4 KiB. The product recovers each, the oracle judges it.
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { RING_START } from '../../src/format/superblock.js';
+import type { Random } from '../helpers/random.js';
+import { ImageDisk } from './image-disk.js';
+import { Oracle } from './oracle.js';
+import type { ImageFiles, RealStart } from './real-start.js';
+import { imagesOf, Recovery } from './recovery.js';
+import { type Entry, LOG_DISK, type WriteEntry } from './trace.js';
+import { LOG_BYTES, type Phase, type Recording, RING_BYTES, VOLUME_BYTES, VOLUMES } from './workload.js';
+
+const PROBLEMS_MAX = 10;
+/** Windows with up to this many log writes are tried in every combination of them. */
+const ALL_SUBSETS_MAX = 3;
+const SUPERBLOCK_TEARS = 6;
+/** One image in so many is recovered from real files as well. */
+const REAL_EVERY = 250;
+
+/** How many images, and which ones. One in `randomEvery` entries gets a random subset and a torn image besides; 0: none. */
+export interface ImageOptions {
+  readonly prefixes: boolean;
+  readonly randomEvery: number;
+  readonly imagesMax: number;
+}
+
+/** What the generator reached, and what was found wrong. */
+export class Figures {
+  images = 0;
+  /** Everything written by then survives. */
+  prefixes = 0;
+  /** Parts of what no flush covers survive. */
+  subsets = 0;
+  /** At least one write is torn. */
+  torn = 0;
+  tornTails = 0;
+  superblockCuts = 0;
+  /** The log had records that the volumes lacked: recovery changed a volume. */
+  replayed = 0;
+  /** The power went off again during recovery. */
+  twice = 0;
+  created = 0;
+  /** Recovered from real files as well, with the same result. */
+  real = 0;
+  violations = 0;
+  laps = 0;
+  readonly problems: string[] = [];
+
+  line(): string {
+    const { images, prefixes, subsets, torn, tornTails, superblockCuts, replayed, twice, created, real, laps, violations } = this;
+    return (
+      `${images} images: ${prefixes} prefixes, ${subsets} subsets, ${torn} torn (${tornTails} log tails, ${superblockCuts} superblocks), ` +
+      `${replayed} cut between log and volumes, ${twice} cut again in recovery, ${created} before there was a log, ` +
+      `${real} also from real files; log wrapped ${laps} times; ${violations} violations`
+    );
+  }
+}
+
+type Piece = { readonly disk: ImageDisk; readonly write: WriteEntry; readonly from: number; readonly to: number };
+
+export class Images {
+  readonly figures = new Figures();
+  readonly #recording: Recording;
+  readonly #random: Random;
+  readonly #options: ImageOptions;
+  /** Where the first image that fails is kept. */
+  readonly #keepIn: string | undefined;
+  readonly #realStart: RealStart | undefined;
+  readonly #disks: readonly ImageDisk[];
+  readonly #oracles: readonly Oracle[];
+  readonly #recovery = new Recovery();
+  #pieces: Piece[] = [];
+  #tornDisks = new Set<'ring' | 'superblock' | 'volume'>();
+  #logUuid: string | undefined;
+  #operations = 1;
+
+  constructor(recording: Recording, random: Random, options: ImageOptions, keepIn?: string, realStart?: RealStart) {
+    this.#recording = recording;
+    this.#random = random;
+    this.#options = options;
+    this.#keepIn = keepIn;
+    this.#realStart = realStart;
+    this.#disks = ['log', ...VOLUMES].map((name) => new ImageDisk(name, name === 'log' ? LOG_BYTES : VOLUME_BYTES));
+    this.#oracles = recording.phases.map(({ history, base }) => new Oracle(history, base));
+    this.figures.laps = Math.floor(recording.trace.position / RING_BYTES);
+  }
+
+  /** Makes and judges all images, in the order of the trace. */
+  async run(): Promise<Figures> {
+    const { entries } = this.#recording.trace;
+    for (const [at, entry] of entries.entries()) {
+      const disk = this.#disks[entry.disk] as ImageDisk;
+      if (entry.kind === 'write') disk.written(at, entry);
+      else disk.flushed(entry.covers);
+      if (this.figures.images < this.#options.imagesMax) await this.#imagesAt(at, entry);
+    }
+    return this.figures;
+  }
+
+  async #imagesAt(at: number, entry: Entry): Promise<void> {
+    const { prefixes, randomEvery } = this.#options;
+    if (prefixes && entry.kind === 'write') {
+      this.#all();
+      this.figures.prefixes++;
+      await this.#judge(at, 'prefix');
+    }
+    if (entry.kind === 'write' && entry.disk === LOG_DISK && entry.offset < RING_START) await this.#superblockCuts(at, entry);
+    const next = this.#recording.trace.entries[at + 1];
+    if (next?.kind === 'flush' && next.disk === LOG_DISK && randomEvery > 0) await this.#logWindow(at);
+    if (randomEvery === 0 || this.#random.below(randomEvery) > 0) return;
+    for (const tears of [false, true]) {
+      const kept = this.#share();
+      for (const disk of this.#disks) for (const { write } of disk.pending) this.#choose(disk, write, kept, tears);
+      if (!tears) this.figures.subsets++;
+      await this.#judge(at, tears ? 'torn' : 'subset');
+    }
+  }
+
+  /** The last write is a superblock, and the power goes off in the middle of it. */
+  async #superblockCuts(at: number, superblock: WriteEntry): Promise<void> {
+    for (let tear = 0; tear < SUPERBLOCK_TEARS; tear++) {
+      const kept = this.#share();
+      for (const disk of this.#disks) {
+        for (const { write } of disk.pending) if (write !== superblock) this.#choose(disk, write, kept, false);
+      }
+      this.#tear(this.#disks[LOG_DISK] as ImageDisk, superblock);
+      await this.#judge(at, 'cut superblock');
+    }
+  }
+
+  /** A flush of the log is about to end: all combinations of the log writes it covers and of those behind it, if they are few. */
+  async #logWindow(at: number): Promise<void> {
+    const [log, ...volumes] = this.#disks as [ImageDisk, ...ImageDisk[]];
+    const count = Math.min(log.pending.length, ALL_SUBSETS_MAX);
+    for (let set = 0; set < 2 ** count; set++) {
+      const kept = this.#share();
+      for (const [i, { write }] of log.pending.entries()) {
+        const isKept = i < count ? ((set >> i) & 1) === 1 : this.#random.below(2) === 0;
+        if (isKept) this.#keep(log, write);
+      }
+      for (const disk of volumes) for (const { write } of disk.pending) this.#choose(disk, write, kept, false);
+      this.figures.subsets++;
+      await this.#judge(at, `subset ${set} of ${count} log writes`);
+    }
+  }
+
+  #all(): void {
+    for (const disk of this.#disks) for (const { write } of disk.pending) this.#keep(disk, write);
+  }
+
+  /** The share of writes that survives in an image, in 1/8. */
+  #share(): number {
+    return this.#random.below(9);
+  }
+
+  #choose(disk: ImageDisk, write: WriteEntry, kept: number, tears: boolean): void {
+    if (this.#random.below(8) >= kept) return;
+    if (tears && (disk === this.#disks[LOG_DISK] || this.#random.below(8) === 0)) this.#tear(disk, write);
+    else this.#keep(disk, write);
+  }
+
+  /** Keeps the first units of a write, or any of them. */
+  #tear(disk: ImageDisk, write: WriteEntry): void {
+    const unit = this.#random.below(2) === 0 && write.length > 4096 ? 4096 : 512;
+    const units = write.length / unit;
+    if (units < 2) return this.#keep(disk, write);
+    const first = 1 + this.#random.below(units - 1);
+    if (this.#random.below(2) === 0) this.#keep(disk, write, 0, first * unit);
+    else {
+      const left = this.#random.below(units);
+      for (let i = 0; i < units; i++) {
+        if (i !== left && this.#random.below(units) < first) this.#keep(disk, write, i * unit, (i + 1) * unit);
+      }
+    }
+    this.#tornDisks.add(disk !== this.#disks[LOG_DISK] ? 'volume' : write.offset < RING_START ? 'superblock' : 'ring');
+  }
+
+  #keep(disk: ImageDisk, write: WriteEntry, from = 0, to = write.length): void {
+    this.#pieces.push({ disk, write, from, to });
+    disk.keep(write, from, to);
+  }
+
+  /** Recovers the image that was made, judges it, and takes it back. */
+  async #judge(at: number, what: string): Promise<void> {
+    const { figures } = this;
+    const number = ++figures.images;
+    if (this.#tornDisks.size > 0) figures.torn++;
+    if (this.#tornDisks.has('ring')) figures.tornTails++;
+    if (this.#tornDisks.has('superblock')) figures.superblockCuts++;
+    const isTwice = this.#random.below(12) === 0;
+    const problem = await this.#recover(at, isTwice).catch((error: unknown) => String(error));
+    if (isTwice) figures.twice++;
+    for (const disk of this.#disks) disk.reset();
+    if (problem !== undefined) {
+      figures.violations++;
+      if (figures.violations === 1) this.#keepImage();
+      if (figures.problems.length < PROBLEMS_MAX) {
+        figures.problems.push(`image ${number}, after entry ${at} (${what}${isTwice ? ', recovery cut once' : ''}): ${problem}`);
+      }
+    }
+    this.#pieces = [];
+    this.#tornDisks.clear();
+  }
+
+  /** Undefined, or what is wrong. Rejects when the start is refused or a block is torn. */
+  async #recover(at: number, isTwice: boolean): Promise<string | undefined> {
+    const { phases, createdAt, trace } = this.#recording;
+    const mayCreate = at < createdAt;
+    const isReal = this.#realStart !== undefined && this.#random.below(REAL_EVERY) === 0;
+    const files: ImageFiles = isReal ? this.#disks.map((disk) => disk.bytes.slice()) : [];
+    if (isTwice) await this.#recovery.runInPart(this.#disks, mayCreate, 1 + this.#random.below(this.#operations));
+    const { logUuid, row, bornZero } = await this.#recovery.run(this.#disks, mayCreate);
+    const [, ...volumes] = this.#disks as [ImageDisk, ...ImageDisk[]];
+    this.#operations = this.#disks.reduce((sum, disk) => sum + disk.operations, 0);
+    if (row !== 'L8') this.figures.created++;
+    if (volumes.some((disk) => disk.changed)) this.figures.replayed++;
+    if (!mayCreate) this.#logUuid ??= logUuid;
+    if (!mayCreate && logUuid !== this.#logUuid) return `the log is another one: ${logUuid}`;
+    if (!bornZero) return 'it is no longer known that the volumes began as zeroes';
+    if (isReal) {
+      const real = await (this.#realStart as RealStart).run(files, mayCreate ? undefined : logUuid);
+      this.figures.real++;
+      if (real.some((bytes, i) => Buffer.compare(bytes, (volumes[i] as ImageDisk).bytes) !== 0)) return 'real files gave another result';
+    }
+    const number = phases.findIndex((phase) => at < phase.to);
+    const phase = phases[number] as Phase;
+    const promised = at + 1 < phase.to ? (trace.entries[at + 1] as Entry).promised : phase.promised;
+    return (this.#oracles[number] as Oracle).judge(imagesOf(volumes), promised);
+  }
+
+  /** Makes the image again and leaves it in files. */
+  #keepImage(): void {
+    if (this.#keepIn === undefined) return;
+    mkdirSync(this.#keepIn, { recursive: true });
+    for (const { disk, write, from, to } of this.#pieces) disk.keep(write, from, to);
+    for (const disk of this.#disks) {
+      writeFileSync(`${this.#keepIn}/${disk.path}.img`, disk.bytes);
+      disk.reset();
+    }
+    this.figures.problems.push(`the first image that failed was kept in ${this.#keepIn}`);
+  }
+}

@@ -1,0 +1,120 @@
+// Crash images of the real process: the writes and flushes of lvrd under load are recorded, what a power cut could leave of them at every
+// instant is built, the product recovers each image, and an oracle looks whether everything promised by then is there and both volumes
+// together are a prefix of what was written. The same without flushes must fail, or the check would be worth nothing.
+//
+// SEED chooses load and images; the trace itself depends on timing as well. LVR_CRASH_IMAGES limits the images of each trace. The first
+// image that fails is kept below .cache/.
+
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { Random } from '../helpers/random.js';
+import { REPOSITORY, Workspace } from '../helpers/workspace.js';
+import { type Figures, type ImageOptions, Images } from './images.js';
+import { RealStart } from './real-start.js';
+import { record, type WorkloadOptions } from './workload.js';
+
+const IMAGES_MAX = Number(process.env['LVR_CRASH_IMAGES'] ?? Number.POSITIVE_INFINITY);
+const CONTROL_IMAGES = 400;
+const IMAGES_WANTED = 2000;
+const EATMYDATA = ['/usr/lib/x86_64-linux-gnu/libeatmydata.so', '/usr/lib/aarch64-linux-gnu/libeatmydata.so'];
+
+const workspace = new Workspace('images');
+const realStart = new RealStart(workspace.file('real'));
+t.teardown(() => {
+  realStart.close();
+  workspace.dispose();
+});
+t.setTimeout(590_000);
+
+type Plan = WorkloadOptions & ImageOptions;
+
+async function imagesOf(t: Test, plan: Plan, isControl = false): Promise<Figures> {
+  const random = new Random();
+  t.comment(`SEED=${random.seed}`);
+  const recording = await record(workspace, random, plan);
+  const { entries } = recording.trace;
+  const flushes = entries.filter((entry) => entry.kind === 'flush').length;
+  t.comment(`${plan.name}: ${recording.answers} answers; ${entries.length - flushes} writes and ${flushes} flushes reached the disks`);
+  const keepIn = isControl ? undefined : join(REPOSITORY, '.cache', 'crash-images', plan.name);
+  const images = new Images(recording, random, plan, keepIn, isControl ? undefined : realStart);
+  const figures = await images.run();
+  t.comment(`${plan.name}: ${figures.line()}`);
+  return figures;
+}
+
+/** Without these the images would prove little. */
+function checkReach(t: Test, figures: Figures): void {
+  const least = {
+    prefixes: 500,
+    subsets: 300,
+    torn: 200,
+    tornTails: 50,
+    superblockCuts: 50,
+    replayed: 500,
+    twice: 50,
+    created: 1,
+    real: 2,
+    laps: 2,
+  };
+  for (const [what, wanted] of Object.entries(least)) {
+    const reached = figures[what as keyof typeof least];
+    t.ok(reached >= wanted, `${what}: ${reached}, at least ${wanted}`);
+  }
+}
+
+for (const plan of [
+  { name: 'direct', io: 'direct', environment: {} },
+  { name: 'buffered', io: 'buffered', environment: { LVR_IO: 'threads' } },
+] as const) {
+  t.test(`${plan.name} volumes: every image of a power cut holds what was promised, and the volumes are one prefix`, async (t) => {
+    const figures = await imagesOf(t, { ...plan, laps: [2, 3], prefixes: true, randomEvery: 5, imagesMax: IMAGES_MAX });
+    t.same(figures.problems, []);
+    t.equal(figures.violations, 0);
+    if (IMAGES_MAX < IMAGES_WANTED) return;
+    t.ok(figures.images >= IMAGES_WANTED, `${figures.images} images`);
+    checkReach(t, figures);
+  });
+}
+
+t.test('write_cache = false: every image holds every write that was answered', async (t) => {
+  const plan = { name: 'through', io: 'direct', environment: {}, writeCache: false, laps: [1.2] } as const;
+  const figures = await imagesOf(t, { ...plan, prefixes: false, randomEvery: 10, imagesMax: IMAGES_MAX });
+  t.same(figures.problems, []);
+  t.ok(figures.images > 100, `${figures.images} images`);
+});
+
+/** Paths to preload into an agent whose flushes shall do nothing. */
+function preloads(): { eatmydata: string; noFlush: string } {
+  const eatmydata = EATMYDATA.find((path) => existsSync(path));
+  if (eatmydata === undefined) throw new Error('eatmydata is not installed: apt-get install libeatmydata1');
+  const noFlush = workspace.file('no-flush.so');
+  execFileSync('gcc', ['-shared', '-fPIC', '-O2', '-Wall', '-Werror', '-o', noFlush, join(REPOSITORY, 'test/crash/no-flush.c')]);
+  return { eatmydata, noFlush };
+}
+
+/** A process whose flushes are lost, on the thread pool because libraries cannot get between io_uring and the kernel. */
+async function control(t: Test, name: string, preload: string): Promise<Figures> {
+  const environment = { LVR_IO: 'threads', LD_PRELOAD: preload };
+  const plan = { name, io: 'direct', environment, laps: [1.5] } as const;
+  return imagesOf(t, { ...plan, prefixes: false, randomEvery: 4, imagesMax: CONTROL_IMAGES }, true);
+}
+
+t.test('control: with eatmydata only the flushes of the volumes are lost, and the check fails', async (t) => {
+  // The log is written with RWF_DSYNC, which eatmydata does not know: it takes disks with flushes of their own to see this.
+  const figures = await control(t, 'eatmydata', preloads().eatmydata);
+  t.comment(`such as: ${figures.problems[0]}`);
+  t.ok(figures.violations > figures.images / 10, `${figures.violations} of ${figures.images} images fail`);
+  t.ok(
+    figures.problems.some((problem) => problem.includes('is no prefix')),
+    'writes are missing that the log had let go of',
+  );
+});
+
+t.test('control: with eatmydata and RWF_DSYNC taken away nothing is durable, and the check fails', async (t) => {
+  const { eatmydata, noFlush } = preloads();
+  const figures = await control(t, 'no-flush', `${eatmydata}:${noFlush}`);
+  t.comment(`such as: ${figures.problems[0]}`);
+  t.ok(figures.violations > figures.images / 4, `${figures.violations} of ${figures.images} images fail`);
+});

@@ -1,0 +1,88 @@
+// Runs the product's own start of a group on the disks of an image: superblock, scan, recovery table, replay, new incarnation.
+
+import type { GroupConfig } from '../../src/core/group-config.js';
+import type { Clock } from '../../src/core/ports.js';
+import { openLog } from '../../src/disk/log-open.js';
+import type { GroupEnv } from '../../src/group/group.js';
+import { assembleGroup } from '../../src/group/open.js';
+import { readBlocks } from '../helpers/history.js';
+import { SimMemory } from '../helpers/sim-log.js';
+import { type ImageDisk, Power } from './image-disk.js';
+import { LOG_BYTES, VOLUME_BLOCKS, VOLUME_BYTES, VOLUMES } from './workload.js';
+
+/** Nothing waits for time here: without links, replay is driven by the disks alone. */
+const clock: Clock = {
+  nowMs: () => 0,
+  wallMs: () => 0,
+  after: () => ({ cancel: () => {} }),
+  soon: (fn) => void setImmediate(fn),
+};
+export const network = { connect: () => Promise.reject(new Error('none')), listen: () => Promise.reject(new Error('none')) };
+export const silent = { info: () => {}, warn: () => {}, error: () => {} };
+
+/** The group of the workload, with its log and volumes in `directory`. */
+export function groupConfig(directory: string): GroupConfig {
+  return {
+    name: 'app',
+    role: 'primary',
+    writeCache: true,
+    log: { path: `${directory}/app.log`, sizeBytes: LOG_BYTES },
+    volumes: VOLUMES.map((name) => ({ name, device: `${directory}/${name}.img`, sizeBytes: VOLUME_BYTES, io: undefined })),
+    sites: [],
+  };
+}
+
+/** What a start found and did. */
+export interface Recovered {
+  readonly logUuid: string;
+  /** Row of the recovery table. */
+  readonly row: string;
+  /** The volumes are known to have been zero at birth. */
+  readonly bornZero: boolean;
+}
+
+export class Recovery {
+  readonly #memory = new SimMemory();
+  readonly #config = groupConfig('image');
+  readonly #env: GroupEnv = { site: 'a', insecure: false, clock, network, memory: this.#memory, log: silent, random: () => 0.5 };
+
+  /** Starts the group. Rejects with the LvrError of a refusal. */
+  async run(disks: readonly ImageDisk[], mayCreate: boolean): Promise<Recovered> {
+    const [log, ...volumes] = disks as [ImageDisk, ...ImageDisk[]];
+    const identity = { group: 'app', site: 'a', volumes: VOLUMES.map((name) => ({ name, sizeBytes: VOLUME_BYTES, blockBytes: 512 })) };
+    try {
+      const opened = await openLog(log, identity, 'primary', this.#memory, mayCreate);
+      const group = await assembleGroup(this.#config, this.#env, opened, volumes);
+      const { logUuid, bornZero } = group.log.store.current;
+      return { logUuid, row: opened.decision.row, bornZero };
+    } finally {
+      this.#memory.recycle();
+    }
+  }
+
+  /** The same, but the power goes off after some of its operations. Resolves in any case. */
+  async runInPart(disks: readonly ImageDisk[], mayCreate: boolean, operations: number): Promise<void> {
+    const power = new Power();
+    power.left = operations;
+    const off = new Promise<void>((resolve) => {
+      power.onOff = resolve;
+    });
+    for (const disk of disks) disk.power = power;
+    const run = this.run(disks, mayCreate).then(
+      () => undefined,
+      () => undefined,
+    );
+    await Promise.race([off, run]);
+    this.#memory.recycle();
+    for (const disk of disks) disk.power = new Power();
+  }
+}
+
+/** Sequence numbers of the blocks of all volumes; throws when a block is torn or misplaced. */
+export function imagesOf(volumes: readonly ImageDisk[]): Float64Array[] {
+  return volumes.map((disk, volume) => {
+    const image = new Float64Array(VOLUME_BLOCKS);
+    readBlocks(new Float64Array(disk.bytes.buffer), volume, 0, image);
+    return image;
+  });
+}

@@ -1,0 +1,97 @@
+// A real lvrd under load on recorded disks: started on blank ones, its log wrapped several times, killed and started again in between.
+
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { RING_START } from '../../src/format/superblock.js';
+import { TestAgent } from '../helpers/agent.js';
+import { sleep, until } from '../helpers/command.js';
+import { BLOCK_BYTES, History, readImage } from '../helpers/history.js';
+import { Load } from '../helpers/load.js';
+import type { NbdClient } from '../helpers/nbd-client.js';
+import type { Random } from '../helpers/random.js';
+import type { Workspace } from '../helpers/workspace.js';
+import { RecordedDisks } from './recorded-disks.js';
+import { Trace } from './trace.js';
+
+const MIB = 1048576;
+export const VOLUMES = ['data', 'wal'] as const;
+export const VOLUME_BYTES = 4 * MIB;
+export const VOLUME_BLOCKS = VOLUME_BYTES / BLOCK_BYTES;
+export const LOG_BYTES = 16 * MIB;
+export const RING_BYTES = LOG_BYTES - RING_START;
+const LAPS_MS = 60_000;
+const AFTER_KILL_MS = 100;
+
+/** One load between two starts of the process: entries [from, to) of the trace are judged by its history, on top of `base`. */
+export interface Phase {
+  readonly history: History;
+  readonly base: readonly Float64Array[];
+  readonly from: number;
+  readonly to: number;
+  /** What was promised in the end. */
+  readonly promised: readonly number[];
+}
+
+export interface Recording {
+  readonly trace: Trace;
+  readonly phases: readonly Phase[];
+  /** Up to here nothing says yet that the group has a log. */
+  readonly createdAt: number;
+  readonly answers: number;
+}
+
+export interface WorkloadOptions {
+  readonly name: string;
+  readonly io: 'buffered' | 'direct';
+  readonly writeCache?: boolean;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Laps of the log by the end of each phase. */
+  readonly laps: readonly number[];
+}
+
+/** Runs it; the process is killed at the end of every phase. */
+export async function record(workspace: Workspace, random: Random, options: WorkloadOptions): Promise<Recording> {
+  const trace = new Trace();
+  let history = new History(VOLUMES.length, VOLUME_BLOCKS);
+  // Without a write cache every answer is a promise.
+  const promised = (): number[] => [...(options.writeCache === false ? history.answeredMax : history.flushedMax)];
+  trace.promised = promised;
+  const disks = ['log', ...VOLUMES].map((name) => ({ name, sizeBytes: name === 'log' ? LOG_BYTES : VOLUME_BYTES }));
+  const recorded = await RecordedDisks.open(workspace, workspace.file(`${options.name}-disks`), disks, trace, random);
+  const volumes = Object.fromEntries(VOLUMES.map((name) => [name, '4MiB']));
+  const { io, environment, writeCache = true } = options;
+  const agentOptions = { site: 'a', role: 'primary', volumes, logSize: '16MiB', io, environment, writeCache } as const;
+  const agent = new TestAgent(workspace, agentOptions, options.name);
+  for (const [i, file] of ['app.log', ...VOLUMES.map((name) => `${name}.img`)].entries()) {
+    symlinkSync(recorded.devices[i] as string, join(agent.directory, file));
+  }
+  const phases: Phase[] = [];
+  let createdAt = 0;
+  let answers = 0;
+  for (const [round, laps] of options.laps.entries()) {
+    agent.spawn();
+    const clients = await Promise.all(VOLUMES.map((volume) => agent.connect(volume)));
+    if (round === 0) createdAt = trace.entries.length;
+    const base = await Promise.all(clients.map((client, volume) => readImage(client, volume, VOLUME_BLOCKS)));
+    const from = trace.entries.length;
+    const { nextSequence } = history;
+    const previous = phases.at(-1);
+    if (previous !== undefined) phases[phases.length - 1] = { ...previous, to: from };
+    history = new History(VOLUMES.length, VOLUME_BLOCKS, nextSequence);
+    answers += await loadFor(clients, history, random, () => trace.position >= laps * RING_BYTES);
+    await agent.kill();
+    await Promise.all(clients.map((client) => client.closed));
+    await sleep(AFTER_KILL_MS);
+    phases.push({ history, base, from: round === 0 ? 0 : from, to: trace.entries.length, promised: promised() });
+  }
+  await recorded.close();
+  return { trace, phases, createdAt, answers };
+}
+
+async function loadFor(clients: readonly NbdClient[], history: History, random: Random, done: () => boolean): Promise<number> {
+  const load = new Load(clients, history, random, { depth: 12, blocksMax: 48, flushEvery: 25, fuaEvery: 30, zeroEvery: 12 });
+  load.start();
+  await until('the log goes round', LAPS_MS, async () => (done() ? true : undefined));
+  if (load.errors > 0) throw new Error(`${load.errors} requests were answered with an error`);
+  return load.answers;
+}
