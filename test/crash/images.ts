@@ -82,13 +82,13 @@ export class Images {
     this.#keepIn = keepIn;
     this.#realStart = realStart;
     this.#disks = ['log', ...VOLUMES].map((name) => new ImageDisk(name, name === 'log' ? LOG_BYTES : VOLUME_BYTES));
-    this.#oracles = recording.phases.map(({ history, base }) => new Oracle(history, base));
-    this.figures.laps = Math.floor(recording.trace.position / RING_BYTES);
+    this.#oracles = recording.phases.map(({ writes, base }) => new Oracle(writes, base));
+    this.figures.laps = Math.floor(recording.ringBytes / RING_BYTES);
   }
 
   /** Makes and judges all images, in the order of the trace. */
   async run(): Promise<Figures> {
-    const { entries } = this.#recording.trace;
+    const { entries } = this.#recording;
     for (const [at, entry] of entries.entries()) {
       const disk = this.#disks[entry.disk] as ImageDisk;
       if (entry.kind === 'write') disk.written(at, entry);
@@ -106,7 +106,7 @@ export class Images {
       await this.#judge(at, 'prefix');
     }
     if (entry.kind === 'write' && entry.disk === LOG_DISK && entry.offset < RING_START) await this.#superblockCuts(at, entry);
-    const next = this.#recording.trace.entries[at + 1];
+    const next = this.#recording.entries[at + 1];
     if (next?.kind === 'flush' && next.disk === LOG_DISK && randomEvery > 0) await this.#logWindow(at);
     if (randomEvery === 0 || this.#random.below(randomEvery) > 0) return;
     for (const tears of [false, true]) {
@@ -205,7 +205,7 @@ export class Images {
 
   /** Undefined, or what is wrong. Rejects when the start is refused or a block is torn. */
   async #recover(at: number, isTwice: boolean): Promise<string | undefined> {
-    const { phases, createdAt, trace } = this.#recording;
+    const { phases, createdAt, entries } = this.#recording;
     const mayCreate = at < createdAt;
     const isReal = this.#realStart !== undefined && this.#random.below(REAL_EVERY) === 0;
     const files: ImageFiles = isReal ? this.#disks.map((disk) => disk.bytes.slice()) : [];
@@ -225,7 +225,7 @@ export class Images {
     }
     const number = phases.findIndex((phase) => at < phase.to);
     const phase = phases[number] as Phase;
-    const promised = at + 1 < phase.to ? (trace.entries[at + 1] as Entry).promised : phase.promised;
+    const promised = at + 1 < phase.to ? (entries[at + 1] as Entry).promised : phase.promised;
     return (this.#oracles[number] as Oracle).judge(imagesOf(volumes), promised);
   }
 

@@ -4,7 +4,7 @@
 // A write that makes zeroes leaves no name behind, and a later write can hide it. So every prefix of a volume's writes has a fingerprint, and
 // an image is looked up among them; several prefixes can look the same, and then any of them will do.
 
-import type { History, SentWrite } from '../helpers/history.js';
+import type { SentWrite } from '../helpers/history.js';
 
 /** A sum over all blocks, so that a write changes it by what it changes. */
 function fingerprint(block: number, sequence: number): number {
@@ -26,15 +26,15 @@ function fingerprintOf(image: Float64Array): number {
 type Prefix = SentWrite | undefined;
 
 export class Oracle {
-  readonly #history: History;
+  readonly #writes: readonly (readonly SentWrite[])[];
   readonly #base: readonly Float64Array[];
   readonly #prefixes: readonly Map<number, Prefix[]>[];
 
-  /** `base` is what the volumes held before the first write of the history. */
-  constructor(history: History, base: readonly Float64Array[]) {
-    this.#history = history;
+  /** The writes of each volume in the order sent, and what the volumes held before. */
+  constructor(allWrites: readonly (readonly SentWrite[])[], base: readonly Float64Array[]) {
+    this.#writes = allWrites;
     this.#base = base;
-    this.#prefixes = history.writes.map((writes, volume) => prefixesOf(writes, base[volume] as Float64Array));
+    this.#prefixes = allWrites.map((writes, volume) => prefixesOf(writes, base[volume] as Float64Array));
   }
 
   /** What is wrong with the images, undefined when nothing is. `promised`: per volume, the sequence number that must be there. */
@@ -53,7 +53,7 @@ export class Oracle {
   }
 
   #explain(volume: number, image: Float64Array): string {
-    const writes = this.#history.writes[volume] as readonly SentWrite[];
+    const writes = this.#writes[volume] as readonly SentWrite[];
     const expected = (this.#base[volume] as Float64Array).slice();
     const first = writes[0]?.sequence ?? Number.POSITIVE_INFINITY;
     let newest = 0;

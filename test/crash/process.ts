@@ -8,11 +8,12 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import { Random } from '../helpers/random.js';
 import { REPOSITORY, Workspace } from '../helpers/workspace.js';
-import { type Figures, type ImageOptions, Images } from './images.js';
-import { RealStart } from './real-start.js';
+import { Figures, type ImageOptions } from './images.js';
+import type { ImageJob } from './images-worker.js';
 import { record, type WorkloadOptions } from './workload.js';
 
 const IMAGES_MAX = Number(process.env['LVR_CRASH_IMAGES'] ?? Number.POSITIVE_INFINITY);
@@ -21,11 +22,7 @@ const IMAGES_WANTED = 2000;
 const EATMYDATA = ['/usr/lib/x86_64-linux-gnu/libeatmydata.so', '/usr/lib/aarch64-linux-gnu/libeatmydata.so'];
 
 const workspace = new Workspace('images');
-const realStart = new RealStart(workspace.file('real'));
-t.teardown(() => {
-  realStart.close();
-  workspace.dispose();
-});
+t.teardown(() => workspace.dispose());
 t.setTimeout(590_000);
 
 type Plan = WorkloadOptions & ImageOptions;
@@ -34,14 +31,23 @@ async function imagesOf(t: Test, plan: Plan, isControl = false): Promise<Figures
   const random = new Random();
   t.comment(`SEED=${random.seed}`);
   const recording = await record(workspace, random, plan);
-  const { entries } = recording.trace;
+  const { entries, answers } = recording;
   const flushes = entries.filter((entry) => entry.kind === 'flush').length;
-  t.comment(`${plan.name}: ${recording.answers} answers; ${entries.length - flushes} writes and ${flushes} flushes reached the disks`);
+  t.comment(`${plan.name}: ${answers} answers; ${entries.length - flushes} writes and ${flushes} flushes reached the disks`);
   const keepIn = isControl ? undefined : join(REPOSITORY, '.cache', 'crash-images', plan.name);
-  const images = new Images(recording, random, plan, keepIn, isControl ? undefined : realStart);
-  const figures = await images.run();
+  const realIn = isControl ? undefined : workspace.file('real');
+  const figures = await judge({ recording, seed: random.seed, options: plan, keepIn, realIn });
   t.comment(`${plan.name}: ${figures.line()}`);
   return figures;
+}
+
+function judge(job: ImageJob): Promise<Figures> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('./images-worker.js', import.meta.url), { workerData: job });
+    worker.once('message', (figures: Figures) => resolve(Object.assign(new Figures(), figures)));
+    worker.once('error', reject);
+    worker.once('exit', (code) => reject(new Error(`the thread ended with ${code} before it was done`)));
+  });
 }
 
 /** Without these the images would prove little. */

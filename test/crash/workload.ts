@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { RING_START } from '../../src/format/superblock.js';
 import { TestAgent } from '../helpers/agent.js';
 import { sleep, until } from '../helpers/command.js';
-import { BLOCK_BYTES, History, readImage } from '../helpers/history.js';
+import { BLOCK_BYTES, History, readImage, type SentWrite } from '../helpers/history.js';
 import { Load } from '../helpers/load.js';
 import type { NbdClient } from '../helpers/nbd-client.js';
 import type { Random } from '../helpers/random.js';
 import type { Workspace } from '../helpers/workspace.js';
 import { RecordedDisks } from './recorded-disks.js';
-import { Trace } from './trace.js';
+import { type Entry, Trace } from './trace.js';
 
 const MIB = 1048576;
 export const VOLUMES = ['data', 'wal'] as const;
@@ -22,9 +22,10 @@ export const RING_BYTES = LOG_BYTES - RING_START;
 const LAPS_MS = 60_000;
 const AFTER_KILL_MS = 100;
 
-/** One load between two starts of the process: entries [from, to) of the trace are judged by its history, on top of `base`. */
+/** One load between two starts of the process: entries [from, to) of the trace are judged by what it wrote on top of `base`. */
 export interface Phase {
-  readonly history: History;
+  /** Per volume, in the order sent. */
+  readonly writes: readonly (readonly SentWrite[])[];
   readonly base: readonly Float64Array[];
   readonly from: number;
   readonly to: number;
@@ -33,7 +34,9 @@ export interface Phase {
 }
 
 export interface Recording {
-  readonly trace: Trace;
+  readonly entries: readonly Entry[];
+  /** Bytes written to the ring of the log, over all laps. */
+  readonly ringBytes: number;
   readonly phases: readonly Phase[];
   /** Up to here nothing says yet that the group has a log. */
   readonly createdAt: number;
@@ -49,7 +52,7 @@ export interface WorkloadOptions {
   readonly laps: readonly number[];
 }
 
-/** Runs it; the process is killed at the end of every phase. */
+/** Runs it and gives back plain data; the process is killed at the end of every phase. */
 export async function record(workspace: Workspace, random: Random, options: WorkloadOptions): Promise<Recording> {
   const trace = new Trace();
   let history = new History(VOLUMES.length, VOLUME_BLOCKS);
@@ -82,10 +85,10 @@ export async function record(workspace: Workspace, random: Random, options: Work
     await agent.kill();
     await Promise.all(clients.map((client) => client.closed));
     await sleep(AFTER_KILL_MS);
-    phases.push({ history, base, from: round === 0 ? 0 : from, to: trace.entries.length, promised: promised() });
+    phases.push({ writes: history.writes, base, from: round === 0 ? 0 : from, to: trace.entries.length, promised: promised() });
   }
   await recorded.close();
-  return { trace, phases, createdAt, answers };
+  return { entries: trace.entries, ringBytes: trace.position, phases, createdAt, answers };
 }
 
 async function loadFor(clients: readonly NbdClient[], history: History, random: Random, done: () => boolean): Promise<number> {
