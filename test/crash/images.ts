@@ -18,11 +18,13 @@ const SUPERBLOCK_TEARS = 6;
 /** One image in so many is recovered from real files as well. */
 const REAL_EVERY = 250;
 
-/** How many images, and which ones. One in `randomEvery` entries gets a random subset and a torn image besides; 0: none. */
+/** About so many images an entry are made by default: the prefix, log windows, cut superblocks, a subset and a torn one now and then. */
+const IMAGES_PER_ENTRY = 2;
+const PAIRS_PER_ENTRY = 0.2;
+
+/** How many images, roughly; by default two for each entry. Fewer are spread over the trace, more are random subsets and torn ones. */
 export interface ImageOptions {
-  readonly prefixes: boolean;
-  readonly randomEvery: number;
-  readonly imagesMax: number;
+  readonly imagesWanted: number | undefined;
 }
 
 /** What the generator reached, and what was found wrong. */
@@ -45,14 +47,19 @@ export class Figures {
   real = 0;
   violations = 0;
   laps = 0;
+  writes = 0;
+  logFlushes = 0;
+  volumeFlushes = 0;
   readonly problems: string[] = [];
 
   line(): string {
-    const { images, prefixes, subsets, torn, tornTails, superblockCuts, replayed, twice, created, real, laps, violations } = this;
+    const { images, prefixes, subsets, torn, tornTails, superblockCuts, replayed, twice, created, real, laps } = this;
+    const { writes, logFlushes, volumeFlushes, violations } = this;
     return (
+      `${writes} writes, ${logFlushes} flushes of the log, ${volumeFlushes} of volumes, log wrapped ${laps} times; ` +
       `${images} images: ${prefixes} prefixes, ${subsets} subsets, ${torn} torn (${tornTails} log tails, ${superblockCuts} superblocks), ` +
       `${replayed} cut between log and volumes, ${twice} cut again in recovery, ${created} before there was a log, ` +
-      `${real} also from real files; log wrapped ${laps} times; ${violations} violations`
+      `${real} also from real files; ${violations} violations`
     );
   }
 }
@@ -63,7 +70,9 @@ export class Images {
   readonly figures = new Figures();
   readonly #recording: Recording;
   readonly #random: Random;
-  readonly #options: ImageOptions;
+  /** Chance that images are made at an entry, and random pairs (a subset and a torn image) made there. */
+  readonly #share: number;
+  readonly #pairs: number;
   /** Where the first image that fails is kept. */
   readonly #keepIn: string | undefined;
   readonly #realStart: RealStart | undefined;
@@ -78,7 +87,10 @@ export class Images {
   constructor(recording: Recording, random: Random, options: ImageOptions, keepIn?: string, realStart?: RealStart) {
     this.#recording = recording;
     this.#random = random;
-    this.#options = options;
+    const byDefault = recording.entries.length * IMAGES_PER_ENTRY;
+    const wanted = options.imagesWanted ?? byDefault;
+    this.#share = Math.min(1, wanted / byDefault);
+    this.#pairs = PAIRS_PER_ENTRY + Math.max(0, wanted - byDefault) / (2 * recording.entries.length);
     this.#keepIn = keepIn;
     this.#realStart = realStart;
     this.#disks = ['log', ...VOLUMES].map((name) => new ImageDisk(name, name === 'log' ? LOG_BYTES : VOLUME_BYTES));
@@ -90,37 +102,45 @@ export class Images {
   async run(): Promise<Figures> {
     const { entries } = this.#recording;
     for (const [at, entry] of entries.entries()) {
+      if (entry.kind === 'write') this.figures.writes++;
+      else if (entry.disk === LOG_DISK) this.figures.logFlushes++;
+      else this.figures.volumeFlushes++;
       const disk = this.#disks[entry.disk] as ImageDisk;
       if (entry.kind === 'write') disk.written(at, entry);
       else disk.flushed(entry.covers);
-      if (this.figures.images < this.#options.imagesMax) await this.#imagesAt(at, entry);
+      if (this.#chance(this.#share)) await this.#imagesAt(at, entry);
     }
     return this.figures;
   }
 
   async #imagesAt(at: number, entry: Entry): Promise<void> {
-    const { prefixes, randomEvery } = this.#options;
-    if (prefixes && entry.kind === 'write') {
-      this.#all();
+    if (entry.kind === 'write') {
+      for (const disk of this.#disks) for (const { write } of disk.pending) this.#keep(disk, write);
       this.figures.prefixes++;
       await this.#judge(at, 'prefix');
+      if (entry.disk === LOG_DISK && entry.offset < RING_START) await this.#superblockCuts(at, entry);
     }
-    if (entry.kind === 'write' && entry.disk === LOG_DISK && entry.offset < RING_START) await this.#superblockCuts(at, entry);
     const next = this.#recording.entries[at + 1];
-    if (next?.kind === 'flush' && next.disk === LOG_DISK && randomEvery > 0) await this.#logWindow(at);
-    if (randomEvery === 0 || this.#random.below(randomEvery) > 0) return;
-    for (const tears of [false, true]) {
-      const kept = this.#share();
-      for (const disk of this.#disks) for (const { write } of disk.pending) this.#choose(disk, write, kept, tears);
-      if (!tears) this.figures.subsets++;
-      await this.#judge(at, tears ? 'torn' : 'subset');
+    if (next?.kind === 'flush' && next.disk === LOG_DISK) await this.#logWindow(at);
+    for (let pairs = this.#pairs; pairs > 0; pairs--) {
+      if (!this.#chance(pairs)) break;
+      for (const tears of [false, true]) {
+        const kept = this.#eighths();
+        for (const disk of this.#disks) for (const { write } of disk.pending) this.#choose(disk, write, kept, tears);
+        if (!tears) this.figures.subsets++;
+        await this.#judge(at, tears ? 'torn' : 'subset');
+      }
     }
+  }
+
+  #chance(share: number): boolean {
+    return this.#random.below(1_000_000) < share * 1_000_000;
   }
 
   /** The last write is a superblock, and the power goes off in the middle of it. */
   async #superblockCuts(at: number, superblock: WriteEntry): Promise<void> {
     for (let tear = 0; tear < SUPERBLOCK_TEARS; tear++) {
-      const kept = this.#share();
+      const kept = this.#eighths();
       for (const disk of this.#disks) {
         for (const { write } of disk.pending) if (write !== superblock) this.#choose(disk, write, kept, false);
       }
@@ -134,7 +154,7 @@ export class Images {
     const [log, ...volumes] = this.#disks as [ImageDisk, ...ImageDisk[]];
     const count = Math.min(log.pending.length, ALL_SUBSETS_MAX);
     for (let set = 0; set < 2 ** count; set++) {
-      const kept = this.#share();
+      const kept = this.#eighths();
       for (const [i, { write }] of log.pending.entries()) {
         const isKept = i < count ? ((set >> i) & 1) === 1 : this.#random.below(2) === 0;
         if (isKept) this.#keep(log, write);
@@ -145,12 +165,8 @@ export class Images {
     }
   }
 
-  #all(): void {
-    for (const disk of this.#disks) for (const { write } of disk.pending) this.#keep(disk, write);
-  }
-
   /** The share of writes that survives in an image, in 1/8. */
-  #share(): number {
+  #eighths(): number {
     return this.#random.below(9);
   }
 

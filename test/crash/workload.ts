@@ -20,7 +20,8 @@ export const VOLUME_BLOCKS = VOLUME_BYTES / BLOCK_BYTES;
 export const LOG_BYTES = 16 * MIB;
 export const RING_BYTES = LOG_BYTES - RING_START;
 const LAPS_MS = 60_000;
-const AFTER_KILL_MS = 100;
+/** What the kernel still had to write comes in this time. */
+const AFTER_END_MS = 100;
 
 /** One load between two starts of the process: entries [from, to) of the trace are judged by what it wrote on top of `base`. */
 export interface Phase {
@@ -48,16 +49,17 @@ export interface WorkloadOptions {
   readonly io: 'buffered' | 'direct';
   readonly writeCache?: boolean;
   readonly environment: Readonly<Record<string, string>>;
-  /** Laps of the log by the end of each phase. */
-  readonly laps: readonly number[];
+  /** When each phase ends, in laps of the log, and how: kill -9 or an orderly stop, both under load. */
+  readonly ends: readonly { readonly laps: number; readonly by: 'kill' | 'stop' }[];
 }
 
-/** Runs it and gives back plain data; the process is killed at the end of every phase. */
+/** Runs it and gives back plain data. */
 export async function record(workspace: Workspace, random: Random, options: WorkloadOptions): Promise<Recording> {
   const trace = new Trace();
   let history = new History(VOLUMES.length, VOLUME_BLOCKS);
-  // Without a write cache every answer is a promise.
-  const promised = (): number[] => [...(options.writeCache === false ? history.answeredMax : history.flushedMax)];
+  // Without a write cache every answer is a promise, and an orderly stop keeps all of them.
+  let isStopped = false;
+  const promised = (): number[] => [...(options.writeCache === false || isStopped ? history.answeredMax : history.flushedMax)];
   trace.promised = promised;
   const disks = ['log', ...VOLUMES].map((name) => ({ name, sizeBytes: name === 'log' ? LOG_BYTES : VOLUME_BYTES }));
   const recorded = await RecordedDisks.open(workspace, workspace.file(`${options.name}-disks`), disks, trace, random);
@@ -71,7 +73,7 @@ export async function record(workspace: Workspace, random: Random, options: Work
   const phases: Phase[] = [];
   let createdAt = 0;
   let answers = 0;
-  for (const [round, laps] of options.laps.entries()) {
+  for (const [round, { laps, by }] of options.ends.entries()) {
     agent.spawn();
     const clients = await Promise.all(VOLUMES.map((volume) => agent.connect(volume)));
     if (round === 0) createdAt = trace.entries.length;
@@ -81,10 +83,13 @@ export async function record(workspace: Workspace, random: Random, options: Work
     const previous = phases.at(-1);
     if (previous !== undefined) phases[phases.length - 1] = { ...previous, to: from };
     history = new History(VOLUMES.length, VOLUME_BLOCKS, nextSequence);
+    isStopped = false;
     answers += await loadFor(clients, history, random, () => trace.position >= laps * RING_BYTES);
-    await agent.kill();
+    if (by === 'kill') await agent.kill();
+    else if ((await agent.stop()) !== 0) throw new Error(`the agent did not stop in order:\n${agent.story()}`);
     await Promise.all(clients.map((client) => client.closed));
-    await sleep(AFTER_KILL_MS);
+    await sleep(AFTER_END_MS);
+    isStopped = by === 'stop';
     phases.push({ writes: history.writes, base, from: round === 0 ? 0 : from, to: trace.entries.length, promised: promised() });
   }
   await recorded.close();
