@@ -78,7 +78,7 @@ export class Images {
   readonly #realStart: RealStart | undefined;
   readonly #disks: readonly ImageDisk[];
   readonly #oracles: readonly Oracle[];
-  readonly #recovery = new Recovery();
+  readonly #recovery: Recovery;
   #pieces: Piece[] = [];
   #tornDisks = new Set<'ring' | 'superblock' | 'volume'>();
   #logUuid: string | undefined;
@@ -93,6 +93,7 @@ export class Images {
     this.#pairs = PAIRS_PER_ENTRY + Math.max(0, wanted - byDefault) / (2 * recording.entries.length);
     this.#keepIn = keepIn;
     this.#realStart = realStart;
+    this.#recovery = new Recovery(recording.role);
     this.#disks = ['log', ...VOLUMES].map((name) => new ImageDisk(name, name === 'log' ? LOG_BYTES : VOLUME_BYTES));
     this.#oracles = recording.phases.map(({ writes, base }) => new Oracle(writes, base));
     this.figures.laps = Math.floor(recording.ringBytes / RING_BYTES);
@@ -226,7 +227,7 @@ export class Images {
     const isReal = this.#realStart !== undefined && this.#random.below(REAL_EVERY) === 0;
     const files: ImageFiles = isReal ? this.#disks.map((disk) => disk.bytes.slice()) : [];
     if (isTwice) await this.#recovery.runInPart(this.#disks, mayCreate, 1 + this.#random.below(this.#operations));
-    const { logUuid, row, bornZero } = await this.#recovery.run(this.#disks, mayCreate);
+    const { logUuid, row, bornZero, asSecondary } = await this.#recovery.run(this.#disks, mayCreate);
     const [, ...volumes] = this.#disks as [ImageDisk, ...ImageDisk[]];
     this.#operations = this.#disks.reduce((sum, disk) => sum + disk.operations, 0);
     if (row !== 'L8') this.figures.created++;
@@ -241,8 +242,16 @@ export class Images {
     }
     const number = phases.findIndex((phase) => at < phase.to);
     const phase = phases[number] as Phase;
+    const oracle = this.#oracles[number] as Oracle;
+    const before =
+      asSecondary &&
+      oracle.judge(
+        asSecondary,
+        VOLUMES.map(() => 0),
+      );
+    if (before !== undefined) return `before the promotion: ${before}`;
     const promised = at + 1 < phase.to ? (entries[at + 1] as Entry).promised : phase.promised;
-    return (this.#oracles[number] as Oracle).judge(imagesOf(volumes), promised);
+    return oracle.judge(imagesOf(volumes), promised);
   }
 
   /** Makes the image again and leaves it in files. */

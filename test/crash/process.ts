@@ -13,15 +13,17 @@ import { Random } from '../helpers/random.js';
 import { REPOSITORY, Workspace } from '../helpers/workspace.js';
 import { Figures, type ImageOptions } from './images.js';
 import type { ImageJob } from './images-worker.js';
-import { record, type WorkloadOptions } from './workload.js';
+import { type Recording, record, recordSecondary, type WorkloadOptions } from './workload.js';
 
 const IMAGES = process.env['LVR_CRASH_IMAGES'] === undefined ? undefined : Number(process.env['LVR_CRASH_IMAGES']);
 const ENDS = [
   { laps: 1.2, by: 'kill' },
-  { laps: 1.6, by: 'stop' },
-  { laps: 2.4, by: 'kill' },
+  { laps: 2.1, by: 'stop' },
+  { laps: 3.2, by: 'kill' },
 ] as const;
 const THROUGH_IMAGES = 1000;
+const SECONDARY_IMAGES = 1500;
+const SECONDARY_LAPS = 1.5;
 const CONTROL_IMAGES = 400;
 const IMAGES_WANTED = 2000;
 
@@ -31,16 +33,20 @@ t.setTimeout(590_000);
 
 type Plan = WorkloadOptions & ImageOptions;
 
+/** Records what `plan` says and judges images of it. */
 async function imagesOf(t: Test, plan: Plan, isControl = false): Promise<Figures> {
   const random = new Random();
   t.comment(`SEED=${random.seed}`);
-  const recording = await record(workspace, random, plan);
-  const { answers } = recording;
-  t.comment(`${plan.name}: ${answers} answers`);
-  const keepIn = isControl ? undefined : join(REPOSITORY, '.cache', 'crash-images', plan.name);
-  const realIn = isControl ? undefined : workspace.file('real');
+  return judged(t, plan, random, await record(workspace, random, plan), isControl);
+}
+
+async function judged(t: Test, plan: ImageOptions & { name: string }, random: Random, recording: Recording, isControl = false) {
+  const { name } = plan;
+  const { answers, role } = recording;
+  const keepIn = isControl ? undefined : join(REPOSITORY, '.cache', 'crash-images', name);
+  const realIn = isControl || role === 'secondary' ? undefined : workspace.file('real');
   const figures = await judge({ recording, seed: random.seed, options: plan, keepIn, realIn });
-  t.comment(`${plan.name}: ${figures.line()}`);
+  t.comment(`${name}: ${answers} answers; ${figures.line()}`);
   return figures;
 }
 
@@ -92,6 +98,15 @@ t.test('write_cache = false: every image holds every write that was answered', a
   const figures = await imagesOf(t, { ...plan, imagesWanted: IMAGES ?? THROUGH_IMAGES });
   t.same(figures.problems, []);
   t.ok(figures.images > 100, `${figures.images} images`);
+});
+
+t.test('a secondary in mode logged: every image is a prefix, and promoted it holds every write that was answered', async (t) => {
+  const random = new Random();
+  t.comment(`SEED=${random.seed}`);
+  const recording = await recordSecondary(workspace, random, 'secondary', SECONDARY_LAPS);
+  const figures = await judged(t, { name: 'secondary', imagesWanted: IMAGES ?? SECONDARY_IMAGES }, random, recording);
+  t.same(figures.problems, []);
+  t.ok(figures.images > 100 && figures.replayed > 50, `${figures.images} images, ${figures.replayed} with records to apply`);
 });
 
 /** What `eatmydata COMMAND` preloads; throws when it is not installed. */

@@ -29,7 +29,7 @@ export class RealStart {
     if (logUuid !== undefined) writeFileSync(`${directory}/groups/app.log`, `log ${logUuid}\n`);
     const memory = { createArena, crc32c, crc32cSpans, newUuid: () => 'e'.repeat(32) };
     const env = { site: 'a', insecure: false, clock: systemClock, network, memory, log: silent, random: () => 0.5 };
-    const group = await openGroup(groupConfig(directory), { ...env, stateDir: directory, engines: this.#engines });
+    const group = await openGroup(groupConfig(directory, 'primary'), { ...env, stateDir: directory, engines: this.#engines });
     await group.stop();
     return paths.slice(1).map((path) => readFileSync(path));
   }

@@ -3,7 +3,7 @@
 import type { GroupConfig } from '../../src/core/group-config.js';
 import type { Clock } from '../../src/core/ports.js';
 import { openLog } from '../../src/disk/log-open.js';
-import type { GroupEnv } from '../../src/group/group.js';
+import type { Group, GroupEnv } from '../../src/group/group.js';
 import { assembleGroup } from '../../src/group/open.js';
 import { readBlocks } from '../helpers/history.js';
 import { SimMemory } from '../helpers/sim-log.js';
@@ -21,10 +21,10 @@ export const network = { connect: () => Promise.reject(new Error('none')), liste
 export const silent = { info: () => {}, warn: () => {}, error: () => {} };
 
 /** The group of the workload, with its log and volumes in `directory`. */
-export function groupConfig(directory: string): GroupConfig {
+export function groupConfig(directory: string, role: GroupConfig['role']): GroupConfig {
   return {
     name: 'app',
-    role: 'primary',
+    role,
     writeCache: true,
     log: { path: `${directory}/app.log`, sizeBytes: LOG_BYTES },
     volumes: VOLUMES.map((name) => ({ name, device: `${directory}/${name}.img`, sizeBytes: VOLUME_BYTES, io: undefined })),
@@ -39,22 +39,36 @@ export interface Recovered {
   readonly row: string;
   /** The volumes are known to have been zero at birth. */
   readonly bornZero: boolean;
+  /** What a secondary had on its volumes before it was promoted: what it knew to be durable at its primary. */
+  readonly asSecondary: readonly Float64Array[] | undefined;
 }
 
 export class Recovery {
   readonly #memory = new SimMemory();
-  readonly #config = groupConfig('image');
-  readonly #env: GroupEnv = { site: 'a', insecure: false, clock, network, memory: this.#memory, log: silent, random: () => 0.5 };
+  readonly #config: GroupConfig;
+  readonly #env: GroupEnv;
 
-  /** Starts the group. Rejects with the LvrError of a refusal. */
+  /** Site `a` is the primary of the workload, `b` its secondary. */
+  constructor(role: GroupConfig['role']) {
+    const site = role === 'primary' ? 'a' : 'b';
+    this.#config = groupConfig('image', role);
+    this.#env = { site, insecure: false, clock, network, memory: this.#memory, log: silent, random: () => 0.5 };
+  }
+
+  /** Starts the group, and promotes it when it is a secondary. Rejects with the LvrError of a refusal. */
   async run(disks: readonly ImageDisk[], mayCreate: boolean): Promise<Recovered> {
     const [log, ...volumes] = disks as [ImageDisk, ...ImageDisk[]];
-    const identity = { group: 'app', site: 'a', volumes: VOLUMES.map((name) => ({ name, sizeBytes: VOLUME_BYTES, blockBytes: 512 })) };
+    const identity = {
+      group: 'app',
+      site: this.#env.site,
+      volumes: VOLUMES.map((name) => ({ name, sizeBytes: VOLUME_BYTES, blockBytes: 512 })),
+    };
     try {
-      const opened = await openLog(log, identity, 'primary', this.#memory, mayCreate);
+      const opened = await openLog(log, identity, this.#config.role, this.#memory, mayCreate);
       const group = await assembleGroup(this.#config, this.#env, opened, volumes);
+      const asSecondary = group.role === 'secondary' ? await promoted(group, volumes) : undefined;
       const { logUuid, bornZero } = group.log.store.current;
-      return { logUuid, row: opened.decision.row, bornZero };
+      return { logUuid, row: opened.decision.row, bornZero, asSecondary };
     } finally {
       this.#memory.recycle();
     }
@@ -76,6 +90,14 @@ export class Recovery {
     this.#memory.recycle();
     for (const disk of disks) disk.power = new Power();
   }
+}
+
+/** Promotes a secondary; returns what was on its volumes before, when everything it may apply was applied. */
+async function promoted(group: Group, volumes: readonly ImageDisk[]): Promise<Float64Array[]> {
+  await group.applier.reached(Math.min(group.log.durableLsn, group.log.recordedPrimaryDurableLsn));
+  const images = imagesOf(volumes);
+  await group.promote({ force: true });
+  return images;
 }
 
 /** Sequence numbers of the blocks of all volumes; throws when a block is torn or misplaced. */

@@ -1,9 +1,10 @@
-// A real lvrd under load on recorded disks: started on blank ones, its log wrapped several times, killed and started again in between.
+// A real lvrd under load on recorded disks: a primary that starts on blank ones, wraps its log, is killed, stopped and started again, or a
+// secondary of one.
 
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { RING_START } from '../../src/format/superblock.js';
-import { TestAgent } from '../helpers/agent.js';
+import { makePair, startPair, TestAgent } from '../helpers/agent.js';
 import { sleep, until } from '../helpers/command.js';
 import { BLOCK_BYTES, History, readImage, type SentWrite } from '../helpers/history.js';
 import { Load } from '../helpers/load.js';
@@ -19,6 +20,8 @@ export const VOLUME_BYTES = 4 * MIB;
 export const VOLUME_BLOCKS = VOLUME_BYTES / BLOCK_BYTES;
 export const LOG_BYTES = 16 * MIB;
 export const RING_BYTES = LOG_BYTES - RING_START;
+/** The same for the configuration. */
+const SIZES = { volumes: Object.fromEntries(VOLUMES.map((name) => [name, '4MiB'])), logSize: '16MiB' } as const;
 const LAPS_MS = 60_000;
 /** What the kernel still had to write comes in this time. */
 const AFTER_END_MS = 100;
@@ -42,6 +45,7 @@ export interface Recording {
   /** Up to here nothing says yet that the group has a log. */
   readonly createdAt: number;
   readonly answers: number;
+  readonly role: 'primary' | 'secondary';
 }
 
 export interface WorkloadOptions {
@@ -61,15 +65,10 @@ export async function record(workspace: Workspace, random: Random, options: Work
   let isStopped = false;
   const promised = (): number[] => [...(options.writeCache === false || isStopped ? history.answeredMax : history.flushedMax)];
   trace.promised = promised;
-  const disks = ['log', ...VOLUMES].map((name) => ({ name, sizeBytes: name === 'log' ? LOG_BYTES : VOLUME_BYTES }));
-  const recorded = await RecordedDisks.open(workspace, workspace.file(`${options.name}-disks`), disks, trace, random);
-  const volumes = Object.fromEntries(VOLUMES.map((name) => [name, '4MiB']));
   const { io, environment, writeCache = true } = options;
-  const agentOptions = { site: 'a', role: 'primary', volumes, logSize: '16MiB', io, environment, writeCache } as const;
+  const agentOptions = { site: 'a', role: 'primary', ...SIZES, io, environment, writeCache } as const;
   const agent = new TestAgent(workspace, agentOptions, options.name);
-  for (const [i, file] of ['app.log', ...VOLUMES.map((name) => `${name}.img`)].entries()) {
-    symlinkSync(recorded.devices[i] as string, join(agent.directory, file));
-  }
+  const recorded = await recordedDisksOf(workspace, agent, trace, random);
   const phases: Phase[] = [];
   let createdAt = 0;
   let answers = 0;
@@ -93,7 +92,41 @@ export async function record(workspace: Workspace, random: Random, options: Work
     phases.push({ writes: history.writes, base, from: round === 0 ? 0 : from, to: trace.entries.length, promised: promised() });
   }
   await recorded.close();
-  return { entries: trace.entries, ringBytes: trace.position, phases, createdAt, answers };
+  return { entries: trace.entries, ringBytes: trace.position, phases, createdAt, answers, role: 'primary' };
+}
+
+/**
+ * A secondary on recorded disks, whose primary answers a write only when it is durable in the secondary's log. Both processes are killed
+ * under load, the primary first.
+ */
+export async function recordSecondary(workspace: Workspace, random: Random, name: string, laps: number): Promise<Recording> {
+  const trace = new Trace();
+  const history = new History(VOLUMES.length, VOLUME_BLOCKS);
+  trace.promised = () => [...history.answeredMax];
+  const pair = await makePair(workspace, 'logged', { ...SIZES, io: 'direct' }, name);
+  const recorded = await recordedDisksOf(workspace, pair.b, trace, random);
+  await startPair(pair);
+  const createdAt = trace.entries.length;
+  const clients = await Promise.all(VOLUMES.map((volume) => pair.a.connect(volume)));
+  const base = VOLUMES.map(() => new Float64Array(VOLUME_BLOCKS));
+  const answers = await loadFor(clients, history, random, () => trace.position >= laps * RING_BYTES);
+  await pair.a.kill();
+  await Promise.all(clients.map((client) => client.closed));
+  await pair.b.kill();
+  await sleep(AFTER_END_MS);
+  const phase = { writes: history.writes, base, from: 0, to: trace.entries.length, promised: [...history.answeredMax] };
+  await recorded.close();
+  return { entries: trace.entries, ringBytes: trace.position, phases: [phase], createdAt, answers, role: 'secondary' };
+}
+
+/** Recorded disks in the places where the agent looks for its log and volumes. */
+async function recordedDisksOf(workspace: Workspace, agent: TestAgent, trace: Trace, random: Random): Promise<RecordedDisks> {
+  const disks = ['log', ...VOLUMES].map((name) => ({ name, sizeBytes: name === 'log' ? LOG_BYTES : VOLUME_BYTES }));
+  const recorded = await RecordedDisks.open(workspace, join(agent.directory, 'disks'), disks, trace, random);
+  for (const [i, file] of ['app.log', ...VOLUMES.map((name) => `${name}.img`)].entries()) {
+    symlinkSync(recorded.devices[i] as string, join(agent.directory, file));
+  }
+  return recorded;
 }
 
 async function loadFor(clients: readonly NbdClient[], history: History, random: Random, done: () => boolean): Promise<number> {
