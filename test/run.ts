@@ -148,6 +148,8 @@ async function runFile(path: string, stage: Stage): Promise<Figures> {
   }
   const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
   console.log(`  ${figures.failed === 0 ? 'ok  ' : 'FAIL'} ${file} (${figures.passed} passed, ${seconds} s)`);
+  // What a test measured or reached, said in comments that begin so.
+  for (const [, said] of ended.stdout.matchAll(/^ *# figures: (.*)$/gm)) console.log(`         ${said}`);
   return figures;
 }
 

@@ -1,5 +1,5 @@
-// A disk of one image: what is certain at an instant of the trace, plus what was chosen of the rest. It is also the device on which recovery
-// runs. reset() takes an image back, so that thousands of them cost only what differs.
+// A disk of one image: what is certain at an instant of the trace, plus what was chosen of the rest. It is also the device on which
+// recovery runs. reset() takes an image back, so that thousands of them cost only what differs.
 
 import type { Arena, Device, ExtentRun, IoTarget } from '../../src/core/ports.js';
 import { SECTOR_BYTES } from './recorded-disks.js';

@@ -1,5 +1,5 @@
-// Makes and judges the images of one recording in a thread of its own, because the test framework follows every promise of the main one, and a
-// recovery makes thousands. Ends with one message: the figures.
+// Makes and judges the images of one recording in a thread of its own, because the test framework follows every promise of the main one,
+// and a recovery makes thousands. Ends with one message: the figures.
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { Random } from '../helpers/random.js';

@@ -1,8 +1,8 @@
 // Judges what a recovery made of an image: both volumes must be what the first so many writes made of them, whole writes only, including
 // every write that was promised, and the volumes must fit together.
 //
-// A write that makes zeroes leaves no name behind, and a later write can hide it. So every prefix of a volume's writes has a fingerprint, and
-// an image is looked up among them; several prefixes can look the same, and then any of them will do.
+// A write that makes zeroes leaves no name behind, and a later write can hide it. So every prefix of a volume's writes has a fingerprint,
+// and an image is looked up among them; several prefixes can look the same, and then any of them will do.
 
 import type { SentWrite } from '../helpers/history.js';
 

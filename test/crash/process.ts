@@ -46,7 +46,7 @@ async function judged(t: Test, plan: ImageOptions & { name: string }, random: Ra
   const keepIn = isControl ? undefined : join(REPOSITORY, '.cache', 'crash-images', name);
   const realIn = isControl || role === 'secondary' ? undefined : workspace.file('real');
   const figures = await judge({ recording, seed: random.seed, options: plan, keepIn, realIn });
-  t.comment(`${name}: ${answers} answers; ${figures.line()}`);
+  t.comment(`figures: ${name}, SEED=${random.seed}: ${answers} answers; ${figures.line()}`);
   return figures;
 }
 
@@ -130,7 +130,7 @@ async function control(t: Test, name: string, preload: string): Promise<Figures>
 
 t.test('control: with eatmydata only the flushes of the volumes are lost, and the check fails', async (t) => {
   // The log is written with RWF_DSYNC, which eatmydata does not know: it takes disks with flushes of their own to see this.
-  const figures = await control(t, 'eatmydata', eatmydata());
+  const figures = await control(t, 'control-eatmydata', eatmydata());
   t.ok(figures.logFlushes > 50 && figures.volumeFlushes < 5, `${figures.logFlushes} and ${figures.volumeFlushes} flushes`);
   t.comment(`such as: ${figures.problems[0]}`);
   t.ok(figures.violations > figures.images / 10, `${figures.violations} of ${figures.images} images fail`);
@@ -141,8 +141,8 @@ t.test('control: with eatmydata only the flushes of the volumes are lost, and th
 });
 
 t.test('control: with eatmydata and RWF_DSYNC taken away nothing is durable, and the check fails', async (t) => {
-  const figures = await control(t, 'no-flush', `${eatmydata()}:${noFlush()}`);
+  const figures = await control(t, 'control-no-flush', `${eatmydata()}:${noFlush()}`);
   t.ok(figures.logFlushes + figures.volumeFlushes < 8, `${figures.logFlushes} and ${figures.volumeFlushes} flushes`);
   t.comment(`such as: ${figures.problems[0]}`);
-  t.ok(figures.violations > figures.images / 4, `${figures.violations} of ${figures.images} images fail`);
+  t.ok(figures.violations > figures.images / 10, `${figures.violations} of ${figures.images} images fail`);
 });

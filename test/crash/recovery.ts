@@ -1,12 +1,12 @@
 // Runs the product's own start of a group on the disks of an image: superblock, scan, recovery table, replay, new incarnation.
 
 import type { GroupConfig } from '../../src/core/group-config.js';
-import type { Clock } from '../../src/core/ports.js';
-import { openLog } from '../../src/disk/log-open.js';
+import type { Arena, Clock } from '../../src/core/ports.js';
+import { type LogMemory, openLog } from '../../src/disk/log-open.js';
+import { crc32c, crc32cSpans } from '../../src/disk/memory.js';
 import type { Group, GroupEnv } from '../../src/group/group.js';
 import { assembleGroup } from '../../src/group/open.js';
 import { readBlocks } from '../helpers/history.js';
-import { SimMemory } from '../helpers/sim-log.js';
 import { type ImageDisk, Power } from './image-disk.js';
 import { LOG_BYTES, VOLUME_BLOCKS, VOLUME_BYTES, VOLUMES } from './workload.js';
 
@@ -32,6 +32,28 @@ export function groupConfig(directory: string, role: GroupConfig['role']): Group
   };
 }
 
+/** Memory of one start after the other: arenas are used again when the start before is over. */
+class Memory implements LogMemory {
+  readonly crc32c = crc32c;
+  readonly crc32cSpans = crc32cSpans;
+  readonly #free: Arena[] = [];
+  readonly #used: Arena[] = [];
+  #uuids = 0;
+
+  readonly createArena = (lengthBytes: number): Arena => {
+    const at = this.#free.findIndex((arena) => arena.bytes.length === lengthBytes);
+    const arena = this.#free.splice(at, at < 0 ? 0 : 1)[0] ?? { bytes: new Uint8Array(lengthBytes), address: 0 };
+    this.#used.push(arena);
+    return arena;
+  };
+
+  readonly newUuid = (): string => (++this.#uuids).toString(16).padStart(32, 'f');
+
+  recycle(): void {
+    this.#free.push(...this.#used.splice(0));
+  }
+}
+
 /** What a start found and did. */
 export interface Recovered {
   readonly logUuid: string;
@@ -44,7 +66,7 @@ export interface Recovered {
 }
 
 export class Recovery {
-  readonly #memory = new SimMemory();
+  readonly #memory = new Memory();
   readonly #config: GroupConfig;
   readonly #env: GroupEnv;
 
