@@ -36,11 +36,12 @@ export class ImageDisk implements Device {
   #done: { target: IoTarget; tag: number }[] = [];
   #dispatching = false;
 
-  constructor(path: string, sizeBytes: number) {
+  /** `content`: what it holds before the first entry; zeroes when it is not given. */
+  constructor(path: string, sizeBytes: number, content: Uint8Array = new Uint8Array(sizeBytes)) {
     this.path = path;
     this.sizeBytes = sizeBytes;
-    this.bytes = new Uint8Array(sizeBytes);
-    this.#certain = new Uint8Array(sizeBytes);
+    this.bytes = content.slice();
+    this.#certain = content.slice();
   }
 
   /** Entry `at` of the trace wrote. */

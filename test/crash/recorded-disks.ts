@@ -48,6 +48,10 @@ class RecordedDisk implements Backend {
     for (let i = 0; i < SLABS; i++) this.#free.push(this.#newSlab());
   }
 
+  content(): Uint8Array {
+    return this.#arena.bytes.slice();
+  }
+
   connect(): number {
     return ++this.#epoch;
   }
@@ -131,11 +135,13 @@ class RecordedDisk implements Backend {
 
 /** The block devices of one trace. close() takes them away again; the workspace does it, roughly, when the test ends before. */
 export class RecordedDisks {
+  readonly #backends: readonly RecordedDisk[];
   readonly #server: NbdServer;
   readonly #attacher: FuseAttacher;
   readonly #attachments: Attachment[] = [];
 
-  private constructor(server: NbdServer, attacher: FuseAttacher, workspace: Workspace) {
+  private constructor(backends: readonly RecordedDisk[], server: NbdServer, attacher: FuseAttacher, workspace: Workspace) {
+    this.#backends = backends;
     this.#server = server;
     this.#attacher = attacher;
     workspace.onDispose(() => this.#drop());
@@ -155,12 +161,17 @@ export class RecordedDisks {
     const server = new NbdServer({ exports: { lookup, list: () => backends }, clock: systemClock });
     const socketPath = `${directory}/disks.sock`;
     await server.listen({ kind: 'unix', path: socketPath });
-    const made = new RecordedDisks(server, new FuseAttacher(directory), workspace);
+    const made = new RecordedDisks(backends, server, new FuseAttacher(directory), workspace);
     for (const { exportName, sizeBytes, blockBytes } of backends) {
       const request = { target: exportName, socketPath, sizeBytes, blockBytes, readOnly: false, device: undefined };
       made.#attachments.push(await made.#attacher.attach(request, 'for a test', () => {}));
     }
     return made;
+  }
+
+  /** What a disk holds now. */
+  content(disk: number): Uint8Array {
+    return this.#backends[disk]?.content() ?? new Uint8Array(0);
   }
 
   /** Device node of each disk. */

@@ -21,7 +21,7 @@ export const VOLUME_BLOCKS = VOLUME_BYTES / BLOCK_BYTES;
 export const LOG_BYTES = 16 * MIB;
 export const RING_BYTES = LOG_BYTES - RING_START;
 /** The same for the configuration. */
-const SIZES = { volumes: Object.fromEntries(VOLUMES.map((name) => [name, '4MiB'])), logSize: '16MiB' } as const;
+export const SIZES = { volumes: Object.fromEntries(VOLUMES.map((name) => [name, '4MiB'])), logSize: '16MiB' } as const;
 const LAPS_MS = 60_000;
 /** What the kernel still had to write comes in this time. */
 const AFTER_END_MS = 100;
@@ -129,7 +129,8 @@ async function recordedDisksOf(workspace: Workspace, agent: TestAgent, trace: Tr
   return recorded;
 }
 
-async function loadFor(clients: readonly NbdClient[], history: History, random: Random, done: () => boolean): Promise<number> {
+/** Loads both volumes until `done`. Returns the number of answers. */
+export async function loadFor(clients: readonly NbdClient[], history: History, random: Random, done: () => boolean): Promise<number> {
   const load = new Load(clients, history, random, { depth: 12, blocksMax: 48, flushEvery: 25, fuaEvery: 30, zeroEvery: 12 });
   load.start();
   await until('the log goes round', LAPS_MS, async () => (done() ? true : undefined));
