@@ -115,13 +115,14 @@ const FILL_BYTES = 1 * MIB;
  * PERMISSION or DEVICE_FAILED; a file that it made is removed then.
  */
 export async function openDevice(options: DeviceOptions): Promise<FileDevice> {
-  const { fd, info, filename, isNew } = openDescriptor(options);
+  const { fd, info, filename, fill } = openDescriptor(options);
   const device = new FileDevice(options.path, fd, info, options.io, options.engines);
-  if (!isNew || options.reserve !== true) return device;
+  if (fill === 'nothing' || options.reserve !== true) return device;
   try {
-    await fill(device);
+    if (fill === 'all') await fillRange(device, 0, device.sizeBytes);
+    else await fillHoles(device);
   } catch (error) {
-    unlinkSync(filename);
+    if (fill === 'all') unlinkSync(filename);
     await device.close();
     throw error;
   }
@@ -132,10 +133,20 @@ export async function openDevice(options: DeviceOptions): Promise<FileDevice> {
  * Writes all of a new log once. Preallocated blocks are marked unwritten, and the first write to each costs a transaction of the
  * file system: a third of the speed of durable writes.
  */
-async function fill(device: Device): Promise<void> {
+async function fillRange(device: Device, from: number, to: number): Promise<void> {
   const zeroes = createArena(FILL_BYTES);
-  for (let offset = 0; offset < device.sizeBytes; offset += FILL_BYTES) {
-    await writeDurably(device, zeroes, 0, Math.min(FILL_BYTES, device.sizeBytes - offset), offset);
+  for (let offset = from; offset < to; offset += FILL_BYTES) {
+    await writeDurably(device, zeroes, 0, Math.min(FILL_BYTES, to - offset), offset);
   }
   await syncDevice(device);
+}
+
+/** The same for a file that a crash kept from being filled: only what was never written, so that nothing in it changes. */
+async function fillHoles(device: Device): Promise<void> {
+  for (let at = 0; at < device.sizeBytes; ) {
+    const run = device.extents(at, device.sizeBytes - at, 1)[0];
+    assert(run !== undefined && run.length > 0, 'the extents of a file reach its end');
+    if (run.zero) await fillRange(device, at, at + run.length);
+    at += run.length;
+  }
 }

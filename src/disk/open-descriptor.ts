@@ -29,8 +29,16 @@ export type DeviceOptions = {
 
 const FILE_MODE = 0o600;
 
-/** A descriptor ready for use. `filename` is the resolved path; `isNew`: sized and allocated now, contents not yet written. */
-export type OpenedDescriptor = { readonly fd: number; readonly info: DeviceInfo; readonly filename: string; readonly isNew: boolean };
+/**
+ * A descriptor ready for use. `filename` is the resolved path. `fill` tells what of a log is still to be written once: all of a file that was
+ * made now; the holes of one that has just the size that it would get, because a crash may have come before its blocks or their filling.
+ */
+export type OpenedDescriptor = {
+  readonly fd: number;
+  readonly info: DeviceInfo;
+  readonly filename: string;
+  readonly fill: 'all' | 'holes' | 'nothing';
+};
 
 /** Opens, creates, sizes, locks and checks as the options say. Throws LvrError as openDevice() does, and leaves nothing behind then. */
 export function openDescriptor(options: DeviceOptions): OpenedDescriptor {
@@ -83,12 +91,14 @@ function prepared(filename: string, fd: number, stats: Stats, options: DeviceOpt
     const wantedBytes = before.kind === 'file' ? (options.create?.sizeBytes ?? 0) : 0;
     const isNew = before.kind === 'file' && before.sizeBytes === 0 && wantedBytes > 0;
     if (isNew) sizeNewFile(filename, fd, wantedBytes, options.reserve === true);
+    const isOurs = !isNew && wantedBytes > 0 && before.sizeBytes === wantedBytes && options.reserve === true;
+    if (isOurs) binding.fallocateReserve(fd, 0, wantedBytes);
     const after = isNew ? binding.deviceInfo(fd) : before;
     if (after.sizeBytes < wantedBytes) {
       throw unusable(options.path, `has ${after.sizeBytes} bytes, ${wantedBytes} are configured`, 'enlarge the file or correct the size');
     }
     if (after.sizeBytes < after.logicalBlockBytes) throw unusable(options.path, `has ${after.sizeBytes} bytes, less than one block`);
-    return { fd, info: after, filename, isNew };
+    return { fd, info: after, filename, fill: isNew ? 'all' : isOurs ? 'holes' : 'nothing' };
   } catch (error) {
     binding.close(fd);
     throw error;

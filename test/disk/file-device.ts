@@ -9,6 +9,7 @@ import { createEngines } from '../../src/disk/engine.js';
 import { openDevice } from '../../src/disk/file-device.js';
 import { createArena } from '../../src/disk/memory.js';
 import type { IoMode } from '../../src/disk/open-descriptor.js';
+import { writeDurably } from '../../src/disk/promises.js';
 import { Random } from '../helpers/random.js';
 import { Workspace } from '../helpers/workspace.js';
 
@@ -114,6 +115,29 @@ for (const io of ['buffered', 'direct'] as const satisfies IoMode[]) {
     await device.close();
   });
 }
+
+t.test('a log file whose creation a crash cut off gets its blocks at the next start, and keeps what is in it', async (t) => {
+  const path = work.file('cut-off');
+  // As after its size was set: the blocks are not there.
+  const content = Buffer.alloc(4 * MIB).fill(7, 2 * MIB, 2 * MIB + 4096);
+  writeFileSync(path, '');
+  truncateSync(path, 4 * MIB);
+  const before = await openDevice({ path, io: 'direct', engines });
+  arena.bytes.fill(7, 0, 4096);
+  await writeDurably(before, arena, 0, 4096, 2 * MIB);
+  await before.close();
+  t.ok(statSync(path).blocks * 512 < MIB);
+  const device = await openDevice({ path, io: 'direct', create: { sizeBytes: 4 * MIB }, reserve: true, engines });
+  t.ok(statSync(path).blocks * 512 >= 4 * MIB, 'all of it has blocks');
+  t.same(device.extents(0, 4 * MIB, 10), [{ length: 4 * MIB, zero: false }], 'and all of it was written');
+  await device.close();
+  t.ok(readFileSync(path).equals(content));
+  truncateSync(path, 0);
+  truncateSync(path, 5 * MIB);
+  const other = await openDevice({ path, io: 'direct', create: { sizeBytes: 4 * MIB }, reserve: true, engines });
+  t.equal(statSync(path).blocks, 0, 'a file of another size is not one whose creation was cut off');
+  await other.close();
+});
 
 t.test('I/O outside the device or its blocks is a defect', async (t) => {
   const device = await openDevice({ path: work.file('bounds'), io: 'direct', create: { sizeBytes: MIB }, engines });
