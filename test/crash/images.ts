@@ -42,7 +42,8 @@ export class Figures {
   replayed = 0;
   /** The power went off again during recovery. */
   twice = 0;
-  created = 0;
+  /** Cut before the group could serve clients for the first time. */
+  creation = 0;
   /** Recovered from real files as well, with the same result. */
   real = 0;
   violations = 0;
@@ -53,12 +54,12 @@ export class Figures {
   readonly problems: string[] = [];
 
   line(): string {
-    const { images, prefixes, subsets, torn, tornTails, superblockCuts, replayed, twice, created, real, laps } = this;
+    const { images, prefixes, subsets, torn, tornTails, superblockCuts, replayed, twice, creation, real, laps } = this;
     const { writes, logFlushes, volumeFlushes, violations } = this;
     return (
       `${writes} writes, ${logFlushes} flushes of the log, ${volumeFlushes} of volumes, log wrapped ${laps} times; ` +
       `${images} images: ${prefixes} prefixes, ${subsets} subsets, ${torn} torn (${tornTails} log tails, ${superblockCuts} superblocks), ` +
-      `${replayed} cut between log and volumes, ${twice} cut again in recovery, ${created} before there was a log, ` +
+      `${replayed} cut between log and volumes, ${twice} cut again in recovery, ${creation} during creation, ` +
       `${real} also from real files; ${violations} violations`
     );
   }
@@ -227,10 +228,10 @@ export class Images {
     const isReal = this.#realStart !== undefined && this.#random.below(REAL_EVERY) === 0;
     const files: ImageFiles = isReal ? this.#disks.map((disk) => disk.bytes.slice()) : [];
     if (isTwice) await this.#recovery.runInPart(this.#disks, mayCreate, 1 + this.#random.below(this.#operations));
-    const { logUuid, row, bornZero, asSecondary } = await this.#recovery.run(this.#disks, mayCreate);
+    const { logUuid, bornZero, asSecondary } = await this.#recovery.run(this.#disks, mayCreate);
     const [, ...volumes] = this.#disks as [ImageDisk, ...ImageDisk[]];
     this.#operations = this.#disks.reduce((sum, disk) => sum + disk.operations, 0);
-    if (row !== 'L8') this.figures.created++;
+    if (mayCreate) this.figures.creation++;
     if (volumes.some((disk) => disk.changed)) this.figures.replayed++;
     if (!mayCreate) this.#logUuid ??= logUuid;
     if (!mayCreate && logUuid !== this.#logUuid) return `the log is another one: ${logUuid}`;

@@ -69,7 +69,7 @@ function checkReach(t: Test, figures: Figures): void {
     superblockCuts: 50,
     replayed: 500,
     twice: 50,
-    created: 1,
+    creation: 10,
     real: 1,
     laps: 3,
   };

@@ -57,8 +57,6 @@ class Memory implements LogMemory {
 /** What a start found and did. */
 export interface Recovered {
   readonly logUuid: string;
-  /** Row of the recovery table. */
-  readonly row: string;
   /** The volumes are known to have been zero at birth. */
   readonly bornZero: boolean;
   /** What a secondary had on its volumes before it was promoted: what it knew to be durable at its primary. */
@@ -90,7 +88,7 @@ export class Recovery {
       const group = await assembleGroup(this.#config, this.#env, opened, volumes);
       const asSecondary = group.role === 'secondary' ? await promoted(group, volumes) : undefined;
       const { logUuid, bornZero } = group.log.store.current;
-      return { logUuid, row: opened.decision.row, bornZero, asSecondary };
+      return { logUuid, bornZero, asSecondary };
     } finally {
       this.#memory.recycle();
     }
