@@ -30,8 +30,8 @@ export type DeviceOptions = {
 const FILE_MODE = 0o600;
 
 /**
- * A descriptor ready for use. `filename` is the resolved path. `fill` tells what of a log is still to be written once: all of a file that was
- * made now; the holes of one that has just the size that it would get, because a crash may have come before its blocks or their filling.
+ * A descriptor ready for use. `filename` is the resolved path. `fill` tells what of a log is still to be written once: all of a file that
+ * was made now; the holes of one that has just the size that it would get, as a crash may have come before its blocks or their filling.
  */
 export type OpenedDescriptor = {
   readonly fd: number;
