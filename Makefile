@@ -14,7 +14,7 @@ NPM_STAMP := node_modules/.package-lock.json
 TS_STAMP := dist/.stamp
 NATIVE_STAMP := native/build/.stamp
 TS_SOURCES := $(shell find src test -name '*.ts' -o -name '*.gen.js')
-NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/binding.gyp)
+NATIVE_SOURCES := $(wildcard native/*.cc native/*.c native/*.h native/binding.gyp)
 # Headers beside the running node (offline build); empty: node-gyp fetches them.
 NODE_PREFIX := $(shell p=$$(dirname $$(dirname $$(readlink -f $$(command -v node)))); [ -e $$p/include/node/node_api.h ] && echo $$p)
 

@@ -63,6 +63,8 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   InitEngine(env, exports);
   InitCrc32c(env, exports);
   InitSystem(env, exports);
+  InitNetlink(env, exports);
+  InitSockets(env, exports);
   return exports;
 }
 

@@ -17,6 +17,7 @@
 
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
+#define PR_GET_IO_FLUSHER 58
 #endif
 
 namespace lvr {
@@ -65,6 +66,11 @@ static Napi::Value SetIoFlusher(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// ioFlusher(): whether this thread allocates like that.
+static Napi::Value IoFlusher(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0) == 1);
+}
+
 // Locks what is mapped from files: the code that must run to complete I/O, and its data.
 static int LockMappedFiles() {
   FILE* maps = fopen("/proc/self/maps", "re");
@@ -96,6 +102,7 @@ void InitSystem(Napi::Env env, Napi::Object exports) {
   exports.Set("peerCredentials", Napi::Function::New(env, PeerCredentials, "peerCredentials"));
   exports.Set("notify", Napi::Function::New(env, Notify, "notify"));
   exports.Set("setIoFlusher", Napi::Function::New(env, SetIoFlusher, "setIoFlusher"));
+  exports.Set("ioFlusher", Napi::Function::New(env, IoFlusher, "ioFlusher"));
   exports.Set("lockMemory", Napi::Function::New(env, LockMemory, "lockMemory"));
 }
 

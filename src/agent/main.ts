@@ -29,7 +29,7 @@ async function main(): Promise<void> {
   claimMemory(log);
   log.info('starting', `lvrd ${VERSION}, site ${config.agent.site}`, { node: process.version, uuid, config: file });
   if (config.agent.insecure) log.warn('insecure', 'links between sites are plain TCP (insecure = true)');
-  await runAgent(config, log);
+  await runAgent(config, log, uuid);
 }
 
 /** The --config argument; undefined when --help or --version was answered instead. */
@@ -52,7 +52,7 @@ function configPath(): string | undefined {
 }
 
 /** Runs until the process ends; returns when the agent has started. */
-async function runAgent(config: AgentConfig, log: Log): Promise<void> {
+async function runAgent(config: AgentConfig, log: Log, uuid: string): Promise<void> {
   let stopping = false;
   const stop = (reason: string): void => {
     if (stopping) {
@@ -74,7 +74,7 @@ async function runAgent(config: AgentConfig, log: Log): Promise<void> {
         process.exit(EXIT.ok);
       });
   };
-  const agent = new Agent(config, realParts(config, log), () => stop('asked to by lvr agent stop'));
+  const agent = new Agent(config, realParts(config, log, uuid, []), () => stop('asked to by lvr agent stop'));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
   const started = agent.start();
   await started;

@@ -5,11 +5,17 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { Attachments } from '../attach/attachments.js';
 import { FuseAttacher } from '../attach/fuse.js';
+import { KernelAttacher } from '../attach/kernel.js';
+import { binding } from '../attach/native.js';
+import { NbdSysfs } from '../attach/nbd-sysfs.js';
+import { NbdNetlink } from '../attach/netlink.js';
+import type { HandedSocket, KernelServer } from '../attach/ports.js';
 import { assert } from '../core/assert.js';
 import { LvrError, messageOf } from '../core/errors.js';
 import type { Backend, Log } from '../core/ports.js';
 import { createEngines } from '../disk/engine.js';
 import { crc32c, crc32cSpans, createArena } from '../disk/memory.js';
+import { hungUp, lockMemory } from '../disk/system.js';
 import { Group } from '../group/group.js';
 import { openGroup } from '../group/open.js';
 import { Listener } from '../link/listener.js';
@@ -23,34 +29,77 @@ import { replaceFile } from './state-dir.js';
 
 /** Running NBD requests have this long to end when the agent stops. */
 const NBD_DRAIN_MS = 10_000;
+/** Requests of the kernel have this long to end when its sockets are handed to a successor. */
+const HAND_OVER_MS = 3_000;
 const NBD_SOCKET_MODE = 0o660;
 
-/** Makes the parts; opens nothing but the I/O engines. */
-export function realParts(config: AgentConfig, log: Log): AgentParts {
+/** Makes the parts; opens nothing but the I/O engines. `uuid` is the agent's identity; `handed` comes from the agent before this one. */
+export function realParts(config: AgentConfig, log: Log, uuid: string, handed: readonly HandedSocket[]): AgentParts {
   const { site, stateDir, insecure } = config.agent;
+  const served: Served = { server: undefined, isMemoryLocked: false };
+  const kernel = new KernelAttacher(
+    { control: new NbdNetlink(binding), sysfs: new NbdSysfs(), sockets: binding, server: kernelServer(served, log), log },
+    handed,
+  );
   const clock = realClock;
   const memory = { createArena, crc32c, crc32cSpans, newUuid: () => randomUUID().replaceAll('-', '') };
   const env = { site, stateDir, insecure, clock, engines: createEngines(), network: tcpNetwork, memory, log, random: Math.random };
   return {
     clock,
     log,
+    agentUuid: uuid,
     openGroup: async (groupConfig, onFailed) => {
       const group = await openGroup(groupConfig, env);
       group.onFailed = onFailed;
       return group;
     },
-    startNbd: (listen, groups) => startNbd(listen, groups, log),
+    startNbd: (listen, groups) => startNbd(listen, groups, log, served, kernel),
     startLinks: (listen, groups) => startLinks(listen, groups, config, log),
     shipCounters: (group, to) => {
       assert(group instanceof Group, 'the agent made this group here');
       const counters = group.linkFor(to)?.counters;
       return counters && { bytes: counters.sentBytes, records: counters.sentRecords };
     },
-    attach: new Attachments(stateDir, new FuseAttacher(join(stateDir, 'attach')), replaceFile, log),
+    attach: new Attachments(stateDir, [kernel, new FuseAttacher(join(stateDir, 'attach'))], replaceFile, log),
   };
 }
 
-async function startNbd(listen: readonly NbdListen[], groups: () => Iterable<AgentGroup>, log: Log): Promise<NbdService> {
+/** The NBD server once it runs, as the kernel's client sees it. */
+type Served = { server: NbdServer | undefined; isMemoryLocked: boolean };
+
+function kernelServer(served: Served, log: Log): KernelServer {
+  const running = (target: string): NbdServer => {
+    if (served.server === undefined) throw new LvrError('ROLE', `${target} cannot be served: the agent is starting`);
+    return served.server;
+  };
+  return {
+    flags: (target) => running(target).kernelFlags(target),
+    serve: (target, fd, received, client) => {
+      running(target).serveKernel(target, fd, { received, isHungUp: () => hungUp(fd) }, client);
+      lockMemoryOnce(served, log);
+    },
+    check: () => served.server?.checkKernel(),
+  };
+}
+
+/** From the first device on, what answers it must not have to be read from a disk first. */
+function lockMemoryOnce(served: Served, log: Log): void {
+  if (served.isMemoryLocked) return;
+  served.isMemoryLocked = true;
+  try {
+    lockMemory();
+  } catch (error) {
+    log.warn('memory-not-locked', `program and buffers cannot be locked in memory (${messageOf(error)}); see LimitMEMLOCK`);
+  }
+}
+
+async function startNbd(
+  listen: readonly NbdListen[],
+  groups: () => Iterable<AgentGroup>,
+  log: Log,
+  served: Served,
+  kernel: KernelAttacher,
+): Promise<NbdService> {
   const server = new NbdServer({
     exports: { lookup: (name) => findBackend(groups(), name), list: () => [...groups()].flatMap((group) => [...group.backends.values()]) },
     clock: realClock,
@@ -66,6 +115,7 @@ async function startNbd(listen: readonly NbdListen[], groups: () => Iterable<Age
     await server.stop(0);
     throw error;
   }
+  served.server = server;
   return {
     addresses,
     counters: (exportName) => {
@@ -79,6 +129,14 @@ async function startNbd(listen: readonly NbdListen[], groups: () => Iterable<Age
     },
     get connections() {
       return server.metrics.connections;
+    },
+    handOver: async () => {
+      const handed: HandedSocket[] = [];
+      await server.handOverKernel((client, fd, received) => {
+        const device = kernel.deviceOf(client);
+        if (device !== undefined) handed.push({ device, fd, received });
+      }, HAND_OVER_MS);
+      return handed;
     },
     stop: () => server.stop(NBD_DRAIN_MS),
   };

@@ -1,6 +1,7 @@
 // What the agent is composed of, as interfaces: real parts come from agent/parts.ts, fakes from the tests.
 
-import type { Attachment, AttachRequest } from '../attach/ports.js';
+import type { Restored } from '../attach/attachments.js';
+import type { Attachment, AttachRequest, HandedSocket } from '../attach/ports.js';
 import type { GroupConfig } from '../core/group-config.js';
 import type { Backend, Clock, Log } from '../core/ports.js';
 import type { GroupStatus } from '../core/status.js';
@@ -9,6 +10,8 @@ import type { Address, NbdListen } from './config-values.js';
 /** A group as the agent drives it (group/group.ts implements it). */
 export interface AgentGroup {
   readonly name: string;
+  /** Identity of its history, 32 hexadecimal digits. */
+  readonly uuid: string;
   /** By volume name, in the order of the configuration. */
   readonly backends: ReadonlyMap<string, Backend>;
   /** Starts links, then makes exports usable. */
@@ -33,6 +36,8 @@ export interface NbdService {
   /** Counters of one export (`group/volume`). */
   counters(exportName: string): readonly CommandCounters[];
   readonly connections: number;
+  /** Stops the kernel's connections between two requests; their sockets stay open until stop(). */
+  handOver(): Promise<readonly HandedSocket[]>;
   /** Stops accepting, lets running requests end, closes. */
   stop(): Promise<void>;
 }
@@ -55,14 +60,24 @@ export interface AttachService {
   detach(attachment: Attachment, remember: boolean): Promise<void>;
   /** Who mounts or holds it, in words. */
   holdersOf(attachment: Attachment): Promise<string[]>;
-  /** Removes what a killed agent left and answers what to attach again. */
-  restore(): Promise<AttachRequest[]>;
+  /** Removes what a killed agent left and answers what to attach again, or to resume. */
+  restore(): Promise<readonly Restored[]>;
+  /** Goes on serving a device that waits. */
+  resume(request: AttachRequest): Promise<Attachment>;
+  /** Nothing further is resumed. */
+  restored(): void;
+  /** Users of the device only wait while no agent serves it. */
+  outlives(attachment: Attachment): boolean;
+  /** Leaves the device to the next agent. */
+  leave(attachment: Attachment): void;
 }
 
 /** Everything the agent needs from outside, made before it. */
 export type AgentParts = {
   readonly clock: Clock;
   readonly log: Log;
+  /** Identity of this agent's state directory. */
+  readonly agentUuid: string;
   openGroup(config: GroupConfig, onFailed: (error: Error) => void): Promise<AgentGroup>;
   startNbd(listen: readonly NbdListen[], groups: () => Iterable<AgentGroup>): Promise<NbdService>;
   startLinks(listen: Address, groups: () => Iterable<AgentGroup>): Promise<LinkService>;

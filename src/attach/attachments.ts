@@ -4,10 +4,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { assert } from '../core/assert.js';
 import { LvrError, messageOf } from '../core/errors.js';
 import type { Log } from '../core/ports.js';
 import { findHolders } from './holders.js';
-import { hasKernelNbd } from './kernel-nbd.js';
 import { makeLinks, removeLinks } from './links.js';
 import type { Attacher, Attachment, AttachRequest } from './ports.js';
 
@@ -16,36 +16,106 @@ const HOLDER_LOOKS = 4;
 const HOLDER_WAIT_MS = 100;
 
 /** What the file says: attachments, and whether each works now or waits for the next start. */
-type Entry = { readonly attachment: Attachment; live: boolean; dead: boolean };
+type Entry = { attachment: Attachment; live: boolean; dead: boolean };
+
+/** What is to be attached after a start. `resumes`: the device is still there and waits to be served. */
+export type Restored = { readonly target: string; readonly resumes: boolean };
 
 /** One per agent. Calls are made one at a time. */
 export class Attachments {
   readonly #stateDir: string;
-  readonly #attacher: Attacher;
+  readonly #attachers: readonly Attacher[];
   readonly #replaceFile: (path: string, text: string) => void;
   readonly #log: Log;
   readonly #entries = new Map<string, Entry>();
 
-  constructor(stateDir: string, attacher: Attacher, replaceFile: (path: string, text: string) => void, log: Log) {
+  /** The first of `attachers` that this machine can use is taken. */
+  constructor(stateDir: string, attachers: readonly Attacher[], replaceFile: (path: string, text: string) => void, log: Log) {
     this.#stateDir = stateDir;
-    this.#attacher = attacher;
+    this.#attachers = attachers;
     this.#replaceFile = replaceFile;
     this.#log = log;
   }
 
-  /** Attaches a volume and remembers it. Throws ATTACH or DEVICE_BUSY with nothing left behind. */
+  /**
+   * Attaches a volume and remembers it; goes on with a device that waits to be served, and replaces one that does not work any more.
+   * Throws ATTACH or DEVICE_BUSY with nothing left behind.
+   */
   async attach(request: AttachRequest): Promise<Attachment> {
-    const probe = await this.#attacher.probe();
-    if (!probe.usable) throw new LvrError('ATTACH', `${request.target} cannot be attached: ${probe.missing}`, { hint: probe.hint });
-    const how = (await hasKernelNbd())
-      ? 'nbdfuse and a loop device; this version does not use the nbd of the kernel yet'
-      : 'nbdfuse and a loop device; this kernel has no nbd';
-    const made = await this.#attacher.attach(request, how, (reason) => this.#lost(request.target, reason));
+    const { target } = request;
+    const entry = this.#entries.get(target);
+    if (entry?.dead === true && this.#waits(entry.attachment)) return this.resume(request);
+    if (entry?.live === true) await this.detach(entry.attachment, false);
+    const { attacher, how } = await this.#choose(request);
+    const made = await attacher.attach(request, how, (reason) => this.#lost(target, reason));
+    return this.#remember(made, 'attached');
+  }
+
+  /** Goes on serving a device that waits. Throws LvrError, and leaves it waiting, when it cannot be served. */
+  async resume(request: AttachRequest): Promise<Attachment> {
+    const { target } = request;
+    const entry = this.#entries.get(target);
+    assert(entry !== undefined, 'only what is remembered is resumed');
+    const { attachment } = entry;
+    if (request.device !== undefined && request.device !== attachment.device) {
+      throw new LvrError('IN_USE', `${target} is already attached as ${attachment.device}`, { hint: `lvr detach ${target}` });
+    }
+    const attacher = this.#attacherOf(attachment);
+    return this.#remember(await attacher.resume(attachment, request, (reason) => this.#lost(target, reason)), 'resumed');
+  }
+
+  #remember(made: Attachment, event: 'attached' | 'resumed'): Attachment {
     const attachment = { ...made, link: makeLinks(this.#stateDir, made.target, made.device) };
     this.#entries.set(made.target, { attachment, live: true, dead: false });
     this.#save();
-    this.#log.info('attached', `${made.target} is ${made.device}`, { volume: made.target, device: made.device });
+    const text = event === 'attached' ? 'is' : 'is served again as';
+    this.#log.info(event, `${made.target} ${text} ${made.device}`, { volume: made.target, device: made.device });
     return attachment;
+  }
+
+  /** The best usable way, with the reasons against better ones. */
+  async #choose({ target, device }: AttachRequest): Promise<{ attacher: Attacher; how: string }> {
+    const against: string[] = [];
+    const hints: string[] = [];
+    for (const attacher of this.#attachers) {
+      if (device !== undefined && !attacher.makes(device)) continue;
+      const probe = await attacher.probe();
+      if (probe.usable) return { attacher, how: [attacher.words, ...against].join('; ') };
+      against.push(probe.missing);
+      hints.push(probe.hint);
+    }
+    const where = device === undefined ? '' : ` as ${device}`;
+    if (against.length > 0) {
+      const reasons = [...new Set(against)].join('; ');
+      throw new LvrError('ATTACH', `${target} cannot be attached${where}: ${reasons}`, { hint: [...new Set(hints)].join('; or: ') });
+    }
+    throw new LvrError('ATTACH', `${target} cannot be attached${where}: expected /dev/nbdN or /dev/loopN`, {
+      hint: `lvr attach ${target}`,
+    });
+  }
+
+  #attacherOf(attachment: Attachment): Attacher {
+    const found = this.#attachers.find((attacher) => attacher.way === attachment.way);
+    assert(found !== undefined, 'an attachment was made in a way that exists');
+    return found;
+  }
+
+  /** The device is there and only needs to be served. */
+  #waits(attachment: Attachment): boolean {
+    const attacher = this.#attacherOf(attachment);
+    return attacher.outlives && attacher.serves(attachment);
+  }
+
+  /** Users of the device lose nothing while no agent serves it. */
+  outlives(attachment: Attachment): boolean {
+    return this.#attacherOf(attachment).outlives;
+  }
+
+  /** Leaves the device to the next agent, as it is. */
+  leave(attachment: Attachment): void {
+    this.#attacherOf(attachment).leave(attachment);
+    const entry = this.#entries.get(attachment.target);
+    if (entry) entry.live = false;
   }
 
   /** By `group/volume`, by device or by a stable name of the device. */
@@ -84,7 +154,7 @@ export class Attachments {
     const entry = this.#entries.get(target);
     if (entry) entry.live = false;
     try {
-      await this.#attacher.detach(attachment);
+      await this.#attacherOf(attachment).detach(attachment);
     } catch (error) {
       if (entry) entry.live = true;
       throw error;
@@ -96,36 +166,55 @@ export class Attachments {
   }
 
   /** At start: removes what a killed agent left, and answers what is to be attached again. What is still in use stays and is reported. */
-  async restore(): Promise<AttachRequest[]> {
-    const again: AttachRequest[] = [];
+  async restore(): Promise<Restored[]> {
+    const again: Restored[] = [];
     for (const attachment of this.#load()) {
-      const { target, device } = attachment;
+      const { target } = attachment;
       const entry = { attachment, live: false, dead: false };
       this.#entries.set(target, entry);
-      const holders = findHolders(device, []);
-      const ours = this.#attacher.serves(attachment);
-      if (ours && holders.length > 0) {
-        // Its I/O fails for good: it was cut off when the agent died. Only its users can let go of it.
+      if (this.#waits(attachment)) {
         entry.live = true;
         entry.dead = true;
-        this.#log.error('device-lost', `${device} of ${target} lost its agent and is still in use: umount it, then lvr detach ${target}`, {
-          volume: target,
-          holders,
-        });
-        continue;
+        again.push({ target, resumes: true });
+      } else if (await this.#isCleared(entry)) {
+        again.push({ target, resumes: false });
       }
-      try {
-        await this.#attacher.detach(attachment);
-      } catch (error) {
-        if (!(error instanceof LvrError)) throw error;
-        this.#log.error('device-left', error.message, { volume: target });
-        continue;
-      }
-      removeLinks(this.#stateDir, target, device);
-      const { readOnly, blockBytes } = attachment;
-      again.push({ target, socketPath: '', sizeBytes: 0, blockBytes, readOnly, device: undefined });
     }
     return again;
+  }
+
+  /** Nothing further is resumed: what a predecessor handed over for other devices is let go. */
+  restored(): void {
+    for (const attacher of this.#attachers) attacher.restored();
+  }
+
+  /** Removes what is left of an attachment that does not work any more, unless somebody holds it. */
+  async #isCleared(entry: Entry): Promise<boolean> {
+    const { attachment } = entry;
+    const { target, device } = attachment;
+    const attacher = this.#attacherOf(attachment);
+    const isOurs = attacher.serves(attachment);
+    const holders = isOurs ? findHolders(device, []) : [];
+    if (holders.length > 0) {
+      // Its I/O fails for good: it was cut off when the agent died. Only its users can let go of it.
+      entry.live = true;
+      entry.dead = true;
+      const text = `${device} of ${target} lost its agent and is still in use: umount it, then lvr detach ${target}`;
+      this.#log.error('device-lost', text, { volume: target, holders });
+      return false;
+    }
+    if (!isOurs && attacher.outlives) {
+      this.#log.warn('device-gone', `${device} is no longer connected to ${target}; whatever it is now is left alone`, { volume: target });
+    }
+    try {
+      await attacher.detach(attachment);
+    } catch (error) {
+      if (!(error instanceof LvrError)) throw error;
+      this.#log.error('device-left', error.message, { volume: target });
+      return false;
+    }
+    removeLinks(this.#stateDir, target, device);
+    return true;
   }
 
   #lost(target: string, reason: string): void {
@@ -145,7 +234,8 @@ export class Attachments {
     const path = join(this.#stateDir, 'attachments.json');
     try {
       const { attachments } = JSON.parse(readFileSync(path, 'utf8')) as { attachments?: Attachment[] };
-      return Array.isArray(attachments) ? attachments.filter((a) => typeof a.target === 'string' && typeof a.mountPoint === 'string') : [];
+      const isKnown = (a: Attachment): boolean => typeof a.target === 'string' && this.#attachers.some(({ way }) => way === a.way);
+      return Array.isArray(attachments) ? attachments.filter(isKnown) : [];
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#log.warn('attachments-unreadable', `${path}: ${messageOf(error)}`);
       return [];

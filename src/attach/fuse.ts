@@ -7,17 +7,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { LvrError } from '../core/errors.js';
 import { backingFile, isBlockDevice, isMountPoint, startOf } from './holders.js';
 import type { Attacher, Attachment, AttachRequest, Probe } from './ports.js';
-import { runTool } from './run.js';
+import { becomes, runTool } from './run.js';
 
 /** NBD connections of one device: with four, direct writes at depth 32 were a third faster than with two. */
 const CONNECTIONS = 4;
 const MOUNT_MS = 10_000;
 const RELEASE_MS = 5_000;
-const POLL_MS = 20;
 /** Loop devices take logical sectors of up to a page. */
 const SECTOR_BYTES_MAX = 4096;
 const STDERR_BYTES_MAX = 4096;
@@ -25,12 +23,27 @@ const STDERR_BYTES_MAX = 4096;
 /** nbdfuse and loop. */
 export class FuseAttacher implements Attacher {
   readonly way = 'fuse';
+  readonly outlives = false;
+  readonly words = 'nbdfuse and a loop device';
   readonly #directory: string;
 
   /** Mount points and pid files are made in `directory`. */
   constructor(directory: string) {
     this.#directory = directory;
   }
+
+  makes(device: string): boolean {
+    return device.startsWith('/dev/loop');
+  }
+
+  /** A device whose nbdfuse is gone has answered errors: there is nothing to go on with. */
+  resume(attachment: Attachment): Promise<Attachment> {
+    throw new LvrError('ATTACH', `${attachment.device} cannot be served again`);
+  }
+
+  leave(): void {}
+
+  restored(): void {}
 
   async probe(): Promise<Probe> {
     const no = (missing: string, hint: string): Probe => ({ usable: false, missing, hint });
@@ -55,8 +68,8 @@ export class FuseAttacher implements Attacher {
       const device = await attachLoop(request, file, wanted);
       const { pid } = server;
       server.onExit(onLost);
-      const { readOnly, blockBytes } = request;
-      return { target, device, way: 'fuse', how, link: '', pid, pidStart: startOf(pid), mountPoint, readOnly, blockBytes };
+      const { readOnly, blockBytes, identity } = request;
+      return { target, device, way: 'fuse', how, link: '', pid, pidStart: startOf(pid), mountPoint, readOnly, blockBytes, identity };
     } catch (error) {
       await this.#cleanUp(target, mountPoint).catch(() => undefined);
       server.kill();
@@ -79,7 +92,7 @@ export class FuseAttacher implements Attacher {
     if (!existsSync(socketPath)) throw new LvrError('ATTACH', `${target} cannot be attached: the NBD socket ${socketPath} does not exist`);
     if (device === undefined) return;
     if (!/^\/dev\/loop\d+$/.test(device)) {
-      throw new LvrError('ATTACH', `${target} cannot be attached as ${device}: only loop devices can be made here`, {
+      throw new LvrError('ATTACH', `${target} cannot be attached as ${device}: expected /dev/loop0, /dev/loop1, …`, {
         hint: `lvr attach ${target}`,
       });
     }
@@ -195,15 +208,5 @@ function commandLine(pid: number): string[] {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
   } catch {
     return [];
-  }
-}
-
-/** Polls until `holds`, at most `timeoutMs`. */
-async function becomes(timeoutMs: number, holds: () => boolean | Promise<boolean>): Promise<boolean> {
-  const deadlineMs = performance.now() + timeoutMs;
-  for (;;) {
-    if (await holds()) return true;
-    if (performance.now() > deadlineMs) return false;
-    await sleep(POLL_MS);
   }
 }

@@ -85,6 +85,11 @@ export function backingFile(device: string): string {
   return readText(`/sys/class/block/${basename(device)}/loop/backing_file`).trim();
 }
 
+/** Whether there is something behind a loop or nbd device. */
+export function isServed(device: string): boolean {
+  return backingFile(device) !== '' || readText(`/sys/class/block/${basename(device)}/pid`) !== '';
+}
+
 /** Whether the path is a block device node. */
 export function isBlockDevice(path: string): boolean {
   try {

@@ -3,7 +3,7 @@
 
 import { mkdirSync, readlinkSync, rmdirSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { backingFile } from './holders.js';
+import { isServed } from './holders.js';
 
 const DEV_DIRECTORY = '/dev/lvr/by-res';
 
@@ -13,7 +13,7 @@ export function makeLinks(stateDir: string, target: string, device: string): str
   replaceLink(own, device);
   const shared = join(DEV_DIRECTORY, target);
   const present = linkTarget(shared);
-  if (present !== '' && present !== device && backingFile(present) !== '') return own;
+  if (present !== '' && present !== device && isServed(present)) return own;
   try {
     replaceLink(shared, device);
     return shared;

@@ -1,9 +1,11 @@
-// Runs a system tool with a deadline and bounded output.
+// Waiting with a deadline: for a system tool, for a promise, for a condition.
 
 import { execFile } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const RUN_MS = 15_000;
 const OUTPUT_BYTES_MAX = 256 * 1024;
+const POLL_MS = 20;
 
 /** How it ended. `missing`: there is no such program. */
 export type RunResult = { readonly code: number; readonly stdout: string; readonly stderr: string; readonly missing: boolean };
@@ -22,4 +24,28 @@ export function runTool(command: string, parameters: readonly string[], timeoutM
       },
     );
   });
+}
+
+/** The result of `work`, or undefined when it has none after `timeoutMs`; the work goes on then, and how it ends no longer matters. */
+export async function within<T>(work: Promise<T>, timeoutMs: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), timeoutMs);
+  });
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Polls until `holds`, at most `timeoutMs`. */
+export async function becomes(timeoutMs: number, holds: () => boolean | Promise<boolean>): Promise<boolean> {
+  const deadlineMs = performance.now() + timeoutMs;
+  for (;;) {
+    if (await holds()) return true;
+    if (performance.now() > deadlineMs) return false;
+    await sleep(POLL_MS);
+  }
 }

@@ -87,7 +87,12 @@ export type Binding = EngineBinding & {
   crc32cTable(bytes: Uint8Array, start: number, length: number, seed?: number): number;
   crc32cSpans(bytes: Uint8Array, spans: Uint32Array, count: number, out: Uint32Array): void;
   readonly crc32cHardware: boolean;
-  /** See system.ts for these four. */
+  /** See system.ts for these. */
+  hungUp(fd: number): boolean;
+  ioFlusher(): boolean;
+  sendDescriptor(channel: number, fd: number): void;
+  receiveDescriptor(channel: number): number;
+
   peerCredentials(fd: number): { pid: number; uid: number; gid: number };
   notify(state: string): boolean;
   setIoFlusher(): void;

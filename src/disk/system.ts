@@ -30,3 +30,8 @@ export function setIoFlusher(): void {
 export function lockMemory(): void {
   binding.lockMemory();
 }
+
+/** Whether the other end of a socket has closed or shut down, although bytes it sent before may still be there. */
+export function hungUp(fd: number): boolean {
+  return binding.hungUp(fd);
+}

@@ -127,6 +127,10 @@ export class Group {
     });
   }
 
+  get uuid(): string {
+    return this.log.store.current.groupUuid;
+  }
+
   get site(): string {
     return this.env.site;
   }

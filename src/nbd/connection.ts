@@ -8,12 +8,14 @@ import type { Socket } from 'node:net';
 import { NBD_HANDSHAKE_MS, NBD_PARTIAL_REQUEST_MS, NBD_SLOW_READER_MS, NBD_UNSENT_BYTES_MAX } from '../core/limits.js';
 import type { Clock } from '../core/ports.js';
 import type { ExportRegistry } from './exports.js';
-import { Handshake } from './handshake.js';
+import { Handshake, type Negotiated } from './handshake.js';
+import { KernelPeer } from './kernel-peer.js';
 import { Output, type SentListener } from './output.js';
 import { READ_BYTES, ReceiveBuffer } from './receive-buffer.js';
 import type { NbdRequest } from './request.js';
-import { type Receiver, takeOver, unsentKernelBytes } from './socket.js';
-import { type SharedByConnections, Transmission, type TransmissionHost } from './transmission.js';
+import { descriptorOf, type Receiver, takeOver, unsentKernelBytes } from './socket.js';
+import { Transmission } from './transmission.js';
+import type { SharedByConnections, TransmissionHost } from './transmission-host.js';
 
 /** What a connection needs from its server. */
 export type ConnectionContext = SharedByConnections & {
@@ -23,6 +25,15 @@ export type ConnectionContext = SharedByConnections & {
   onOpened(connection: Connection): void;
   /** Called once, when the socket is gone. */
   onClosed(connection: Connection, reason: string): void;
+};
+
+/** A connection that was made for the kernel's client, and needs no handshake. */
+export type KernelLink = {
+  readonly negotiated: Negotiated;
+  /** What a predecessor received and did not take. */
+  readonly received: Uint8Array;
+  /** The other end has shut the connection down. */
+  readonly isHungUp: () => boolean;
 };
 
 /** A connected client. */
@@ -37,6 +48,10 @@ export class Connection implements Receiver, TransmissionHost, SentListener {
   readonly #openedMs: number;
   #handshake: Handshake | undefined;
   #transmission: Transmission | undefined;
+  readonly #kernel: KernelLink | undefined;
+  /** Set from handOver() until it is answered. */
+  #onFrozen: ((rest: Uint8Array | undefined) => void) | undefined;
+  #frozen = false;
   #reading = true;
   /** Set when the connection is closing or closed. */
   #closeReason: string | undefined;
@@ -48,18 +63,29 @@ export class Connection implements Receiver, TransmissionHost, SentListener {
   #unsentBytes = 0;
   readonly #turn = () => this.#transmission?.turn();
 
-  constructor(id: number, accepted: Socket, context: ConnectionContext) {
+  /** `kernel` is given with a socket that the kernel's client is to have. */
+  constructor(id: number, accepted: Socket, context: ConnectionContext, kernel?: KernelLink) {
     this.id = id;
-    this.peer = accepted.remoteAddress === undefined ? 'unix' : `${accepted.remoteAddress}:${accepted.remotePort}`;
+    const isRemote = accepted.remoteAddress !== undefined;
+    this.peer = kernel !== undefined ? 'kernel' : isRemote ? `${accepted.remoteAddress}:${accepted.remotePort}` : 'unix';
     this.#context = context;
+    this.#kernel = kernel;
     this.#openedMs = context.clock.nowMs();
-    this.#handshake = new Handshake(context.exports);
     this.#socket = takeOver(accepted, this);
     this.#output = new Output(this.#socket, this);
     this.#socket.on('error', (error) => this.#close(`socket error: ${error.message}`));
     this.#socket.on('end', () => this.#ended());
     this.#socket.on('close', () => this.#close('the socket closed'));
-    this.#sendHandshakeOutput(this.#handshake);
+    if (kernel !== undefined) {
+      this.#input.bytes.set(kernel.received);
+      this.#input.end = kernel.received.length;
+      this.#transmit(kernel.negotiated, new KernelPeer(context.clock, kernel.isHungUp));
+      // Not at once: whoever asked for this connection does not know it yet.
+      this.arm();
+    } else {
+      this.#handshake = new Handshake(context.exports);
+      this.#sendHandshakeOutput(this.#handshake);
+    }
     this.#socket.resume();
   }
 
@@ -114,9 +140,40 @@ export class Connection implements Receiver, TransmissionHost, SentListener {
     this.#transmission?.written();
   }
 
-  /** Answers what is in flight, then closes; a handshake is cut short. */
+  frozen(rest: Uint8Array): void {
+    this.#frozen = true;
+    this.setReading(false);
+    this.#onFrozen?.(rest);
+    this.#onFrozen = undefined;
+  }
+
+  /**
+   * Stops between two requests, with everything taken answered, and leaves the socket open for a successor: resolves with what was received
+   * and not taken, or with undefined when the connection closed before.
+   */
+  handOver(): Promise<Uint8Array | undefined> {
+    const transmission = this.#transmission;
+    if (transmission === undefined || this.#closeReason !== undefined) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      this.#onFrozen = resolve;
+      transmission.handOver();
+    });
+  }
+
+  /** handOver() has succeeded. */
+  get isFrozen(): boolean {
+    return this.#frozen;
+  }
+
+  /** Descriptor of the socket. */
+  get fd(): number {
+    return descriptorOf(this.#socket);
+  }
+
+  /** Answers what is in flight, then closes; a handshake is cut short, and a socket that a successor has is not shut down. */
   drain(): void {
-    if (this.#transmission === undefined) this.#close('the server stops');
+    if (this.#frozen) this.#close('it was handed over');
+    else if (this.#transmission === undefined) this.#close('the server stops');
     else if (this.#closeReason === undefined) this.#transmission.drain();
   }
 
@@ -127,6 +184,11 @@ export class Connection implements Receiver, TransmissionHost, SentListener {
 
   /** Looks at the deadlines; called about once a second. */
   tick(nowMs: number): void {
+    // A socket that is not read tells nothing by itself.
+    if (this.#kernel !== undefined && !this.#reading && !this.#frozen && this.#kernel.isHungUp()) {
+      this.#close('the kernel gave this connection up');
+      return;
+    }
     const overdue = this.#overdue(nowMs);
     if (overdue === undefined) return;
     this.#context.metrics.deadlineCuts++;
@@ -170,9 +232,14 @@ export class Connection implements Receiver, TransmissionHost, SentListener {
     }
     const { negotiated } = handshake;
     if (negotiated === undefined) return;
-    this.#transmission = new Transmission(negotiated, this.#input, this.#output, this, this.#context);
+    this.#transmit(negotiated, undefined).turn();
+  }
+
+  #transmit(negotiated: Negotiated, kernel: KernelPeer | undefined): Transmission {
+    const transmission = new Transmission(negotiated, this.#input, this.#output, this, this.#context, kernel);
+    this.#transmission = transmission;
     this.#context.onOpened(this);
-    this.#transmission.turn();
+    return transmission;
   }
 
   #sendHandshakeOutput(handshake: Handshake): void {
@@ -191,6 +258,8 @@ export class Connection implements Receiver, TransmissionHost, SentListener {
     this.#closeReason ??= reason;
     this.#socket.destroy();
     this.#transmission?.close();
+    this.#onFrozen?.(undefined);
+    this.#onFrozen = undefined;
     this.#context.onClosed(this, this.#closeReason);
   }
 }

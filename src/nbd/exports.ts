@@ -1,6 +1,7 @@
 // What the server may export, and how a name given by a client is resolved.
 
 import type { Backend } from '../core/ports.js';
+import { SEND } from './protocol.js';
 
 /** The volumes of the agent as the server sees them; both functions are asked anew for every option of a handshake. */
 export interface ExportRegistry {
@@ -16,4 +17,10 @@ export function findExport(registry: ExportRegistry, name: string): Backend | un
   if (exact !== undefined || name !== '') return exact;
   const all = registry.list();
   return all.length === 1 ? all[0] : undefined;
+}
+
+/** What a volume can do, as transmission flags. */
+export function transmissionFlags(backend: Backend, structured: boolean): number {
+  const changes = backend.readOnly ? SEND.readOnly : SEND.trim | SEND.writeZeroes;
+  return SEND.hasFlags | SEND.flush | SEND.fua | SEND.multiConn | changes | (structured ? SEND.df : 0);
 }

@@ -7,7 +7,7 @@
 
 import { NBD_HANDSHAKE_BYTES_MAX, NBD_OPTION_BYTES_MAX, NBD_OPTIONS_MAX, NBD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
 import type { Backend } from '../core/ports.js';
-import { type ExportRegistry, findExport } from './exports.js';
+import { type ExportRegistry, findExport, transmissionFlags } from './exports.js';
 import { parseGo, parseMeta } from './options.js';
 import * as p from './protocol.js';
 
@@ -141,7 +141,7 @@ export class Handshake {
     if (backend.unavailable !== undefined) return this.#close(`${backend.exportName}: ${backend.unavailable}`);
     const answer = Buffer.alloc(10 + (this.#noZeroes ? 0 : p.EXPORT_NAME_ZERO_BYTES));
     answer.writeBigUInt64BE(BigInt(backend.sizeBytes), 0);
-    answer.writeUInt16BE(this.#transmissionFlags(backend), 8);
+    answer.writeUInt16BE(transmissionFlags(backend, this.#structured), 8);
     this.#output.push(answer);
     this.#transmit(backend, name);
   }
@@ -177,7 +177,7 @@ export class Handshake {
     const reply = this.#reply(option, p.REP.info, 12);
     reply.writeUInt16BE(p.INFO.export, p.OPTION_REPLY_HEADER_BYTES);
     reply.writeBigUInt64BE(BigInt(backend.sizeBytes), p.OPTION_REPLY_HEADER_BYTES + 2);
-    reply.writeUInt16BE(this.#transmissionFlags(backend), p.OPTION_REPLY_HEADER_BYTES + 10);
+    reply.writeUInt16BE(transmissionFlags(backend, this.#structured), p.OPTION_REPLY_HEADER_BYTES + 10);
   }
 
   #infoBlockSize(option: number, backend: Backend): void {
@@ -227,13 +227,6 @@ export class Handshake {
       return undefined;
     }
     return backend;
-  }
-
-  #transmissionFlags(backend: Backend): number {
-    let flags = p.SEND.hasFlags | p.SEND.flush | p.SEND.fua | p.SEND.multiConn;
-    flags |= backend.readOnly ? p.SEND.readOnly : p.SEND.trim | p.SEND.writeZeroes;
-    if (this.#structured) flags |= p.SEND.df;
-    return flags;
   }
 
   #transmit(backend: Backend, name: string): void {

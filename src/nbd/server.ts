@@ -4,13 +4,13 @@
 // close first, then every connection answers what is in flight and closes, and what has not closed by the deadline is cut.
 
 import { chmod, lstat, unlink } from 'node:fs/promises';
-import { type AddressInfo, connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type ListenOptions, type Server, Socket } from 'node:net';
 import { LvrError, messageOf } from '../core/errors.js';
 import { NBD_CONNECTIONS_MAX, NBD_CONNECTIONS_PER_ADDRESS_MAX } from '../core/limits.js';
-import type { Clock, Timer } from '../core/ports.js';
+import type { Backend, Clock, Timer } from '../core/ports.js';
 import { Budget } from './budget.js';
-import { Connection, type ConnectionContext } from './connection.js';
-import type { ExportRegistry } from './exports.js';
+import { Connection, type ConnectionContext, type KernelLink } from './connection.js';
+import { type ExportRegistry, transmissionFlags } from './exports.js';
 import { Fences } from './fence.js';
 import { NbdMetrics } from './metrics.js';
 
@@ -34,6 +34,12 @@ export type NbdServerOptions = {
   onEvent?: (event: NbdEvent) => void;
 };
 
+/** Whoever gave the kernel the other end of a connection. */
+export interface KernelClient {
+  /** The connection is gone; runs once. */
+  closed(reason: string): void;
+}
+
 /** One connected client, for status. */
 export type NbdClient = { id: number; peer: string; exportName: string | undefined; inFlight: number };
 
@@ -50,6 +56,8 @@ export class NbdServer {
   readonly #connections = new Set<Connection>();
   readonly #perAddress = new Map<string, number>();
   readonly #addresses = new Map<Connection, string>();
+  /** Connections of the kernel's client, and who is told when one is gone. */
+  readonly #kernel = new Map<Connection, KernelClient>();
   #nextId = 1;
   #sweep: Timer | undefined;
   #stopping = false;
@@ -91,6 +99,50 @@ export class NbdServer {
     return [...this.#connections].map(({ id, peer, exportName, inFlight }) => ({ id, peer, exportName, inFlight }));
   }
 
+  /** What the kernel is to be told about a volume. */
+  kernelFlags(exportName: string): number {
+    return transmissionFlags(this.#usable(exportName), false);
+  }
+
+  /**
+   * Serves the kernel's client on a connected unix socket, which belongs to this server from now on; `client` is told when it is gone.
+   * Throws LvrError, and leaves the socket alone, when the volume cannot be used.
+   */
+  serveKernel(exportName: string, fd: number, link: Omit<KernelLink, 'negotiated'>, client: KernelClient): void {
+    const backend = this.#usable(exportName);
+    const socket = new Socket({ fd, pauseOnCreate: true } as ConstructorParameters<typeof Socket>[0]);
+    this.#add(socket, { link: { ...link, negotiated: { backend, structured: false, allocationContext: false } }, client });
+  }
+
+  /**
+   * Stops the connections of the kernel between two requests, so that another process can go on with their sockets: `take` gets each
+   * descriptor, open until stop(), with what was received and not taken. One that does not come to rest in time is closed.
+   */
+  async handOverKernel(take: (client: KernelClient, fd: number, received: Uint8Array) => void, deadlineMs: number): Promise<void> {
+    const handing = [...this.#kernel].map(async ([connection, client]) => {
+      const received = await connection.handOver();
+      if (received !== undefined) take(client, connection.fd, received);
+    });
+    const deadline = this.#options.clock.after(deadlineMs, () => {
+      for (const connection of [...this.#kernel.keys()]) if (!connection.isFrozen) connection.destroy('it did not come to rest');
+    });
+    await Promise.all(handing);
+    deadline.cancel();
+  }
+
+  #usable(exportName: string): Backend {
+    const backend = this.#options.exports.lookup(exportName);
+    const refusal = this.#stopping ? 'the agent stops' : backend === undefined ? 'there is no such volume' : backend.unavailable;
+    if (backend !== undefined && refusal === undefined) return backend;
+    throw new LvrError('ROLE', `${exportName} cannot be served: ${refusal}`);
+  }
+
+  /** Looks at once whether the kernel has given connections up. */
+  checkKernel(): void {
+    const nowMs = this.#options.clock.nowMs();
+    for (const connection of [...this.#kernel.keys()]) connection.tick(nowMs);
+  }
+
   /** Stops accepting, lets every connection answer what is in flight, and cuts those that are not done after `deadlineMs`. */
   async stop(deadlineMs: number): Promise<void> {
     this.#stopping = true;
@@ -120,15 +172,21 @@ export class NbdServer {
       this.#options.onEvent?.(event);
       return;
     }
-    this.metrics.connections++;
-    this.metrics.connectionsAccepted++;
-    const connection = new Connection(this.#nextId++, socket, this.#context);
-    this.#connections.add(connection);
+    const connection = this.#add(socket);
     if (address !== undefined) {
       this.#addresses.set(connection, address);
       this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
     }
+  }
+
+  #add(socket: Socket, kernel?: { link: KernelLink; client: KernelClient }): Connection {
+    this.metrics.connections++;
+    this.metrics.connectionsAccepted++;
+    const connection = new Connection(this.#nextId++, socket, this.#context, kernel?.link);
+    this.#connections.add(connection);
+    if (kernel !== undefined) this.#kernel.set(connection, kernel.client);
     this.#sweep ??= this.#options.clock.after(SWEEP_MS, () => this.#tick());
+    return connection;
   }
 
   #refusal(address: string | undefined): string | undefined {
@@ -159,6 +217,9 @@ export class NbdServer {
       else this.#perAddress.set(address, left);
     }
     this.#event('closed', connection, reason);
+    const client = this.#kernel.get(connection);
+    this.#kernel.delete(connection);
+    client?.closed(reason);
     if (this.#connections.size > 0) return;
     this.#sweep?.cancel();
     this.#sweep = undefined;

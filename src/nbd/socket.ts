@@ -16,7 +16,7 @@ export interface Receiver {
   received(length: number): void;
 }
 
-type Handle = { writeQueueSize?: number };
+type Handle = { writeQueueSize?: number; fd?: number };
 type Internals = { _handle: Handle | null; _server?: unknown };
 type OnRead = { buffer: () => Uint8Array; callback: (length: number) => boolean };
 
@@ -44,4 +44,9 @@ export function takeOver(accepted: Socket, receiver: Receiver): Socket {
 /** Bytes that the kernel has not taken yet of a write in progress; shrinks while a large write makes progress. */
 export function unsentKernelBytes(socket: Socket): number {
   return (socket as unknown as Internals)._handle?.writeQueueSize ?? 0;
+}
+
+/** The descriptor of a socket; -1 when it is closed. */
+export function descriptorOf(socket: Socket): number {
+  return (socket as unknown as Internals)._handle?.fd ?? -1;
 }

@@ -8,40 +8,21 @@
 // payload has passed; DISC is obeyed when everything before it has been answered. Bounds: requests and bytes in flight, bytes unsent.
 
 import { assert } from '../core/assert.js';
-import {
-  DIRECT_PAYLOAD_BYTES,
-  NBD_IN_FLIGHT_BYTES_MAX,
-  NBD_PAYLOAD_BYTES_MAX,
-  NBD_READS_PER_ROUND,
-  NBD_REQUESTS_IN_FLIGHT_MAX,
-  NBD_UNSENT_BYTES_MAX,
-} from '../core/limits.js';
+import { DIRECT_PAYLOAD_BYTES, NBD_PAYLOAD_BYTES_MAX, NBD_READS_PER_ROUND, NBD_UNSENT_BYTES_MAX } from '../core/limits.js';
 import type { Backend, IoRequest, RequestOwner, RoomWaiter } from '../core/ports.js';
 import { Answers } from './answers.js';
-import type { Budget, BudgetWaiter } from './budget.js';
-import type { Fence, FenceOwner, Fences } from './fence.js';
+import type { BudgetWaiter } from './budget.js';
+import type { Fence, FenceOwner } from './fence.js';
 import type { Negotiated } from './handshake.js';
+import { InFlight } from './in-flight.js';
+import type { KernelPeer } from './kernel-peer.js';
 import type { NbdMetrics } from './metrics.js';
 import type { Output, SentListener } from './output.js';
 import { Payload } from './payload.js';
 import { CMD, REQUEST_BYTES } from './protocol.js';
 import { READ_BYTES, type ReceiveBuffer } from './receive-buffer.js';
 import { checkRequest, isChange, NbdRequest, opOf, parseRequest } from './request.js';
-
-/** What a transmission asks of its connection. */
-export interface TransmissionHost {
-  /** Calls transmission.turn() once after the current turn; called at most once per turn. */
-  arm(): void;
-  /** Starts or stops reading the socket. */
-  setReading(reading: boolean): void;
-  /** The connection must end now: a breach of the protocol, or revoked by the backend. */
-  abort(reason: string, violated: boolean): void;
-  /** Everything is answered after DISC or drain(): send what is queued, then close. */
-  finish(): void;
-}
-
-/** What all connections of a server have in common. */
-export type SharedByConnections = { metrics: NbdMetrics; budget: Budget; fences: Fences };
+import type { SharedByConnections, TransmissionHost } from './transmission-host.js';
 
 /** While long writes arrive, reads for headers are short, so that payload lands in slabs and not in the receive buffer. */
 const HEADER_READ_BYTES = 1024;
@@ -59,16 +40,15 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
   readonly #output: Output;
   readonly #host: TransmissionHost;
   readonly #metrics: NbdMetrics;
-  readonly #budget: Budget;
   readonly #epoch: number;
   readonly #payload: Payload;
   readonly #answers: Answers;
   readonly #fence: Fence;
+  readonly #kernel: KernelPeer | undefined;
+  readonly #inFlight: InFlight;
   #pool: NbdRequest[] = [];
   /** The request being parsed; replaced when the backend keeps it. */
   #next: NbdRequest;
-  #inFlight = 0;
-  #inFlightBytes = 0;
   #stall: Stall = 'none';
   #inTurn = false;
   #armed = false;
@@ -80,10 +60,23 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
   #longWrites = false;
   /** DISC or drain(): take nothing further. */
   #ending = false;
+  /** handOver(): take nothing further, but receive the payload in progress. */
+  #handing = false;
+  /** An answer is withheld: take nothing further until the connection closes. */
+  #holding = false;
   #closed = false;
 
-  constructor(negotiated: Negotiated, input: ReceiveBuffer, output: Output, host: TransmissionHost, shared: SharedByConnections) {
+  /** `kernel` is set when the client is the kernel's. */
+  constructor(
+    negotiated: Negotiated,
+    input: ReceiveBuffer,
+    output: Output,
+    host: TransmissionHost,
+    shared: SharedByConnections,
+    kernel?: KernelPeer,
+  ) {
     const { metrics } = shared;
+    this.#kernel = kernel;
     this.backend = negotiated.backend;
     this.#structured = negotiated.structured;
     this.#allocationContext = negotiated.allocationContext;
@@ -91,7 +84,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     this.#output = output;
     this.#host = host;
     this.#metrics = metrics;
-    this.#budget = shared.budget;
+    this.#inFlight = new InFlight(shared.budget, metrics);
     this.#payload = new Payload(this.backend);
     this.#answers = new Answers(this.backend, output, metrics, this.#structured);
     this.#epoch = this.backend.connect(() => this.#host.abort('the volume was withdrawn', false));
@@ -104,12 +97,17 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
   }
 
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#inFlight.count;
   }
 
   /** Part of a request has arrived and the rest is the client's to send. */
   get awaitsClient(): boolean {
-    return this.#stall === 'none' && !this.#ending && (this.#payload.request !== undefined || this.#input.end > this.#input.start);
+    return (
+      this.#stall === 'none' &&
+      !this.#ending &&
+      !this.#holding &&
+      (this.#payload.request !== undefined || this.#input.end > this.#input.start)
+    );
   }
 
   /** Memory for the socket's next read. */
@@ -119,6 +117,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     this.#targetIsSlab = target !== undefined;
     const memory = target ?? this.#input.offer(this.#longWrites ? HEADER_READ_BYTES : READ_BYTES);
     this.#fence.offered(memory.length);
+    this.#kernel?.offered(memory.length);
     return memory;
   }
 
@@ -128,6 +127,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     else this.#input.end += length;
     this.#targetIsSlab = false;
     this.#fence.received(length);
+    this.#kernel?.received(length);
     this.turn();
   }
 
@@ -135,6 +135,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
   turn(): void {
     this.#armed = false;
     if (this.#closed) return;
+    if (this.#kernel?.isGone === true) return this.#host.abort('the kernel gave this connection up', false);
     this.#inTurn = true;
     if (this.#stall !== 'room') {
       this.#stall = 'none';
@@ -144,9 +145,12 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     this.#inTurn = false;
     if (this.#closed) return;
     if (this.#ending && this.#unanswered === 0) return this.#host.finish();
+    if (this.#handing && this.#isAtBoundary) return this.#host.frozen(this.#input.bytes.subarray(this.#input.start, this.#input.end));
     this.#fence.turnEnded();
+    const isTaking = !this.#ending && !this.#holding && (!this.#handing || this.#payload.request !== undefined);
+    if (this.#stall !== 'none') this.#kernel?.stalled();
     // A stall that completions inside commit() ended is noticed when their replies leave: see written().
-    this.#host.setReading(this.#stall === 'none' && !this.#ending);
+    this.#host.setReading(this.#stall === 'none' && isTaking);
   }
 
   /** Submits what was taken and sends what was answered. */
@@ -156,8 +160,15 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     if (!this.#closed) this.#output.flush();
   }
 
-  /** Takes no further requests, answers what is in flight, then finishes. */
+  /** Takes no further requests and tells the host when a successor can go on with the socket. */
+  handOver(): void {
+    this.#handing = true;
+    this.#arm();
+  }
+
+  /** Takes no further requests, answers what is in flight, then finishes. What is withheld has no end. */
   drain(): void {
+    if (this.#holding) return this.#host.abort('answers were withheld', false);
     this.#ending = true;
     this.#host.setReading(false);
     this.#arm();
@@ -167,8 +178,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
   close(): void {
     assert(!this.#closed, 'a transmission closes once');
     this.#closed = true;
-    this.#metrics.inFlight -= this.#inFlight;
-    this.#budget.give(this.#inFlightBytes);
+    this.#inFlight.close();
     this.#payload.abandon();
     this.backend.disconnect(this.#epoch);
     this.#fence.close();
@@ -196,8 +206,12 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
       if (request.op === 'read' && errno === 0) this.backend.releaseRead(request);
       return;
     }
-    this.#inFlight--;
-    this.#metrics.inFlight--;
+    if (errno !== 0 && this.#kernel !== undefined && this.backend.unavailable !== undefined) {
+      this.#holding = true;
+      if (!this.#inTurn) this.#arm();
+      return;
+    }
+    this.#inFlight.end();
     if (this.#payload.incomplete(request)) {
       assert(errno !== 0, 'a write succeeds only with all of its data');
       this.#payload.errno = errno;
@@ -223,12 +237,17 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
 
   /** Some output has left. */
   written(): void {
-    if (this.#stall === 'limit') this.#arm();
+    if (this.#stall === 'limit' || this.#handing) this.#arm();
+  }
+
+  /** Nothing taken is unanswered, and no answer is on its way. */
+  get #isAtBoundary(): boolean {
+    return this.#inFlight.count === 0 && this.#payload.request === undefined && this.#output.unsentBytes === 0;
   }
 
   /** Requests in flight, without a long write whose data never came. */
   get #unanswered(): number {
-    return this.#payload.request?.active === true ? this.#inFlight - 1 : this.#inFlight;
+    return this.#payload.request?.active === true ? this.#inFlight.count - 1 : this.#inFlight.count;
   }
 
   #arm(): void {
@@ -237,25 +256,16 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     this.#host.arm();
   }
 
-  /** True when `request` must wait until others have been answered. It has been parsed, but not checked. */
-  #limitsReached(request: NbdRequest): boolean {
-    const bytes = request.type === CMD.read || request.type === CMD.write ? request.length : 0;
-    return (
-      (this.#inFlightBytes > 0 && (this.#inFlightBytes + bytes > NBD_IN_FLIGHT_BYTES_MAX || !this.#budget.canTake(bytes, this))) ||
-      this.#inFlight >= NBD_REQUESTS_IN_FLIGHT_MAX ||
-      this.#output.unsentBytes >= NBD_UNSENT_BYTES_MAX
-    );
-  }
-
   /** Takes every complete request, bounded by what one read delivers. */
   #takeRequests(): void {
     const input = this.#input;
-    while (!this.#ending && !this.#closed) {
+    while (!this.#ending && !this.#holding && !this.#closed) {
       if (this.#payload.request !== undefined && !this.#takePayload()) return;
+      if (this.#handing) return;
       if (input.end - input.start < REQUEST_BYTES) return;
       const request = this.#next;
       if (!parseRequest(input.view, input.start, request)) return this.#host.abort('wrong request magic', true);
-      if (this.#limitsReached(request)) {
+      if (this.#inFlight.isFull(request, this) || this.#output.unsentBytes >= NBD_UNSENT_BYTES_MAX) {
         this.#stall = 'limit';
         this.#metrics.stallsForLimits++;
         return;
@@ -345,12 +355,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
   /** The backend gets the request and owns it until completed(). */
   #begin(request: NbdRequest): void {
     request.active = true;
-    this.#inFlight++;
-    this.#metrics.inFlight++;
-    if (request.op === 'read' || request.op === 'write') {
-      this.#inFlightBytes += request.length;
-      this.#budget.take(request.length);
-    }
+    this.#inFlight.begin(request);
     this.#uncommitted = true;
     this.#next = this.#pool.pop() ?? this.#fresh();
   }
@@ -359,8 +364,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
   #noRoom(request: NbdRequest): boolean {
     request.active = false;
     if (this.#closed) return false;
-    this.#inFlight--;
-    this.#metrics.inFlight--;
+    this.#inFlight.end();
     this.#recycle(request);
     this.#waitForRoom();
     return false;
@@ -373,10 +377,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
   }
 
   #recycle(request: NbdRequest): void {
-    if (request.op === 'read' || request.op === 'write') {
-      this.#inFlightBytes -= request.length;
-      this.#budget.give(request.length);
-    }
+    this.#inFlight.giveBack(request);
     if (request.slabs.length > 0) request.slabs.length = 0;
     this.#pool.push(request);
   }

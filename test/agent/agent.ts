@@ -7,7 +7,8 @@ import t from 'tap';
 import { Agent } from '../../src/agent/agent.js';
 import { parseConfig } from '../../src/agent/config.js';
 import type { AgentGroup, AgentParts } from '../../src/agent/ports.js';
-import type { Attachment, AttachRequest } from '../../src/attach/ports.js';
+import type { Restored } from '../../src/attach/attachments.js';
+import type { Attachment } from '../../src/attach/ports.js';
 import { askAgent } from '../../src/cli/client.js';
 import { LvrError } from '../../src/core/errors.js';
 import type { GroupConfig } from '../../src/core/group-config.js';
@@ -21,6 +22,7 @@ t.teardown(() => rmSync(dir, { recursive: true, force: true }));
 /** A group in RAM that notes what is done with it. */
 class FakeGroup implements AgentGroup {
   readonly name: string;
+  readonly uuid = '0123456789abcdef0123456789abcdef';
   readonly backends = new Map<string, MemoryBackend>();
   role: 'primary' | 'secondary';
   readonly #config: GroupConfig;
@@ -95,8 +97,23 @@ type World = {
   events: string[];
   holders: string[];
   attached: Map<string, Attachment>;
-  again: AttachRequest[];
+  again: Restored[];
   dead: Set<string>;
+};
+
+/** A device of the kernel's client. */
+const device: Attachment = {
+  target: '',
+  device: '/dev/nbd3',
+  way: 'nbd',
+  how: 'how',
+  link: '/l',
+  pid: 1,
+  pidStart: '1',
+  mountPoint: '',
+  readOnly: false,
+  blockBytes: 512,
+  identity: 'lvr:x',
 };
 
 /** An agent over fake parts; group `bad` cannot be opened. */
@@ -111,12 +128,13 @@ function makeWorld(name: string, stopAsked = (): void => undefined): World {
 ${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}`;
   const events: string[] = [];
   const holders: string[] = [];
-  const again: AttachRequest[] = [];
+  const again: Restored[] = [];
   const attached = new Map<string, Attachment>();
   const dead = new Set<string>();
   const note = (event: string): void => void events.push(`log ${event}`);
   const parts: AgentParts = {
     clock: systemClock,
+    agentUuid: 'fedcba9876543210fedcba9876543210',
     log: { info: () => undefined, warn: note, error: note },
     openGroup: async (config) => {
       if (config.name === 'bad') throw new LvrError('LOG_FOREIGN', 'the log of bad belongs to group other');
@@ -130,6 +148,7 @@ ${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}
         addresses: [],
         counters: (id) => (id === 'app/data' ? counters : []),
         connections: 2,
+        handOver: async () => [],
         stop: async () => void events.push('nbd stops'),
       };
     },
@@ -139,7 +158,8 @@ ${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}
     },
     shipCounters: (of, site) => (of.name === 'app' && site === 'b' ? { bytes: 99, records: 3 } : undefined),
     attach: {
-      attach: async ({ target, blockBytes, readOnly }) => {
+      attach: async ({ target, blockBytes, readOnly, identity }) => {
+        if (dead.delete(target)) events.push(`attach ${target} anew`);
         const made: Attachment = {
           target,
           device: '/dev/loop7',
@@ -151,13 +171,14 @@ ${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}
           mountPoint: '/m',
           readOnly,
           blockBytes,
+          identity,
         };
         attached.set(target, made);
         return made;
       },
       find: (target) => [...attached.values()].find((each) => each.target === target || each.device === target),
       list: () => [...attached.values()],
-      isDead: ({ target }) => dead.delete(target),
+      isDead: ({ target }) => dead.has(target),
       detach: async ({ target }, remember) => {
         if (holders.length > 0) throw new LvrError('IN_USE', `${target} is in use`);
         events.push(`detach ${target} ${remember}`);
@@ -165,6 +186,15 @@ ${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}
       },
       holdersOf: async () => holders,
       restore: async () => again,
+      resume: async ({ target }) => {
+        const resumed = { ...device, target };
+        events.push(`resume ${target}`);
+        attached.set(target, resumed);
+        return resumed;
+      },
+      restored: () => void events.push('restored'),
+      outlives: ({ way }) => way === 'nbd',
+      leave: ({ target }) => void events.push(`leave ${target}`),
     },
   };
   return { agent: new Agent(parseConfig(text, 'x'), parts, stopAsked), control, events, holders, attached, again, dead };
@@ -194,6 +224,7 @@ t.test('things start and stop in order, and a group that cannot be opened keeps 
     'nbd unix',
     'start app',
     'start sec',
+    'restored',
     'nbd stops',
     'links stop',
     'stop app',
@@ -225,7 +256,7 @@ t.test('attach and detach are idempotent, and say which volume does not exist', 
   await askAgent(control, 'attach', { target: 'app/data' });
   dead.add('app/data');
   t.match(await askAgent(control, 'attach', { target: 'app/data' }), { changed: true }, 'a device that no longer works is made anew');
-  t.ok(events.includes('detach app/data false'));
+  t.ok(events.includes('attach app/data anew'));
   await t.rejects(askAgent(control, 'attach', { target: 'app/dato' }), { code: 'NOT_FOUND', message: /did you mean "data"/ });
   await t.rejects(askAgent(control, 'attach', { target: 'app' }), { code: 'USAGE' });
   await t.rejects(askAgent(control, 'attach', { target: 'sec/data' }), { code: 'ROLE', exit: 4, message: /it is secondary/ });
@@ -264,11 +295,33 @@ t.test('agent stop is answered, then the stop is asked for', async (t) => {
 
 t.test('what was attached is attached again at start, and remembered at stop', async (t) => {
   const { agent, events, again, attached } = makeWorld('again');
-  const request = { socketPath: '', sizeBytes: 0, blockBytes: 512, readOnly: false, device: undefined };
-  again.push({ ...request, target: 'app/data' }, { ...request, target: 'sec/data' }, { ...request, target: 'gone/data' });
+  for (const target of ['app/data', 'sec/data', 'gone/data']) again.push({ target, resumes: false });
   await agent.start();
   t.same([...attached.keys()], ['app/data'], 'the secondary and the unknown one are left out');
   t.equal(events.filter((event) => event === 'log not-attached-again').length, 2, 'and reported');
+  await agent.stop();
+  t.ok(events.includes('detach app/data true'));
+});
+
+t.test('a device that waits is served again at start, and left to the next agent while it is in use', async (t) => {
+  const { agent, events, again, attached, holders } = makeWorld('waits');
+  again.push({ target: 'app/data', resumes: true }, { target: 'sec/data', resumes: true });
+  await agent.start();
+  t.same([...attached.keys()], ['app/data'], 'that of a secondary goes on waiting');
+  t.ok(events.includes('log device-waits'), 'and that is reported');
+  holders.push('mounted on /srv');
+  await agent.stop();
+  t.ok(events.includes('leave app/data'));
+  t.notOk(
+    events.some((event) => event.startsWith('detach')),
+    'nothing is taken from its users',
+  );
+});
+
+t.test('a device that nobody uses is removed at stop, whatever it is', async (t) => {
+  const { agent, events, again } = makeWorld('free');
+  again.push({ target: 'app/data', resumes: true });
+  await agent.start();
   await agent.stop();
   t.ok(events.includes('detach app/data true'));
 });

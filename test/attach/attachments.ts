@@ -29,7 +29,7 @@ async function makePlace(test: Test): Promise<Place> {
   const log: Log = { info: note, warn: note, error: note };
   const made: Attachments[] = [];
   const again = (): Attachments => {
-    const attachments = new Attachments(dir, new FuseAttacher(join(dir, 'attach')), (path, text) => writeFileSync(path, text), log);
+    const attachments = new Attachments(dir, [new FuseAttacher(join(dir, 'attach'))], (path, text) => writeFileSync(path, text), log);
     made.push(attachments);
     return attachments;
   };
@@ -51,7 +51,16 @@ async function serve(socket: string): Promise<ChildProcess> {
 }
 
 function request(place: Place, more: Partial<AttachRequest> = {}): AttachRequest {
-  return { target: TARGET, socketPath: place.socket, sizeBytes: SIZE_BYTES, blockBytes: 512, readOnly: false, device: undefined, ...more };
+  return {
+    target: TARGET,
+    socketPath: place.socket,
+    sizeBytes: SIZE_BYTES,
+    blockBytes: 512,
+    readOnly: false,
+    device: undefined,
+    identity: 'lvr:test',
+    ...more,
+  };
 }
 
 async function errorOf(work: Promise<unknown>): Promise<LvrError> {
@@ -121,8 +130,8 @@ t.test('what a killed agent left is removed, and asked for again', async (t) => 
   const next = place.again();
   const wanted = await next.restore();
   t.same(
-    wanted.map((each) => [each.target, each.blockBytes]),
-    [[TARGET, 4096]],
+    wanted.map((each) => [each.target, each.resumes]),
+    [[TARGET, false]],
   );
   t.equal(backingFile(left.device), '', 'the old loop device is gone');
   t.notOk(isMountPoint(left.mountPoint), 'the old mount is gone');
@@ -169,7 +178,7 @@ t.test('a detach to be remembered is attached again by the next agent', async (t
 t.test('what cannot be attached leaves nothing behind', async (t) => {
   const place = await makePlace(t);
   const nbd = await errorOf(place.attachments.attach(request(place, { device: '/dev/nbd0' })));
-  t.match(nbd.message, /cannot be attached as \/dev\/nbd0: only loop devices can be made here/);
+  t.match(nbd.message, /cannot be attached as \/dev\/nbd0: expected/);
   const big = await errorOf(place.attachments.attach(request(place, { blockBytes: 65_536 })));
   t.match(big.message, /blocks of 65536 bytes/);
   const nowhere = await errorOf(place.attachments.attach(request(place, { socketPath: '/nowhere/nbd.sock' })));

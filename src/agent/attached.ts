@@ -1,0 +1,146 @@
+// Volumes as devices of this machine, from the agent's side: what the verbs attach and detach do, what is attached again after a start, and
+// what becomes of devices when the agent ends. A device that outlives the agent is left to the next one while it is in use, so that its
+// users only wait; any other has to be given back.
+
+import type { Attachment, AttachRequest } from '../attach/ports.js';
+import { LvrError } from '../core/errors.js';
+import type { AgentConfig } from './config.js';
+import type { Verbs } from './control-protocol.js';
+import type { AgentParts } from './ports.js';
+import type { Slots } from './slots.js';
+
+/** How long a stop waits for the holders of devices that would fail without the agent. */
+const GRACE_MS = 5_000;
+const POLL_MS = 200;
+
+/** The agent's attachments. Calls are made one at a time. */
+export class AttachedVolumes {
+  readonly #config: AgentConfig['agent'];
+  readonly #parts: AgentParts;
+  readonly #slots: Slots;
+
+  constructor(config: AgentConfig['agent'], parts: AgentParts, slots: Slots) {
+    this.#config = config;
+    this.#parts = parts;
+    this.#slots = slots;
+  }
+
+  /** The device of a volume, '' when it has none. */
+  deviceOf(target: string): string {
+    return this.#parts.attach.find(target)?.device ?? '';
+  }
+
+  async attach({ target, device }: Verbs['attach']['args']): Promise<Verbs['attach']['result']> {
+    const { attach } = this.#parts;
+    const existing = attach.find(target);
+    if (existing !== undefined && !attach.isDead(existing)) {
+      if (device !== undefined && device !== existing.device) {
+        throw new LvrError('IN_USE', `${target} is already attached as ${existing.device}`, { hint: `lvr detach ${target}` });
+      }
+      return { changed: false, target, device: existing.device, how: existing.how, link: existing.link };
+    }
+    const made = await attach.attach(this.#request(target, device));
+    return { changed: true, target, device: made.device, how: made.how, link: made.link };
+  }
+
+  async detach({ target }: Verbs['detach']['args']): Promise<Verbs['detach']['result']> {
+    const found = this.#parts.attach.find(target);
+    if (!found) {
+      if (target.startsWith('/'))
+        throw new LvrError('NOT_FOUND', `${target} is not a device of this agent`, { hint: 'lvr status shows what is attached' });
+      this.#slots.backend(target);
+      return { changed: false, target, device: '' };
+    }
+    await this.#parts.attach.detach(found, false);
+    return { changed: true, target: found.target, device: found.device };
+  }
+
+  /** What was attached before the start is attached again, or served again; what cannot be is left out, with a warning. */
+  async attachAgain(): Promise<void> {
+    const { attach, log } = this.#parts;
+    for (const { target, resumes } of await attach.restore()) {
+      try {
+        const request = this.#request(target, undefined);
+        await (resumes ? attach.resume(request) : attach.attach(request));
+      } catch (error) {
+        if (!(error instanceof LvrError)) throw error;
+        if (resumes) log.error('device-waits', `${error.message}; its users wait`, { volume: target });
+        else log.warn('not-attached-again', error.message, { volume: target });
+      }
+    }
+    attach.restored();
+  }
+
+  /** Throws IN_USE while a volume of `group` is attached. */
+  async refuseAttached(group: string): Promise<void> {
+    for (const attachment of this.#parts.attach.list()) {
+      if (attachment.target.split('/')[0] !== group) continue;
+      const holders = await this.#parts.attach.holdersOf(attachment);
+      throw new LvrError('IN_USE', `group ${group} cannot be demoted: ${attachment.target} is attached as ${attachment.device}`, {
+        hint: `lvr detach ${attachment.target}, then lvr demote ${group}`,
+        details: { holders },
+      });
+    }
+  }
+
+  /** Throws IN_USE while a device is mounted or held. */
+  async refuseHeld(): Promise<void> {
+    for (const attachment of this.#parts.attach.list()) {
+      const holders = await this.#parts.attach.holdersOf(attachment);
+      if (holders.length === 0) continue;
+      throw new LvrError('IN_USE', `the agent cannot stop: ${attachment.target} is in use as ${attachment.device}`, {
+        hint: 'umount it, then lvr agent stop; or lvr agent restart',
+        details: { holders },
+      });
+    }
+  }
+
+  /** The agent ends, and another one goes on with every device that can wait for it. */
+  leave(): void {
+    for (const attachment of this.#parts.attach.list()) if (this.#parts.attach.outlives(attachment)) this.#parts.attach.leave(attachment);
+  }
+
+  /** The agent ends: devices are removed and remembered; those in use are left if their users can wait, else given a moment. */
+  async release(): Promise<void> {
+    const deadlineMs = this.#parts.clock.nowMs() + GRACE_MS;
+    for (const attachment of this.#parts.attach.list()) {
+      const holders = await this.#holdersAfterGrace(attachment, deadlineMs);
+      if (holders.length > 0 && this.#parts.attach.outlives(attachment)) {
+        this.#parts.attach.leave(attachment);
+        const text = `${attachment.device} of ${attachment.target} is in use: it waits for the next agent`;
+        this.#parts.log.warn('device-waits', text, { volume: attachment.target, holders });
+        continue;
+      }
+      try {
+        await this.#parts.attach.detach(attachment, true);
+      } catch (error) {
+        if (!(error instanceof LvrError)) throw error;
+        this.#parts.log.error('device-left', error.message, { volume: attachment.target, holders });
+      }
+    }
+  }
+
+  async #holdersAfterGrace(attachment: Attachment, deadlineMs: number): Promise<string[]> {
+    const { attach, clock, log } = this.#parts;
+    let holders = await attach.holdersOf(attachment);
+    if (holders.length === 0 || attach.outlives(attachment)) return holders;
+    log.warn('device-in-use', `waiting for the users of ${attachment.device}`, { volume: attachment.target, holders });
+    while (holders.length > 0 && clock.nowMs() < deadlineMs) {
+      await new Promise<void>((resolve) => void clock.after(POLL_MS, resolve));
+      holders = await attach.holdersOf(attachment);
+    }
+    return holders;
+  }
+
+  #request(target: string, device: string | undefined): AttachRequest {
+    const { group, backend } = this.#slots.backend(target);
+    if (backend.unavailable !== undefined) {
+      const hint = group.status().role === 'secondary' ? `attach on the primary, or lvr promote ${group.name}` : `lvr status ${group.name}`;
+      throw new LvrError('ROLE', `${target} cannot be attached: ${backend.unavailable}`, { hint });
+    }
+    const listen = this.#config.nbd.find((entry) => entry.kind === 'unix');
+    const { sizeBytes, blockBytes, readOnly } = backend;
+    const identity = `lvr:${group.uuid}/${target.slice(target.indexOf('/') + 1)}@${this.#parts.agentUuid}`;
+    return { target, socketPath: listen?.kind === 'unix' ? listen.path : '', sizeBytes, blockBytes, readOnly, device, identity };
+  }
+}

@@ -1,0 +1,164 @@
+// One /dev/nbdN while it is attached: its connections to the NBD server of this process, and their replacement when one is lost.
+//
+// Owner of the number of live connections and of the repair. The kernel replaces only sockets that it knows to be dead and closes others
+// unused, which shows here as a connection that is lost at once; so lost connections are replaced one at a time, with pauses that grow.
+// A device whose volume cannot be served now (its group failed or is secondary) is left waiting: the kernel holds its requests.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LvrError, messageOf } from '../core/errors.js';
+import type { Log } from '../core/ports.js';
+import type { Binding } from './native.js';
+import type { NbdSysfs } from './nbd-sysfs.js';
+import { type NbdControl, NetlinkError } from './netlink.js';
+import type { HandedSocket, KernelClient, KernelServer, OnLost } from './ports.js';
+
+/** Buffer of each direction: the driver of some kernels fails when a socket takes only part of a request. */
+const SOCKET_BYTES = 4 * 1024 * 1024;
+const PAUSE_MIN_MS = 20;
+const PAUSE_MAX_MS = 2_000;
+const SETTLE_MS = 50;
+
+/** What a device is made with. */
+export type KernelParts = {
+  readonly control: NbdControl;
+  readonly sysfs: NbdSysfs;
+  readonly sockets: Pick<Binding, 'socketPair' | 'close'>;
+  readonly server: KernelServer;
+  readonly log: Log;
+};
+
+/** The served end of one socket. */
+class Link implements KernelClient {
+  readonly device: KernelDevice;
+
+  constructor(device: KernelDevice) {
+    this.device = device;
+  }
+
+  closed(reason: string): void {
+    this.device.linkClosed(this, reason);
+  }
+}
+
+export class KernelDevice {
+  readonly target: string;
+  readonly identity: string;
+  /** -1 until connected. */
+  index = -1;
+  readonly #parts: KernelParts;
+  readonly #wanted: number;
+  readonly #onLost: OnLost;
+  readonly #links = new Set<Link>();
+  #isReleased = false;
+  #isRepairing = false;
+
+  /** `connections`: how many sockets the kernel has or is to get. */
+  constructor(parts: KernelParts, target: string, identity: string, connections: number, onLost: OnLost) {
+    this.#parts = parts;
+    this.target = target;
+    this.identity = identity;
+    this.#wanted = connections;
+    this.#onLost = onLost;
+  }
+
+  get device(): string {
+    return `/dev/nbd${this.index}`;
+  }
+
+  /** Connections that work. */
+  get live(): number {
+    return this.#links.size;
+  }
+
+  /** Makes `count` served connections and gives their other ends to `use`, which hands them to the kernel; ours are closed then. */
+  async withSockets<T>(count: number, use: (fds: number[]) => Promise<T>): Promise<T> {
+    const fds: number[] = [];
+    try {
+      for (let i = 0; i < count; i++) {
+        const [kernelEnd, serverEnd] = this.#parts.sockets.socketPair(SOCKET_BYTES);
+        fds.push(kernelEnd);
+        this.#serve(serverEnd, new Uint8Array(0));
+      }
+      return await use(fds);
+    } finally {
+      for (const fd of fds) this.#parts.sockets.close(fd);
+    }
+  }
+
+  /** Goes on with sockets that a predecessor served. */
+  takeOver(handed: readonly HandedSocket[]): void {
+    for (const { fd, received } of handed) this.#serve(fd, received);
+  }
+
+  #serve(fd: number, received: Uint8Array): void {
+    const link = new Link(this);
+    try {
+      this.#parts.server.serve(this.target, fd, received, link);
+    } catch (error) {
+      this.#parts.sockets.close(fd);
+      throw error;
+    }
+    this.#links.add(link);
+  }
+
+  /** Whether a connection that the server serves is one of this device. */
+  owns(client: unknown): boolean {
+    return client instanceof Link && this.#links.has(client);
+  }
+
+  /** Nothing is repaired any more: the device is being removed, or given up. */
+  release(): void {
+    this.#isReleased = true;
+  }
+
+  linkClosed(link: Link, reason: string): void {
+    this.#links.delete(link);
+    if (this.#isReleased || this.index < 0 || this.#isRepairing) return;
+    this.#parts.log.warn('device-link-lost', `${this.device} of ${this.target} lost a connection: ${reason}`, { volume: this.target });
+    void this.repair();
+  }
+
+  /** Replaces lost connections until all are there or nothing more can be done. Never rejects. */
+  async repair(): Promise<void> {
+    if (this.#isRepairing) return;
+    this.#isRepairing = true;
+    try {
+      let pauseMs = PAUSE_MIN_MS;
+      while (!this.#isReleased && this.#links.size < this.#wanted) {
+        await this.#replaceOne();
+        // A socket that the kernel had no use for is closed by now.
+        await sleep(this.#links.size < this.#wanted ? pauseMs : SETTLE_MS);
+        pauseMs = Math.min(PAUSE_MAX_MS, pauseMs * 2);
+      }
+      if (!this.#isReleased)
+        this.#parts.log.info('device-linked', `${this.device} of ${this.target} is connected`, { volume: this.target });
+    } catch (error) {
+      this.release();
+      this.#onLost(messageOf(error));
+    } finally {
+      this.#isRepairing = false;
+    }
+  }
+
+  async #replaceOne(): Promise<void> {
+    const { control, sysfs } = this.#parts;
+    const { index, identity } = this;
+    const found = sysfs.device(index);
+    if (found === undefined || found.pid === '') throw new LvrError('ATTACH', `the kernel has disconnected ${this.device}`);
+    if (found.backend !== identity) throw wrongBackend(this.device, this.target, found.backend);
+    try {
+      await this.withSockets(1, (sockets) => control.reconfigure({ index, backend: identity, sockets }));
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      throw new LvrError('ATTACH', `${this.device} cannot be reconnected: ${error.message}`, { hint: 'dmesg | grep nbd', cause: error });
+    }
+  }
+}
+
+/** The device is connected to something that is not this volume. */
+export function wrongBackend(device: string, target: string, backend: string): LvrError {
+  const what = backend === '' ? 'something without a name' : backend;
+  return new LvrError('DEVICE_BUSY', `${device} is connected to ${what}, not to ${target}; it is left alone`, {
+    hint: `whoever connected it disconnects it (nbd-client -d ${device}); lvr attach ${target} takes another device`,
+  });
+}
