@@ -2,6 +2,7 @@
 // things start (logs, listeners, control, links and exports, attachments) and stop (the reverse). A group that cannot be opened is shown
 // as failed and keeps nobody else from working.
 
+import type { HandedSocket } from '../attach/ports.js';
 import { LvrError, messageOf } from '../core/errors.js';
 import type { GroupStatus } from '../core/status.js';
 import { AttachedVolumes } from './attached.js';
@@ -12,15 +13,32 @@ import { MetricsServer } from './metrics.js';
 import type { AgentGroup, AgentParts, LinkService, NbdService } from './ports.js';
 import { type Slot, Slots } from './slots.js';
 import { groupStatus, statusDocument, unopenedStatus } from './status.js';
+import type { Successor } from './succession.js';
 import { VERSION } from './version.js';
 
-/** One agent; start() once, stop() once. */
+/** Running NBD requests have this long to end when the agent stops, and when a successor waits. */
+const NBD_DRAIN_MS = 10_000;
+const QUICK_DRAIN_MS = 200;
+
+/** The process around an agent. */
+export type AgentProcess = {
+  /** `lvr agent stop` was accepted. */
+  stop(): void;
+  /** Starts the process that is to go on instead of this one. Throws LvrError. */
+  startSuccessor(): Promise<Successor>;
+  /** The successor is ready: it is its turn. */
+  giveWay(successor: Successor): void;
+  /** This agent goes on where another has just stopped. */
+  readonly takesOver: boolean;
+};
+
+/** One agent; start() once, stop() or giveWay() once. */
 export class Agent {
   readonly #config: AgentConfig;
   readonly #parts: AgentParts;
   readonly #slots: Slots;
   readonly #attached: AttachedVolumes;
-  readonly #stopAsked: () => void;
+  readonly #process: AgentProcess;
   #nbd: NbdService | undefined;
   #links: LinkService | undefined;
   #metrics: MetricsServer | undefined;
@@ -28,13 +46,12 @@ export class Agent {
   /** Ends when the verbs that change something, run one at a time, have ended. */
   #changes: Promise<unknown> = Promise.resolve();
 
-  /** `stopAsked` runs when `lvr agent stop` was accepted. */
-  constructor(config: AgentConfig, parts: AgentParts, stopAsked: () => void) {
+  constructor(config: AgentConfig, parts: AgentParts, around: AgentProcess) {
     this.#config = config;
     this.#parts = parts;
     this.#slots = new Slots(config.groups);
     this.#attached = new AttachedVolumes(config.agent, parts, this.#slots);
-    this.#stopAsked = stopAsked;
+    this.#process = around;
   }
 
   /** Opens and starts everything. Throws LvrError when a listener cannot be opened; what was started is stopped again. */
@@ -63,11 +80,23 @@ export class Agent {
   /** Stops in order; devices in use are left to the next agent, or given a moment if they cannot wait for it. */
   async stop(): Promise<void> {
     await this.#attached.release();
-    await this.#nbd?.stop();
+    await this.#nbd?.stop(NBD_DRAIN_MS);
     await this.#links?.stop();
-    await Promise.all([...this.#slots.groups()].map((group) => group.stop()));
+    await Promise.all([...this.#slots.groups()].map((group) => group.stop({ quick: false })));
     await this.#metrics?.close();
     await this.#control?.close();
+  }
+
+  /**
+   * Stops for a successor, as fast as can be: first everything is brought up to date while clients are served, then the kernel's connections
+   * come to rest and `give` gets their sockets. What is not applied yet, the successor replays.
+   */
+  async giveWay(give: (sockets: readonly HandedSocket[]) => Promise<void>): Promise<void> {
+    await Promise.all([...this.#slots.groups()].map((group) => group.settle()));
+    this.#attached.leave();
+    await give((await this.#nbd?.handOver()) ?? []);
+    await Promise.all([this.#nbd?.stop(QUICK_DRAIN_MS), this.#links?.stop(), this.#metrics?.close(), this.#control?.close()]);
+    await Promise.all([...this.#slots.groups()].map((group) => group.stop({ quick: true })));
   }
 
   /** The status of one group or of all. Throws NOT_FOUND. */
@@ -111,7 +140,7 @@ export class Agent {
 
   async #startGroup(slot: Slot): Promise<void> {
     try {
-      await slot.group?.start();
+      await slot.group?.start({ takesOver: this.#process.takesOver });
     } catch (error) {
       if (!(error instanceof LvrError)) throw error;
       slot.failure = error;
@@ -141,6 +170,7 @@ export class Agent {
       promote: (args) => this.#exclusively(() => this.#promote(args)),
       demote: (args) => this.#exclusively(() => this.#demote(args)),
       'agent-stop': () => this.#exclusively(() => this.#agentStop()),
+      'agent-restart': () => this.#exclusively(() => this.#agentRestart()),
       version: async () => ({ version: VERSION, node: process.version, pid: process.pid, site: this.#config.agent.site }),
     };
   }
@@ -173,7 +203,14 @@ export class Agent {
   /** Refuses while a device is mounted or held: its users would get I/O errors, or wait for an agent that does not come. */
   async #agentStop(): Promise<Verbs['agent-stop']['result']> {
     await this.#attached.refuseHeld();
-    this.#parts.clock.after(0, this.#stopAsked);
+    this.#parts.clock.after(0, () => this.#process.stop());
     return { pid: process.pid };
+  }
+
+  /** Devices in use stay: the successor goes on with them. */
+  async #agentRestart(): Promise<Verbs['agent-restart']['result']> {
+    const successor = await this.#process.startSuccessor();
+    this.#parts.clock.after(0, () => this.#process.giveWay(successor));
+    return { pid: process.pid, successor: successor.pid };
   }
 }

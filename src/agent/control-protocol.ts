@@ -37,6 +37,8 @@ export type Verbs = {
   promote: { args: { group: string; force: boolean }; result: { changed: boolean; group: string; epoch: string; warnings: string[] } };
   demote: { args: { group: string }; result: { changed: boolean; group: string } };
   'agent-stop': { args: Record<string, never>; result: { pid: number } };
+  /** The switch comes after the answer: `pid` ends, and `successor` answers. */
+  'agent-restart': { args: Record<string, never>; result: { pid: number; successor: number } };
   version: { args: Record<string, never>; result: { version: string; node: string; pid: number; site: string } };
 };
 
@@ -50,11 +52,12 @@ export const VERB_ARGS: { readonly [V in Verb]: Readonly<Record<string, 'string'
   promote: { group: 'string', force: 'boolean' },
   demote: { group: 'string' },
   'agent-stop': {},
+  'agent-restart': {},
   version: {},
 };
 
 /** Verbs that change something; the caller's uid is logged with them. */
-export const MUTATING_VERBS: ReadonlySet<Verb> = new Set<Verb>(['attach', 'detach', 'promote', 'demote', 'agent-stop']);
+export const MUTATING_VERBS: ReadonlySet<Verb> = new Set<Verb>(['attach', 'detach', 'promote', 'demote', 'agent-stop', 'agent-restart']);
 
 /** An LvrError on the wire, and on stderr of `lvr … -o json`. */
 export type ErrorDocument = {

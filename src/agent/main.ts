@@ -3,6 +3,7 @@
 // nobody expected ends the process at once (fail-stop); the log replays what was acknowledged.
 
 import { parseArgs } from 'node:util';
+import type { HandedSocket } from '../attach/ports.js';
 import { EXIT, LvrError, messageOf } from '../core/errors.js';
 import type { Log } from '../core/ports.js';
 import { notify, setIoFlusher } from '../disk/system.js';
@@ -12,69 +13,95 @@ import { refuseLiveAgent } from './control.js';
 import { createLog } from './logger.js';
 import { realParts } from './parts.js';
 import { claimStateDir } from './state-dir.js';
+import { awaitTurn, refuseTurn, SUCCESSOR_OPTION, Successor } from './succession.js';
 import { VERSION } from './version.js';
 
 /** An orderly stop that takes longer than this is given up. */
 const STOP_MS = 45_000;
 const SUMMARY_MS = 10_000;
+/** How long a successor waits for the end of the agent before it. */
+const PREDECESSOR_MS = 30_000;
 
 async function main(): Promise<void> {
-  const file = configPath();
+  const { file, isSuccessor } = commandLine();
   if (file === undefined) return;
   const config = loadConfig(file);
   const log = createLog(config.agent.site, process.stderr.isTTY);
   failStop(log);
-  await refuseLiveAgent(config.agent.control);
-  const { uuid } = claimStateDir(config.agent.stateDir);
+  const handed = isSuccessor ? await awaitTurn() : undefined;
+  if (!isSuccessor) await refuseLiveAgent(config.agent.control);
+  const { uuid } = await claimStateDir(config.agent.stateDir, isSuccessor ? PREDECESSOR_MS : 0);
   claimMemory(log);
   log.info('starting', `lvrd ${VERSION}, site ${config.agent.site}`, { node: process.version, uuid, config: file });
   if (config.agent.insecure) log.warn('insecure', 'links between sites are plain TCP (insecure = true)');
-  await runAgent(config, log, uuid);
+  await runAgent(config, log, uuid, handed);
 }
 
-/** The --config argument; undefined when --help or --version was answered instead. */
-function configPath(): string | undefined {
+/** What the command line says; no `file` when --help or --version was answered instead. */
+function commandLine(): { file: string | undefined; isSuccessor: boolean } {
   const usage = 'usage: lvrd --config FILE';
-  let values: { config?: string; help?: boolean; version?: boolean };
+  let values: { config?: string; help?: boolean; version?: boolean; successor?: boolean };
   try {
     ({ values } = parseArgs({
-      options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } },
+      options: {
+        config: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+        version: { type: 'boolean' },
+        [SUCCESSOR_OPTION]: { type: 'boolean' },
+      },
     }));
   } catch (error) {
     throw new LvrError('USAGE', messageOf(error), { hint: usage });
   }
   if (values.help || values.version) {
     process.stdout.write(values.help ? `${usage}\n` : `lvrd ${VERSION}\n`);
-    return undefined;
+    return { file: undefined, isSuccessor: false };
   }
   if (values.config === undefined) throw new LvrError('USAGE', 'no configuration file was named', { hint: usage });
-  return values.config;
+  return { file: values.config, isSuccessor: values.successor === true };
 }
 
 /** Runs until the process ends; returns when the agent has started. */
-async function runAgent(config: AgentConfig, log: Log, uuid: string): Promise<void> {
+async function runAgent(config: AgentConfig, log: Log, uuid: string, handed: HandedSocket[] | undefined): Promise<void> {
   let stopping = false;
-  const stop = (reason: string): void => {
+  const end = (reason: string, work: () => Promise<void>): void => {
     if (stopping) {
       log.error('stop-forced', `${reason} while stopping: ending at once`);
       process.exit(EXIT.failed);
     }
     stopping = true;
     log.info('stopping', reason);
-    tellManager(log, 'STOPPING=1');
     setTimeout(() => {
       log.error('stop-late', `not stopped within ${STOP_MS / 1000} s: ending at once`);
       process.exit(EXIT.failed);
     }, STOP_MS).unref();
     // What was not started yet is started first: a stop in the middle of a start has no order of its own.
-    void started
-      .then(() => agent.stop())
-      .then(() => {
-        log.info('stopped', 'everything is on disk');
-        process.exit(EXIT.ok);
-      });
+    void started.then(work).then(() => {
+      log.info('stopped', 'everything is on disk');
+      process.exit(EXIT.ok);
+    });
   };
-  const agent = new Agent(config, realParts(config, log, uuid, []), () => stop('asked to by lvr agent stop'));
+  const stop = (reason: string): void => {
+    if (!stopping) tellManager(log, 'STOPPING=1');
+    end(reason, () => agent.stop());
+  };
+  const giveWay = (successor: Successor): void => {
+    end(`agent ${successor.pid} goes on`, async () => {
+      await agent.giveWay((sockets) => successor.give(sockets));
+      if (!successor.isAlive) {
+        log.error('successor-lost', `agent ${successor.pid} has ended; this one has given way and cannot go on`);
+        process.exit(EXIT.failed);
+      }
+      tellManager(log, `MAINPID=${successor.pid}`);
+    });
+  };
+  const parts = realParts(config, log, uuid, handed ?? []);
+  const agent = new Agent(config, parts, {
+    stop: () => stop('asked to by lvr agent stop'),
+    startSuccessor: () => Successor.start(),
+    giveWay,
+    takesOver: handed !== undefined,
+  });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
   const started = agent.start();
   await started;
@@ -111,6 +138,7 @@ function failStop(log: Log): void {
 }
 
 main().catch((error: unknown) => {
+  refuseTurn(messageOf(error));
   if (!(error instanceof LvrError)) {
     process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
     process.exit(EXIT.failed);

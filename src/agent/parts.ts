@@ -27,8 +27,6 @@ import { type Address, formatAddress, type NbdListen } from './config-values.js'
 import type { AgentGroup, AgentParts, LinkService, NbdService } from './ports.js';
 import { replaceFile } from './state-dir.js';
 
-/** Running NBD requests have this long to end when the agent stops. */
-const NBD_DRAIN_MS = 10_000;
 /** Requests of the kernel have this long to end when its sockets are handed to a successor. */
 const HAND_OVER_MS = 3_000;
 const NBD_SOCKET_MODE = 0o660;
@@ -138,7 +136,7 @@ async function startNbd(
       }, HAND_OVER_MS);
       return handed;
     },
-    stop: () => server.stop(NBD_DRAIN_MS),
+    stop: (deadlineMs) => server.stop(deadlineMs),
   };
 }
 

@@ -14,13 +14,15 @@ export interface AgentGroup {
   readonly uuid: string;
   /** By volume name, in the order of the configuration. */
   readonly backends: ReadonlyMap<string, Backend>;
-  /** Starts links, then makes exports usable. */
-  start(): Promise<void>;
+  /** Starts links, then makes exports usable; sooner when it goes on where another process has just stopped. */
+  start(options: { takesOver: boolean }): Promise<void>;
   status(): GroupStatus;
   promote(options: { force: boolean }): Promise<{ changed: boolean; epoch: string }>;
   demote(): Promise<{ changed: boolean }>;
-  /** Closes exports, ends links, flushes, checkpoints. */
-  stop(): Promise<void>;
+  /** Leaves little to replay for the next start; clients are served meanwhile. */
+  settle(): Promise<void>;
+  /** Closes exports, ends links, flushes, checkpoints; `quick`: without what the next start can make up for. */
+  stop(options: { quick: boolean }): Promise<void>;
 }
 
 /** Bytes and records shipped to one site since the agent started. */
@@ -38,8 +40,8 @@ export interface NbdService {
   readonly connections: number;
   /** Stops the kernel's connections between two requests; their sockets stay open until stop(). */
   handOver(): Promise<readonly HandedSocket[]>;
-  /** Stops accepting, lets running requests end, closes. */
-  stop(): Promise<void>;
+  /** Stops accepting, lets running requests end, closes those that take longer than `deadlineMs`. */
+  stop(deadlineMs: number): Promise<void>;
 }
 
 /** The replication listener. */

@@ -3,14 +3,24 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { LvrError, messageOf } from '../core/errors.js';
 import { binding } from '../disk/native.js';
 
-/** Creates (0700) and locks `path`; returns the UUID of this agent. Throws IN_USE naming the other agent's pid, or FAILED. */
-export function claimStateDir(path: string): { uuid: string } {
+const LOCK_POLL_MS = 2;
+
+/**
+ * Creates (0700) and locks `path`, waiting up to `waitMs` for another agent to end; returns the UUID of this agent. Throws IN_USE naming
+ * the other agent's pid, or FAILED.
+ */
+export async function claimStateDir(path: string, waitMs = 0): Promise<{ uuid: string }> {
+  const deadlineMs = performance.now() + waitMs;
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
-    lockDirectory(path);
+    while (!lockDirectory(path)) {
+      if (performance.now() > deadlineMs) throw inUse(path);
+      await sleep(LOCK_POLL_MS);
+    }
     return { uuid: readIdentity(path) };
   } catch (error) {
     if (error instanceof LvrError) throw error;
@@ -41,20 +51,25 @@ export function replaceFile(path: string, text: string): void {
 }
 
 /** The descriptor stays open on purpose: the kernel drops the lock with the process, however it ends. */
-function lockDirectory(path: string): void {
+function lockDirectory(path: string): boolean {
   const file = join(path, 'agent.lock');
   const fd = openSync(file, 'a+', 0o600);
   if (!binding.lock(fd)) {
-    const pid = readFileSync(file, 'utf8').trim();
     closeSync(fd);
-    throw new LvrError('IN_USE', `the state directory ${path} belongs to a running agent (pid ${pid})`, {
-      hint: 'stop that agent first',
-      details: { pid },
-    });
+    return false;
   }
   const own = openSync(file, 'w', 0o600);
   writeSync(own, `${process.pid}\n`);
   closeSync(own);
+  return true;
+}
+
+function inUse(path: string): LvrError {
+  const pid = readFileSync(join(path, 'agent.lock'), 'utf8').trim();
+  return new LvrError('IN_USE', `the state directory ${path} belongs to a running agent (pid ${pid})`, {
+    hint: 'stop that agent first',
+    details: { pid },
+  });
 }
 
 function readIdentity(path: string): string {

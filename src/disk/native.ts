@@ -90,6 +90,9 @@ export type Binding = EngineBinding & {
   /** See system.ts for these. */
   hungUp(fd: number): boolean;
   ioFlusher(): boolean;
+  /** Two connected unix stream sockets with that much buffer. */
+  socketPair(bufferBytes: number): [number, number];
+  /** A descriptor for the same file goes to the other end of a unix socket; never waits. */
   sendDescriptor(channel: number, fd: number): void;
   receiveDescriptor(channel: number): number;
 

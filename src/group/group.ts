@@ -41,6 +41,8 @@ export type GroupEnv = {
 
 /** A primary that starts waits this long to hear from its sites whether it was replaced, before clients may write. */
 const START_GRACE_MS = 3_000;
+/** The same when another process served the volumes a moment ago: it would have heard, and clients wait. */
+const TAKE_OVER_GRACE_MS = 300;
 
 export class Group {
   readonly name: string;
@@ -198,16 +200,16 @@ export class Group {
   }
 
   /** Links first; a primary opens its volumes only after its sites had a chance to say that it was replaced. */
-  async start(): Promise<void> {
+  async start(options: { takesOver: boolean } = { takesOver: false }): Promise<void> {
     for (const link of this.links.values()) link.start();
     this.rolesChanged();
     this.checkpointer.start();
-    if (this.role === 'primary') await this.#grace();
+    if (this.role === 'primary') await this.#grace(options.takesOver ? TAKE_OVER_GRACE_MS : START_GRACE_MS);
     this.open = true;
   }
 
-  async #grace(): Promise<void> {
-    const deadline = this.env.clock.nowMs() + START_GRACE_MS;
+  async #grace(graceMs: number): Promise<void> {
+    const deadline = this.env.clock.nowMs() + graceMs;
     const waiting = (): boolean => [...this.links.values()].some((l) => ['connecting', 'handshaking'].includes(l.state().session));
     while (this.role === 'primary' && waiting() && this.env.clock.nowMs() < deadline) {
       await new Promise<void>((resolve) => void this.env.clock.after(20, resolve));
@@ -230,9 +232,14 @@ export class Group {
     return this.#roles.stepDown(reason);
   }
 
+  /** A checkpoint while clients are served, so that the next start has little to replay. */
+  async settle(): Promise<void> {
+    if (this.#failure === undefined) await this.checkpointer.run();
+  }
+
   /** Closes volumes, ends links, applies and checkpoints everything, closes the devices. */
-  async stop(): Promise<void> {
-    await this.#roles.stop();
+  async stop(options: { quick: boolean } = { quick: false }): Promise<void> {
+    await this.#roles.stop(options.quick);
     this.#primaryDurable.stop();
     for (const device of [...this.devices, this.log.device]) await device.close();
   }

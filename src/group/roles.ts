@@ -104,17 +104,19 @@ export class Roles {
     group.env.log.warn('stepped-down', `group ${group.name} became secondary: ${reason}`, { group: group.name });
   }
 
-  /** Orderly end of the group in this process. */
-  async stop(): Promise<void> {
+  /** Orderly end of the group in this process; `quick`: what is durable in the log is left to the next start. */
+  async stop(quick: boolean): Promise<void> {
     const group = this.#group;
     group.changing = true;
     group.open = false;
     group.revoke();
-    if (group.failure === undefined && group.role === 'primary') await this.#drain(STOP_DRAIN_MS, false).catch(() => undefined);
+    if (quick) group.writePath?.sealAll();
+    else if (group.failure === undefined && group.role === 'primary') await this.#drain(STOP_DRAIN_MS, false).catch(() => undefined);
     await Promise.all([...group.links.values()].map((link) => link.stop()));
     group.checkpointer.stop();
     if (group.failure !== undefined) return;
     await group.log.quiet().catch(() => undefined);
+    if (quick) return;
     // What a slow device has not taken by then stands in the log, and the next start replays it.
     const timeout = new Promise<void>((resolve) => void group.env.clock.after(STOP_DRAIN_MS, resolve));
     await Promise.race([group.applier.reached(this.#applicableLsn()).catch(() => undefined), timeout]);

@@ -145,7 +145,8 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     this.#inTurn = false;
     if (this.#closed) return;
     if (this.#ending && this.#unanswered === 0) return this.#host.finish();
-    if (this.#handing && this.#isAtBoundary) return this.#host.frozen(this.#input.bytes.subarray(this.#input.start, this.#input.end));
+    if (this.#handing && this.#isAtBoundary)
+      return this.#host.frozen(Buffer.from(this.#input.bytes.subarray(this.#input.start, this.#input.end)));
     this.#fence.turnEnded();
     const isTaking = !this.#ending && !this.#holding && (!this.#handing || this.#payload.request !== undefined);
     if (this.#stall !== 'none') this.#kernel?.stalled();

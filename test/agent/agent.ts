@@ -43,7 +43,12 @@ class FakeGroup implements AgentGroup {
     this.#events.push(`start ${this.name}`);
   }
 
-  async stop(): Promise<void> {
+  async settle(): Promise<void> {
+    this.#events.push(`settle ${this.name}`);
+  }
+
+  async stop({ quick }: { quick: boolean }): Promise<void> {
+    if (quick) this.#events.push('quick');
     this.#events.push(`stop ${this.name}`);
   }
 
@@ -197,7 +202,20 @@ ${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}
       leave: ({ target }) => void events.push(`leave ${target}`),
     },
   };
-  return { agent: new Agent(parseConfig(text, 'x'), parts, stopAsked), control, events, holders, attached, again, dead };
+  return {
+    agent: new Agent(parseConfig(text, 'x'), parts, {
+      stop: stopAsked,
+      startSuccessor: () => Promise.reject(new LvrError('FAILED', 'there is none')),
+      giveWay: () => undefined,
+      takesOver: false,
+    }),
+    control,
+    events,
+    holders,
+    attached,
+    again,
+    dead,
+  };
 }
 
 t.test('things start and stop in order, and a group that cannot be opened keeps nobody from working', async (t) => {

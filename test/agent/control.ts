@@ -29,6 +29,7 @@ const handlers: VerbHandlers = {
   promote: refuse,
   demote: async ({ group }) => ({ changed: false, group }),
   'agent-stop': refuse,
+  'agent-restart': refuse,
   version: async () => ({ version: '1', node: 'v', pid: 1, site: 's' }),
 };
 
