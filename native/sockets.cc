@@ -1,5 +1,6 @@
 // Sockets between this process and the kernel's nbd, and between an agent and its successor.
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -86,8 +87,16 @@ static Napi::Value ReceiveDescriptor(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, fd);
 }
 
+// duplicate(fd): another descriptor for the same file.
+static Napi::Value Duplicate(const Napi::CallbackInfo& info) {
+  const int fd = fcntl(Int32Arg(info, 0), F_DUPFD_CLOEXEC, 3);
+  if (fd < 0) throw SystemError(info.Env(), errno, "fcntl");
+  return Napi::Number::New(info.Env(), fd);
+}
+
 void InitSockets(Napi::Env env, Napi::Object exports) {
   exports.Set("socketPair", Napi::Function::New(env, SocketPair, "socketPair"));
+  exports.Set("duplicate", Napi::Function::New(env, Duplicate, "duplicate"));
   exports.Set("hungUp", Napi::Function::New(env, HungUp, "hungUp"));
   exports.Set("sendDescriptor", Napi::Function::New(env, SendDescriptor, "sendDescriptor"));
   exports.Set("receiveDescriptor", Napi::Function::New(env, ReceiveDescriptor, "receiveDescriptor"));

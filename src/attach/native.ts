@@ -15,6 +15,8 @@ export type Binding = {
   /** Two connected unix stream sockets with that much buffer. */
   socketPair(bufferBytes: number): [number, number];
   close(fd: number): void;
+  /** Another descriptor for the same file. */
+  duplicate(fd: number): number;
 };
 
 // From dist/src/attach/ to the checkout's or package's root.

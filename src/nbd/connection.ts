@@ -71,14 +71,17 @@ export class Connection implements Receiver, TransmissionHost, SentListener {
     this.#context = context;
     this.#kernel = kernel;
     this.#openedMs = context.clock.nowMs();
+    if (kernel !== undefined) {
+      // First of all: the socket asks at once for the memory of its first read, which goes behind these bytes.
+      this.#input.bytes.set(kernel.received);
+      this.#input.end = kernel.received.length;
+    }
     this.#socket = takeOver(accepted, this);
     this.#output = new Output(this.#socket, this);
     this.#socket.on('error', (error) => this.#close(`socket error: ${error.message}`));
     this.#socket.on('end', () => this.#ended());
     this.#socket.on('close', () => this.#close('the socket closed'));
     if (kernel !== undefined) {
-      this.#input.bytes.set(kernel.received);
-      this.#input.end = kernel.received.length;
       this.#transmit(kernel.negotiated, new KernelPeer(context.clock, kernel.isHungUp));
       // Not at once: whoever asked for this connection does not know it yet.
       this.arm();

@@ -2,7 +2,7 @@
 // Its numbers are its own, not the server's.
 
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, type NetConnectOpts, type Socket } from 'node:net';
+import { connect, type NetConnectOpts, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -103,8 +103,8 @@ export class RawClient {
   #ended = false;
   #wake: (() => void) | undefined;
 
-  constructor(where: NetConnectOpts) {
-    this.socket = connect(where);
+  constructor(where: NetConnectOpts | Socket) {
+    this.socket = where instanceof Socket ? where : connect(where);
     this.socket.on('data', (piece) => {
       this.#pieces.push(piece as Buffer);
       this.#held += (piece as Buffer).length;
@@ -222,7 +222,7 @@ export class ServerFixture {
     return fixture;
   }
 
-  client(where: NetConnectOpts = { path: this.path }): RawClient {
+  client(where: NetConnectOpts | Socket = { path: this.path }): RawClient {
     const client = new RawClient(where);
     this.#clients.push(client);
     return client;
