@@ -2,7 +2,6 @@
 // things start (logs, listeners, control, links and exports, attachments) and stop (the reverse). A group that cannot be opened is shown
 // as failed and keeps nobody else from working.
 
-import type { HandedSocket } from '../attach/ports.js';
 import { LvrError, messageOf } from '../core/errors.js';
 import type { GroupStatus } from '../core/status.js';
 import { AttachedVolumes } from './attached.js';
@@ -89,14 +88,16 @@ export class Agent {
 
   /**
    * Stops for a successor, as fast as can be: first everything is brought up to date while clients are served, then the kernel's connections
-   * come to rest and `give` gets their sockets. What is not applied yet, the successor replays.
+   * come to rest and `successor` gets their sockets. What is not applied yet, it replays.
    */
-  async giveWay(give: (sockets: readonly HandedSocket[]) => Promise<void>): Promise<void> {
+  async giveWay(successor: Pick<Successor, 'give' | 'go'>): Promise<void> {
     await Promise.all([...this.#slots.groups()].map((group) => group.settle()));
     this.#attached.leave();
-    await give((await this.#nbd?.handOver()) ?? []);
+    await successor.give((await this.#nbd?.handOver()) ?? []);
     await Promise.all([this.#nbd?.stop(QUICK_DRAIN_MS), this.#links?.stop(), this.#metrics?.close(), this.#control?.close()]);
     await Promise.all([...this.#slots.groups()].map((group) => group.stop({ quick: true })));
+    const ends = [...this.#slots.groups()].flatMap(({ name, end }) => (end === undefined ? [] : [[name, end] as const]));
+    await successor.go(Object.fromEntries(ends));
   }
 
   /** The status of one group or of all. Throws NOT_FOUND. */

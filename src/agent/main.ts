@@ -3,7 +3,6 @@
 // nobody expected ends the process at once (fail-stop); the log replays what was acknowledged.
 
 import { parseArgs } from 'node:util';
-import type { HandedSocket } from '../attach/ports.js';
 import { EXIT, LvrError, messageOf } from '../core/errors.js';
 import type { Log } from '../core/ports.js';
 import { notify, setIoFlusher } from '../disk/system.js';
@@ -12,6 +11,7 @@ import { type AgentConfig, loadConfig } from './config.js';
 import { refuseLiveAgent } from './control.js';
 import { createLog } from './logger.js';
 import { realParts } from './parts.js';
+import type { Legacy } from './ports.js';
 import { claimStateDir } from './state-dir.js';
 import { awaitTurn, refuseTurn, SUCCESSOR_OPTION, Successor } from './succession.js';
 import { VERSION } from './version.js';
@@ -28,13 +28,13 @@ async function main(): Promise<void> {
   const config = loadConfig(file);
   const log = createLog(config.agent.site, process.stderr.isTTY);
   failStop(log);
-  const handed = isSuccessor ? await awaitTurn() : undefined;
+  const legacy = isSuccessor ? await awaitTurn() : undefined;
   if (!isSuccessor) await refuseLiveAgent(config.agent.control);
   const { uuid } = await claimStateDir(config.agent.stateDir, isSuccessor ? PREDECESSOR_MS : 0);
   claimMemory(log);
   log.info('starting', `lvrd ${VERSION}, site ${config.agent.site}`, { node: process.version, uuid, config: file });
   if (config.agent.insecure) log.warn('insecure', 'links between sites are plain TCP (insecure = true)');
-  await runAgent(config, log, uuid, handed);
+  await runAgent(config, log, uuid, legacy);
 }
 
 /** What the command line says; no `file` when --help or --version was answered instead. */
@@ -62,7 +62,7 @@ function commandLine(): { file: string | undefined; isSuccessor: boolean } {
 }
 
 /** Runs until the process ends; returns when the agent has started. */
-async function runAgent(config: AgentConfig, log: Log, uuid: string, handed: HandedSocket[] | undefined): Promise<void> {
+async function runAgent(config: AgentConfig, log: Log, uuid: string, legacy: Legacy | undefined): Promise<void> {
   let stopping = false;
   const end = (reason: string, work: () => Promise<void>): void => {
     if (stopping) {
@@ -87,7 +87,7 @@ async function runAgent(config: AgentConfig, log: Log, uuid: string, handed: Han
   };
   const giveWay = (successor: Successor): void => {
     end(`agent ${successor.pid} goes on`, async () => {
-      await agent.giveWay((sockets) => successor.give(sockets));
+      await agent.giveWay(successor);
       if (!successor.isAlive) {
         log.error('successor-lost', `agent ${successor.pid} has ended; this one has given way and cannot go on`);
         process.exit(EXIT.failed);
@@ -95,12 +95,12 @@ async function runAgent(config: AgentConfig, log: Log, uuid: string, handed: Han
       tellManager(log, `MAINPID=${successor.pid}`);
     });
   };
-  const parts = realParts(config, log, uuid, handed ?? []);
+  const parts = realParts(config, log, uuid, legacy ?? { sockets: [], ends: {} });
   const agent = new Agent(config, parts, {
     stop: () => stop('asked to by lvr agent stop'),
     startSuccessor: () => Successor.start(),
     giveWay,
-    takesOver: handed !== undefined,
+    takesOver: legacy !== undefined,
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
   const started = agent.start();

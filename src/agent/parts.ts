@@ -24,20 +24,20 @@ import { type NbdEvent, NbdServer } from '../nbd/server.js';
 import { realClock } from './clock.js';
 import type { AgentConfig } from './config.js';
 import { type Address, formatAddress, type NbdListen } from './config-values.js';
-import type { AgentGroup, AgentParts, LinkService, NbdService } from './ports.js';
+import type { AgentGroup, AgentParts, Legacy, LinkService, NbdService } from './ports.js';
 import { replaceFile } from './state-dir.js';
 
 /** Requests of the kernel have this long to end when its sockets are handed to a successor. */
 const HAND_OVER_MS = 3_000;
 const NBD_SOCKET_MODE = 0o660;
 
-/** Makes the parts; opens nothing but the I/O engines. `uuid` is the agent's identity; `handed` comes from the agent before this one. */
-export function realParts(config: AgentConfig, log: Log, uuid: string, handed: readonly HandedSocket[]): AgentParts {
+/** Makes the parts; opens nothing but the I/O engines. `uuid` is the agent's identity; `legacy` comes from the agent before this one. */
+export function realParts(config: AgentConfig, log: Log, uuid: string, legacy: Legacy): AgentParts {
   const { site, stateDir, insecure } = config.agent;
   const served: Served = { server: undefined, isMemoryLocked: false };
   const kernel = new KernelAttacher(
     { control: new NbdNetlink(binding), sysfs: new NbdSysfs(), sockets: binding, server: kernelServer(served, log), log },
-    handed,
+    legacy.sockets,
   );
   const clock = realClock;
   const memory = { createArena, crc32c, crc32cSpans, newUuid: () => randomUUID().replaceAll('-', '') };
@@ -47,7 +47,7 @@ export function realParts(config: AgentConfig, log: Log, uuid: string, handed: r
     log,
     agentUuid: uuid,
     openGroup: async (groupConfig, onFailed) => {
-      const group = await openGroup(groupConfig, env);
+      const group = await openGroup(groupConfig, env, legacy.ends[groupConfig.name]);
       group.onFailed = onFailed;
       return group;
     },

@@ -5,7 +5,11 @@ import type { Attachment, AttachRequest, HandedSocket } from '../attach/ports.js
 import type { GroupConfig } from '../core/group-config.js';
 import type { Backend, Clock, Log } from '../core/ports.js';
 import type { GroupStatus } from '../core/status.js';
+import type { KnownEnd } from '../disk/log-open.js';
 import type { Address, NbdListen } from './config-values.js';
+
+/** What an agent leaves to its successor: sockets of the kernel, and by group where the logs end. */
+export type Legacy = { readonly sockets: readonly HandedSocket[]; readonly ends: Readonly<Record<string, KnownEnd>> };
 
 /** A group as the agent drives it (group/group.ts implements it). */
 export interface AgentGroup {
@@ -19,6 +23,8 @@ export interface AgentGroup {
   status(): GroupStatus;
   promote(options: { force: boolean }): Promise<{ changed: boolean; epoch: string }>;
   demote(): Promise<{ changed: boolean }>;
+  /** After stop(): where its log ends, for the process that opens it next. */
+  readonly end: KnownEnd | undefined;
   /** Leaves little to replay for the next start; clients are served meanwhile. */
   settle(): Promise<void>;
   /** Closes exports, ends links, flushes, checkpoints; `quick`: without what the next start can make up for. */

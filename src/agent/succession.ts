@@ -9,6 +9,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { HandedSocket } from '../attach/ports.js';
 import { LvrError } from '../core/errors.js';
 import { binding } from '../disk/native.js';
+import type { Legacy } from './ports.js';
 
 /** Set in the command line of a successor. */
 export const SUCCESSOR_OPTION = 'successor';
@@ -24,7 +25,8 @@ const CHANNEL_BYTES = 4 * 1024 * 1024;
 type Message =
   | { kind: 'ready' }
   | { kind: 'refused'; message: string }
-  | { kind: 'yours'; sockets: readonly { device: string; received: string }[] };
+  | { kind: 'sockets'; sockets: readonly { device: string; received: string }[] }
+  | { kind: 'yours'; ends: Legacy['ends'] };
 
 /** The successor as the old agent sees it: a process that has loaded everything and waits. */
 export class Successor {
@@ -83,8 +85,17 @@ export class Successor {
   async give(sockets: readonly HandedSocket[]): Promise<void> {
     for (const { fd } of sockets) binding.sendDescriptor(this.#channel, fd);
     const described = sockets.map(({ device, received }) => ({ device, received: Buffer.from(received).toString('base64') }));
-    await new Promise<void>((resolve) => {
-      this.#child.send({ kind: 'yours', sockets: described } satisfies Message, () => resolve());
+    await this.#send({ kind: 'sockets', sockets: described });
+  }
+
+  /** Everything is closed here: its turn comes with the end of this process. `ends` says where the logs end. */
+  async go(ends: Legacy['ends']): Promise<void> {
+    await this.#send({ kind: 'yours', ends });
+  }
+
+  #send(message: Message): Promise<void> {
+    return new Promise((resolve) => {
+      this.#child.send(message, () => resolve());
     });
   }
 
@@ -95,23 +106,32 @@ export class Successor {
   }
 }
 
-/** In the successor: says that it is ready, and waits for its turn. Resolves with what the old agent served, nothing if it just ended. */
-export async function awaitTurn(): Promise<HandedSocket[]> {
-  const message = await new Promise<Message | undefined>((resolve, reject) => {
+/** In the successor: says that it is ready, and waits for its turn. Resolves with what the old agent left, nothing if it just ended. */
+export async function awaitTurn(): Promise<Legacy> {
+  let sockets: HandedSocket[] = [];
+  let ends: Legacy['ends'] = {};
+  await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => reject(new LvrError('TIMEOUT', 'the old agent did not give way')), TURN_MS);
-    const end = (given: Message | undefined): void => {
+    const end = (): void => {
       clearTimeout(timer);
-      resolve(given);
+      resolve();
     };
-    process.once('message', end);
-    process.once('disconnect', () => end(undefined));
+    process.on('message', (message: Message) => {
+      if (message.kind === 'sockets') {
+        sockets = message.sockets.map(({ device, received }) => {
+          return { device, fd: binding.receiveDescriptor(CHANNEL_FD), received: Buffer.from(received, 'base64') };
+        });
+      } else if (message.kind === 'yours') {
+        ends = message.ends;
+        end();
+      }
+    });
+    process.once('disconnect', end);
     tell({ kind: 'ready' });
   });
+  process.removeAllListeners('message');
   if (process.connected) process.disconnect();
-  if (message?.kind !== 'yours') return [];
-  return message.sockets.map(({ device, received }) => {
-    return { device, fd: binding.receiveDescriptor(CHANNEL_FD), received: Buffer.from(received, 'base64') };
-  });
+  return { sockets, ends };
 }
 
 /** In a successor that cannot start: tells the old agent why. */

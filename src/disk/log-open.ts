@@ -40,6 +40,9 @@ const READER_BYTES = 16 * MIB;
 
 export type OpenedLog = { readonly log: Log; readonly decision: RecoveryDecision; readonly created: boolean };
 
+/** Where a process that has just closed a log in order ended it. */
+export type KnownEnd = { readonly logUuid: string; readonly lsn: number };
+
 /**
  * Opens the log on `device`, or creates one there if it is blank and `mayCreate` (the group never had a log). Rejects with the LvrError of
  * the
@@ -51,6 +54,7 @@ export async function openLog(
   role: 'primary' | 'secondary',
   memory: LogMemory,
   mayCreate: boolean,
+  knownEnd?: KnownEnd,
 ): Promise<OpenedLog> {
   if (device.sizeBytes < LOG_BYTES_MIN) {
     throw new LvrError('DEVICE_UNUSABLE', `log ${device.path}: ${device.sizeBytes} bytes are too few`, { hint: 'give it at least 16 MiB' });
@@ -60,7 +64,7 @@ export async function openLog(
   const foreign = loaded.superblock === undefined ? undefined : whyForeign(loaded.superblock, identity, device);
   const scan =
     loaded.superblock !== undefined && foreign === undefined
-      ? await new LogScan(device, arena, loaded.superblock, memory.crc32c).run()
+      ? await new LogScan(device, arena, loaded.superblock, memory.crc32c, {}, knownLsn(loaded.superblock, knownEnd)).run()
       : undefined;
   const blank = blankSuperblock(device, identity, role, memory.newUuid());
   const facts = gatherFacts(loaded, false, foreign === undefined, scan);
@@ -85,6 +89,10 @@ export async function openLog(
   const superblock = loaded.superblock;
   const slot = loaded.slots.findIndex((s) => s.kind === 'valid' && s.superblock === superblock);
   return { log: assemble(device, new SuperblockStore(device, slots, superblock, slot), scan, memory), decision, created: false };
+}
+
+function knownLsn(superblock: Superblock, known: KnownEnd | undefined): number | undefined {
+  return known?.logUuid === superblock.logUuid ? known.lsn : undefined;
 }
 
 /** The input of the recovery table. */

@@ -63,8 +63,11 @@ export class LogScan {
   #heldTo = 0;
   #stop = '';
   #primaryDurableLsn: number;
+  readonly #knownEnd: number | undefined;
 
-  constructor(device: Device, arena: Arena, superblock: Superblock, crc32c: Crc32c, visitor: ScanVisitor = {}) {
+  /** `knownEnd`: the last LSN ever appended, from whoever appended it; a run that reaches it needs no look behind its end. */
+  constructor(device: Device, arena: Arena, superblock: Superblock, crc32c: Crc32c, visitor: ScanVisitor = {}, knownEnd?: number) {
+    this.#knownEnd = knownEnd;
     this.#device = device;
     this.#arena = arena;
     this.#crc32c = crc32c;
@@ -90,7 +93,7 @@ export class LogScan {
       if (bytes === 0) break;
       position = at + bytes;
     }
-    const vouchedLsn = await this.#lookBehind(position, end);
+    const vouchedLsn = this.#lsn === this.#knownEnd ? 0 : await this.#lookBehind(position, end);
     return {
       index: this.#index,
       lastLsn: this.#lsn,

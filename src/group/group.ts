@@ -10,7 +10,7 @@ import type { GroupStatus } from '../core/status.js';
 import { BatchPool } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
-import type { LogMemory } from '../disk/log-open.js';
+import type { KnownEnd, LogMemory } from '../disk/log-open.js';
 import { UUID_NONE } from '../format/bytes.js';
 import { SiteLink } from '../link/link.js';
 import type { Network } from '../link/ports.js';
@@ -235,6 +235,13 @@ export class Group {
   /** A checkpoint while clients are served, so that the next start has little to replay. */
   async settle(): Promise<void> {
     if (this.#failure === undefined) await this.checkpointer.run();
+  }
+
+  /** After stop(): where the log ends; undefined when that is not sure. */
+  get end(): KnownEnd | undefined {
+    const { log } = this;
+    const isSure = this.#failure === undefined && log.appendedLsn === log.durableLsn;
+    return isSure ? { logUuid: log.store.current.logUuid, lsn: log.appendedLsn } : undefined;
   }
 
   /** Closes volumes, ends links, applies and checkpoints everything, closes the devices. */

@@ -8,7 +8,7 @@ import { MIB } from '../core/limits.js';
 import type { Device } from '../core/ports.js';
 import type { Engines } from '../disk/engine.js';
 import { openDevice } from '../disk/file-device.js';
-import { type OpenedLog, openLog } from '../disk/log-open.js';
+import { type KnownEnd, type OpenedLog, openLog } from '../disk/log-open.js';
 import { openVolume, readsAsZeroes } from '../disk/open-volume.js';
 import { UUID_NONE } from '../format/bytes.js';
 import { Group, type GroupEnv } from './group.js';
@@ -17,8 +17,11 @@ import { Roles } from './roles.js';
 /** What the real world adds: where small state lives and what does the I/O. */
 export type OpenEnv = GroupEnv & { readonly stateDir: string; readonly engines: Engines };
 
-/** Opens and recovers a group; its links and volumes stay closed until start(). Rejects with LvrError. */
-export async function openGroup(config: GroupConfig, env: OpenEnv): Promise<Group> {
+/**
+ * Opens and recovers a group; its links and volumes stay closed until start(). `knownEnd` comes from the process that has just closed it.
+ * Rejects with LvrError.
+ */
+export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: KnownEnd): Promise<Group> {
   const devices: Device[] = [];
   try {
     for (const volume of config.volumes) devices.push(await openVolume(volume, env.engines));
@@ -37,7 +40,7 @@ export async function openGroup(config: GroupConfig, env: OpenEnv): Promise<Grou
       site: env.site,
       volumes: config.volumes.map((v, i) => ({ name: v.name, sizeBytes: deviceSize(volumes, i), blockBytes: volumes[i]?.blockBytes ?? 0 })),
     };
-    const opened = await openLog(logDevice, identity, config.role, env.memory, binding === undefined);
+    const opened = await openLog(logDevice, identity, config.role, env.memory, binding === undefined, knownEnd);
     checkBinding(opened, binding, config);
     const group = await assembleGroup(config, env, opened, volumes);
     if (binding === undefined) await writeBinding(config.name, env.stateDir, opened.log.store.current.logUuid);

@@ -23,6 +23,7 @@ t.teardown(() => rmSync(dir, { recursive: true, force: true }));
 class FakeGroup implements AgentGroup {
   readonly name: string;
   readonly uuid = '0123456789abcdef0123456789abcdef';
+  readonly end = { logUuid: 'f'.repeat(32), lsn: 12 };
   readonly backends = new Map<string, MemoryBackend>();
   role: 'primary' | 'secondary';
   readonly #config: GroupConfig;
@@ -343,3 +344,33 @@ t.test('a device that nobody uses is removed at stop, whatever it is', async (t)
   await agent.stop();
   t.ok(events.includes('detach app/data true'));
 });
+
+t.test(
+  'an agent that gives way settles first, leaves devices, gives sockets away before it stops, and says where the logs end',
+  async (t) => {
+    const { agent, events, again } = makeWorld('way');
+    again.push({ target: 'app/data', resumes: true });
+    await agent.start();
+    events.length = 0;
+    let ends: object = {};
+    await agent.giveWay({
+      give: async (sockets) => void events.push(`give ${sockets.length}`),
+      go: async (given) => {
+        ends = given;
+      },
+    });
+    t.same(events, [
+      'settle app',
+      'settle sec',
+      'leave app/data',
+      'give 0',
+      'nbd stops',
+      'links stop',
+      'quick',
+      'stop app',
+      'quick',
+      'stop sec',
+    ]);
+    t.same(Object.keys(ends), ['app', 'sec']);
+  },
+);
