@@ -118,9 +118,9 @@ export class KernelDevice {
     void this.repair();
   }
 
-  /** Replaces lost connections until all are there or nothing more can be done. Never rejects. */
-  async repair(): Promise<void> {
-    if (this.#isRepairing) return;
+  /** Replaces lost connections until all are there, or nothing more can be done: resolves with the reason then, '' otherwise. */
+  async repair(): Promise<string> {
+    if (this.#isRepairing) return '';
     this.#isRepairing = true;
     try {
       let pauseMs = PAUSE_MIN_MS;
@@ -132,9 +132,12 @@ export class KernelDevice {
       }
       if (!this.#isReleased)
         this.#parts.log.info('device-linked', `${this.device} of ${this.target} is connected`, { volume: this.target });
+      return '';
     } catch (error) {
       this.release();
-      this.#onLost(messageOf(error));
+      const reason = messageOf(error);
+      this.#onLost(reason);
+      return reason;
     } finally {
       this.#isRepairing = false;
     }

@@ -119,8 +119,8 @@ export class KernelAttacher implements Attacher {
     device.index = index;
     device.takeOver(this.#takeHanded(attachment.device));
     this.#devices.set(device.device, device);
-    await device.repair();
-    if (device.live === 0) throw new LvrError('ATTACH', `${attachment.device} of ${attachment.target} could not be connected again`);
+    const failure = await device.repair();
+    if (failure !== '') throw new LvrError('ATTACH', `${attachment.device} of ${attachment.target} is not served: ${failure}`);
     return attachmentOf(device, request, attachment.how);
   }
 
