@@ -5,7 +5,7 @@
 import { parseArgs } from 'node:util';
 import { EXIT, LvrError, messageOf } from '../core/errors.js';
 import type { Log } from '../core/ports.js';
-import { notify, setIoFlusher } from '../disk/system.js';
+import { hasIoFlusher, notify, setIoFlusher } from '../disk/system.js';
 import { Agent } from './agent.js';
 import { type AgentConfig, loadConfig } from './config.js';
 import { refuseLiveAgent } from './control.js';
@@ -13,6 +13,7 @@ import { createLog } from './logger.js';
 import { realParts } from './parts.js';
 import type { Legacy } from './ports.js';
 import { claimStateDir } from './state-dir.js';
+import { refuseOwnVolumes } from './storage.js';
 import { awaitTurn, refuseTurn, SUCCESSOR_OPTION, Successor } from './succession.js';
 import { VERSION } from './version.js';
 
@@ -28,6 +29,7 @@ async function main(): Promise<void> {
   const config = loadConfig(file);
   const log = createLog(config.agent.site, process.stderr.isTTY);
   failStop(log);
+  refuseOwnVolumes(config);
   const legacy = isSuccessor ? await awaitTurn() : undefined;
   if (!isSuccessor) await refuseLiveAgent(config.agent.control);
   const { uuid } = await claimStateDir(config.agent.stateDir, isSuccessor ? PREDECESSOR_MS : 0);
@@ -120,6 +122,8 @@ function tellManager(log: Log, state: string): void {
 
 /** Memory for this process must never wait for writeback to a device that this process serves. */
 function claimMemory(log: Log): void {
+  // lvr-launch did it for all threads; here it is only for those that are started from now on.
+  if (hasIoFlusher()) return;
   try {
     setIoFlusher();
   } catch (error) {

@@ -23,6 +23,11 @@ export function setIoFlusher(): void {
   binding.setIoFlusher();
 }
 
+/** Whether setIoFlusher() was done for this thread, or for the program that started this one (native/launch.c). */
+export function hasIoFlusher(): boolean {
+  return binding.ioFlusher();
+}
+
 /**
  * Program code and arenas, present and future ones of this thread, stay resident once they were touched. V8's heap cannot be locked
  * (mlockall makes V8 abort); the unit's MemorySwapMax=0 keeps it from swap. Throws SystemError (ENOMEM, EPERM by RLIMIT_MEMLOCK).
