@@ -87,8 +87,8 @@ export class Agent {
   }
 
   /**
-   * Stops for a successor, as fast as can be: first everything is brought up to date while clients are served, then the kernel's connections
-   * come to rest and `successor` gets their sockets. What is not applied yet, it replays.
+   * Stops for a successor, as fast as can be: first everything is brought up to date while clients are served, then the kernel's
+   * connections come to rest and `successor` gets their sockets. What is not applied yet, it replays.
    */
   async giveWay(successor: Pick<Successor, 'give' | 'go'>): Promise<void> {
     await Promise.all([...this.#slots.groups()].map((group) => group.settle()));

@@ -32,11 +32,11 @@ async function main(): Promise<void> {
   refuseOwnVolumes(config);
   const legacy = isSuccessor ? await awaitTurn() : undefined;
   if (!isSuccessor) await refuseLiveAgent(config.agent.control);
-  const { uuid } = await claimStateDir(config.agent.stateDir, isSuccessor ? PREDECESSOR_MS : 0);
+  const claim = await claimStateDir(config.agent.stateDir, isSuccessor ? PREDECESSOR_MS : 0);
   claimMemory(log);
-  log.info('starting', `lvrd ${VERSION}, site ${config.agent.site}`, { node: process.version, uuid, config: file });
+  log.info('starting', `lvrd ${VERSION}, site ${config.agent.site}`, { node: process.version, uuid: claim.uuid, config: file });
   if (config.agent.insecure) log.warn('insecure', 'links between sites are plain TCP (insecure = true)');
-  await runAgent(config, log, uuid, legacy);
+  await runAgent(config, log, claim, legacy);
 }
 
 /** What the command line says; no `file` when --help or --version was answered instead. */
@@ -63,8 +63,11 @@ function commandLine(): { file: string | undefined; isSuccessor: boolean } {
   return { file: values.config, isSuccessor: values.successor === true };
 }
 
+/** What claimStateDir() gave. */
+type Claim = { readonly uuid: string; release(): void };
+
 /** Runs until the process ends; returns when the agent has started. */
-async function runAgent(config: AgentConfig, log: Log, uuid: string, legacy: Legacy | undefined): Promise<void> {
+async function runAgent(config: AgentConfig, log: Log, claim: Claim, legacy: Legacy | undefined): Promise<void> {
   let stopping = false;
   const end = (reason: string, work: () => Promise<void>): void => {
     if (stopping) {
@@ -89,7 +92,14 @@ async function runAgent(config: AgentConfig, log: Log, uuid: string, legacy: Leg
   };
   const giveWay = (successor: Successor): void => {
     end(`agent ${successor.pid} goes on`, async () => {
-      await agent.giveWay(successor);
+      await agent.giveWay({
+        give: (sockets) => successor.give(sockets),
+        // Nothing is open any more: it need not wait until this process has been taken apart.
+        go: (ends) => {
+          claim.release();
+          return successor.go(ends);
+        },
+      });
       if (!successor.isAlive) {
         log.error('successor-lost', `agent ${successor.pid} has ended; this one has given way and cannot go on`);
         process.exit(EXIT.failed);
@@ -97,7 +107,7 @@ async function runAgent(config: AgentConfig, log: Log, uuid: string, legacy: Leg
       tellManager(log, `MAINPID=${successor.pid}`);
     });
   };
-  const parts = realParts(config, log, uuid, legacy ?? { sockets: [], ends: {} });
+  const parts = realParts(config, log, claim.uuid, legacy ?? { sockets: [], ends: {} });
   const agent = new Agent(config, parts, {
     stop: () => stop('asked to by lvr agent stop'),
     startSuccessor: () => Successor.start(),

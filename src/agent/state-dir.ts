@@ -10,18 +10,21 @@ import { binding } from '../disk/native.js';
 const LOCK_POLL_MS = 2;
 
 /**
- * Creates (0700) and locks `path`, waiting up to `waitMs` for another agent to end; returns the UUID of this agent. Throws IN_USE naming
- * the other agent's pid, or FAILED.
+ * Creates (0700) and locks `path`, waiting up to `waitMs` for another agent to end; returns the UUID of this agent, and how to let go
+ * before this process ends. Throws IN_USE naming the other agent's pid, or FAILED.
  */
-export async function claimStateDir(path: string, waitMs = 0): Promise<{ uuid: string }> {
+export async function claimStateDir(path: string, waitMs = 0): Promise<{ uuid: string; release(): void }> {
   const deadlineMs = performance.now() + waitMs;
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
-    while (!lockDirectory(path)) {
+    let lock = lockDirectory(path);
+    while (lock === undefined) {
       if (performance.now() > deadlineMs) throw inUse(path);
       await sleep(LOCK_POLL_MS);
+      lock = lockDirectory(path);
     }
-    return { uuid: readIdentity(path) };
+    const fd = lock;
+    return { uuid: readIdentity(path), release: () => closeSync(fd) };
   } catch (error) {
     if (error instanceof LvrError) throw error;
     throw new LvrError('FAILED', `the state directory ${path} cannot be used: ${messageOf(error)}`, {
@@ -50,18 +53,18 @@ export function replaceFile(path: string, text: string): void {
   }
 }
 
-/** The descriptor stays open on purpose: the kernel drops the lock with the process, however it ends. */
-function lockDirectory(path: string): boolean {
+/** The descriptor stays open: the kernel drops the lock with the process, however it ends. Undefined when somebody else has it. */
+function lockDirectory(path: string): number | undefined {
   const file = join(path, 'agent.lock');
   const fd = openSync(file, 'a+', 0o600);
   if (!binding.lock(fd)) {
     closeSync(fd);
-    return false;
+    return undefined;
   }
   const own = openSync(file, 'w', 0o600);
   writeSync(own, `${process.pid}\n`);
   closeSync(own);
-  return true;
+  return fd;
 }
 
 function inUse(path: string): LvrError {

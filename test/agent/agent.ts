@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { Agent } from '../../src/agent/agent.js';
 import { parseConfig } from '../../src/agent/config.js';
-import type { AgentGroup, AgentParts } from '../../src/agent/ports.js';
+import type { AgentGroup, AgentParts, AttachService } from '../../src/agent/ports.js';
 import type { Restored } from '../../src/attach/attachments.js';
 import type { Attachment } from '../../src/attach/ports.js';
 import { askAgent } from '../../src/cli/client.js';
@@ -122,6 +122,49 @@ const device: Attachment = {
   identity: 'lvr:x',
 };
 
+/** Attachments in memory. */
+function fakeAttach({ attached, again, dead, holders, events }: Omit<World, 'agent' | 'control'>): AttachService {
+  return {
+    attach: async ({ target, blockBytes, readOnly, identity }) => {
+      if (dead.delete(target)) events.push(`attach ${target} anew`);
+      const made: Attachment = {
+        target,
+        device: '/dev/loop7',
+        way: 'fuse',
+        how: 'how',
+        link: '/l',
+        pid: 1,
+        pidStart: '1',
+        mountPoint: '/m',
+        readOnly,
+        blockBytes,
+        identity,
+      };
+      attached.set(target, made);
+      return made;
+    },
+    find: (target) => [...attached.values()].find((each) => each.target === target || each.device === target),
+    list: () => [...attached.values()],
+    isDead: ({ target }) => dead.has(target),
+    detach: async ({ target }, remember) => {
+      if (holders.length > 0) throw new LvrError('IN_USE', `${target} is in use`);
+      events.push(`detach ${target} ${remember}`);
+      attached.delete(target);
+    },
+    holdersOf: async () => holders,
+    restore: async () => again,
+    resume: async ({ target }) => {
+      const resumed = { ...device, target };
+      events.push(`resume ${target}`);
+      attached.set(target, resumed);
+      return resumed;
+    },
+    restored: () => void events.push('restored'),
+    outlives: ({ way }) => way === 'nbd',
+    leave: ({ target }) => void events.push(`leave ${target}`),
+  };
+}
+
 /** An agent over fake parts; group `bad` cannot be opened. */
 function makeWorld(name: string, stopAsked = (): void => undefined): World {
   const control = join(dir, name, 'agent.sock');
@@ -163,45 +206,7 @@ ${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}
       return { address: '', stop: async () => void events.push('links stop') };
     },
     shipCounters: (of, site) => (of.name === 'app' && site === 'b' ? { bytes: 99, records: 3 } : undefined),
-    attach: {
-      attach: async ({ target, blockBytes, readOnly, identity }) => {
-        if (dead.delete(target)) events.push(`attach ${target} anew`);
-        const made: Attachment = {
-          target,
-          device: '/dev/loop7',
-          way: 'fuse',
-          how: 'how',
-          link: '/l',
-          pid: 1,
-          pidStart: '1',
-          mountPoint: '/m',
-          readOnly,
-          blockBytes,
-          identity,
-        };
-        attached.set(target, made);
-        return made;
-      },
-      find: (target) => [...attached.values()].find((each) => each.target === target || each.device === target),
-      list: () => [...attached.values()],
-      isDead: ({ target }) => dead.has(target),
-      detach: async ({ target }, remember) => {
-        if (holders.length > 0) throw new LvrError('IN_USE', `${target} is in use`);
-        events.push(`detach ${target} ${remember}`);
-        attached.delete(target);
-      },
-      holdersOf: async () => holders,
-      restore: async () => again,
-      resume: async ({ target }) => {
-        const resumed = { ...device, target };
-        events.push(`resume ${target}`);
-        attached.set(target, resumed);
-        return resumed;
-      },
-      restored: () => void events.push('restored'),
-      outlives: ({ way }) => way === 'nbd',
-      leave: ({ target }) => void events.push(`leave ${target}`),
-    },
+    attach: fakeAttach({ attached, again, dead, holders, events }),
   };
   return {
     agent: new Agent(parseConfig(text, 'x'), parts, {

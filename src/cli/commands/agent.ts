@@ -1,4 +1,5 @@
-// lvr agent stop: ends the agent in order and waits until it is gone. lvr agent restart: lets a new process go on, and waits until it answers.
+// lvr agent stop: ends the agent in order and waits until it is gone. lvr agent restart: lets a new process go on, and waits until it
+// answers.
 
 import type { CommandModule } from 'yargs';
 import { LvrError } from '../../core/errors.js';
