@@ -29,6 +29,7 @@ import { replaceFile } from './state-dir.js';
 
 /** Requests of the kernel have this long to end when its sockets are handed to a successor. */
 const HAND_OVER_MS = 3_000;
+const LOCK_MEMORY_MS = 1_000;
 const NBD_SOCKET_MODE = 0o660;
 
 /** Makes the parts; opens nothing but the I/O engines. `uuid` is the agent's identity; `legacy` comes from the agent before this one. */
@@ -74,7 +75,8 @@ function kernelServer(served: Served, log: Log): KernelServer {
     flags: (target) => running(target).kernelFlags(target),
     serve: (target, fd, received, client) => {
       running(target).serveKernel(target, fd, { received, isHungUp: () => hungUp(fd) }, client);
-      lockMemoryOnce(served, log);
+      // Not now: somebody waits for this device.
+      if (!served.isMemoryLocked) realClock.after(LOCK_MEMORY_MS, () => lockMemoryOnce(served, log));
     },
     check: () => served.server?.checkKernel(),
   };

@@ -163,6 +163,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
 
   /** Takes no further requests and tells the host when a successor can go on with the socket. */
   handOver(): void {
+    if (this.#holding) return this.#host.abort('answers were withheld', false);
     this.#handing = true;
     this.#arm();
   }

@@ -209,3 +209,18 @@ t.test('a connection that does not come to rest in time is closed, not handed ov
   t.same(reasons, ['it did not come to rest']);
   backend.release();
 });
+
+t.test('a connection with withheld answers is not handed over, and nobody waits for it', async (t) => {
+  const backend = new MemoryBackend();
+  const fixture = await start(t, backend);
+  const { client, reasons } = serve(fixture);
+  backend.failWith = EIO;
+  client.send(write(1n, 0, 1));
+  await client.simple();
+  backend.unavailable = 'the group has failed';
+  client.send(write(2n, 0, 1));
+  await until(() => fixture.server.metrics.inFlight === 1, 'it is withheld');
+  await fixture.server.handOverKernel(() => t.fail('nothing is handed over'), 60_000);
+  t.same(reasons, ['answers were withheld']);
+  t.equal(client.held, 0);
+});

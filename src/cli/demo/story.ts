@@ -115,7 +115,9 @@ class Story {
       const devices: string[] = [];
       let how = '';
       for (const { name } of VOLUMES) {
-        const result = await agent.ask('attach', { target: `app/${name}` }, WAIT_MS);
+        // Not a device of the kernel's nbd: that would wait for the killed agent to come back, and the story is that it does not.
+        const device = await run('losetup', ['--find']);
+        const result = await agent.ask('attach', { target: `app/${name}`, device }, WAIT_MS);
         devices.push(result.device);
         how = result.how;
       }
