@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <system_error>
 #include <thread>
@@ -52,6 +53,15 @@ static int OpenSocket(Napi::Env env) {
   const int error = errno;
   close(fd);
   throw SystemError(env, error, "bind");
+}
+
+// Calls back; an environment that is being taken down runs no JavaScript any more, which is no reason to end the process.
+static void Tell(Napi::Function callback, std::initializer_list<napi_value> values) {
+  try {
+    callback.Call(values);
+  } catch (const Napi::Error& error) {
+    if (!error.IsEmpty()) error.ThrowAsJavaScriptException();
+  }
 }
 
 // netlinkOpen(): a descriptor for netlinkExchange().
@@ -114,7 +124,7 @@ static Napi::Value NetlinkExchange(const Napi::CallbackInfo& info) {
     Run(*exchange);
     done.BlockingCall([exchange](Napi::Env inner, Napi::Function callback) {
       const auto& replies = exchange->replies;
-      callback.Call({Napi::Number::New(inner, exchange->error), Napi::Buffer<char>::Copy(inner, replies.data(), replies.size())});
+      Tell(callback, {Napi::Number::New(inner, exchange->error), Napi::Buffer<char>::Copy(inner, replies.data(), replies.size())});
     });
     done.Release();
   });
@@ -143,7 +153,7 @@ static Napi::Value NetlinkListen(const Napi::CallbackInfo& info) {
       if (length <= 0) break;
       auto message = std::make_shared<std::vector<char>>(buffer.begin(), buffer.begin() + length);
       const napi_status status = heard.BlockingCall([message](Napi::Env inner, Napi::Function callback) {
-        callback.Call({Napi::Buffer<char>::Copy(inner, message->data(), message->size())});
+        Tell(callback, {Napi::Buffer<char>::Copy(inner, message->data(), message->size())});
       });
       if (status != napi_ok) break;
     }
