@@ -108,6 +108,7 @@ export class Successor {
 
 /** In the successor: says that it is ready, and waits for its turn. Resolves with what the old agent left, nothing if it just ended. */
 export async function awaitTurn(): Promise<Legacy> {
+  if (!process.connected) throw new LvrError('USAGE', `--${SUCCESSOR_OPTION} is for the agent itself`, { hint: 'lvr agent restart' });
   let sockets: HandedSocket[] = [];
   let ends: Legacy['ends'] = {};
   await new Promise<void>((resolve, reject) => {

@@ -153,7 +153,7 @@ export class KernelAttacher implements Attacher {
     } finally {
       await exclusive?.close();
     }
-    const isGone = await becomes(SETTLE_MS, () => this.#parts.sysfs.device(index)?.pid === '');
+    const isGone = await becomes(SETTLE_MS, () => (this.#parts.sysfs.device(index)?.pid ?? '') === '');
     this.#devices.delete(path);
     if (!isGone) throw new LvrError('IN_USE', `${path} was disconnected, but somebody still has it open`, { hint: `fuser -v ${path}` });
   }

@@ -102,8 +102,10 @@ export class NbdNetlink implements NbdControl {
   async #command(name: keyof typeof NBD_COMMAND, wanted: DeviceArguments): Promise<Buffer> {
     const { id } = await this.#resolve();
     const { errno, replies } = await this.#exchange(name, (sequence) => nbdRequest(id, NBD_COMMAND[name], sequence, wanted));
-    if (errno !== 0) throw new NetlinkError(name, errno);
-    return replies;
+    if (errno === 0) return replies;
+    // The driver was loaded anew, under another number.
+    if (errno === ENOENT) this.#family = undefined;
+    throw new NetlinkError(name, errno);
   }
 
   async #resolve(): Promise<Family> {

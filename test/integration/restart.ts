@@ -4,8 +4,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { TestAgent } from '../helpers/agent.js';
-import { until } from '../helpers/command.js';
+import { LVRD, TestAgent } from '../helpers/agent.js';
+import { runCommand, until } from '../helpers/command.js';
 import { NbdClient } from '../helpers/nbd-client.js';
 import { Workspace } from '../helpers/workspace.js';
 
@@ -77,4 +77,11 @@ t.test('a successor that cannot start is reported, and the agent goes on', async
   process.kill(owner(agent), 'SIGTERM');
   const last = owner(agent);
   await until('it ends', 20_000, async () => (isAlive(last) ? undefined : true));
+});
+
+t.test('nobody else can start a successor', async (t) => {
+  const agent = new TestAgent(workspace, { site: 'a', role: 'primary' }, 'alone');
+  const { code, stderr } = await runCommand(process.execPath, [LVRD, '--config', agent.configPath, '--successor']);
+  t.equal(code, 2);
+  t.match(stderr, /--successor is for the agent itself/);
 });
