@@ -92,7 +92,7 @@ export class Agent {
    */
   async giveWay(successor: Pick<Successor, 'give' | 'go'>): Promise<void> {
     await Promise.all([...this.#slots.groups()].map((group) => group.settle()));
-    this.#attached.leave();
+    await this.#attached.leave();
     await successor.give((await this.#nbd?.handOver()) ?? []);
     await Promise.all([this.#nbd?.stop(QUICK_DRAIN_MS), this.#links?.stop(), this.#metrics?.close(), this.#control?.close()]);
     await Promise.all([...this.#slots.groups()].map((group) => group.stop({ quick: true })));
@@ -203,13 +203,14 @@ export class Agent {
 
   /** Refuses while a device is mounted or held: its users would get I/O errors, or wait for an agent that does not come. */
   async #agentStop(): Promise<Verbs['agent-stop']['result']> {
-    await this.#attached.refuseHeld();
+    await this.#attached.refuseHeld('stop');
     this.#parts.clock.after(0, () => this.#process.stop());
     return { pid: process.pid };
   }
 
-  /** Devices in use stay: the successor goes on with them. */
+  /** Devices of the kernel stay, in use or not: the successor goes on with them. */
   async #agentRestart(): Promise<Verbs['agent-restart']['result']> {
+    await this.#attached.refuseHeld('restart');
     const successor = await this.#process.startSuccessor();
     this.#parts.clock.after(0, () => this.#process.giveWay(successor));
     return { pid: process.pid, successor: successor.pid };

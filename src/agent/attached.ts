@@ -83,21 +83,27 @@ export class AttachedVolumes {
     }
   }
 
-  /** Throws IN_USE while a device is mounted or held. */
-  async refuseHeld(): Promise<void> {
-    for (const attachment of this.#parts.attach.list()) {
-      const holders = await this.#parts.attach.holdersOf(attachment);
+  /** Throws IN_USE while a device is mounted or held; for a restart only one that would not live through it. */
+  async refuseHeld(verb: 'stop' | 'restart'): Promise<void> {
+    const { attach } = this.#parts;
+    for (const attachment of attach.list()) {
+      if (verb === 'restart' && attach.outlives(attachment)) continue;
+      const holders = await attach.holdersOf(attachment);
       if (holders.length === 0) continue;
-      throw new LvrError('IN_USE', `the agent cannot stop: ${attachment.target} is in use as ${attachment.device}`, {
-        hint: 'umount it, then lvr agent stop; or lvr agent restart',
+      const others = verb === 'stop' && attach.outlives(attachment) ? '; or lvr agent restart' : '';
+      throw new LvrError('IN_USE', `the agent cannot ${verb}: ${attachment.target} is in use as ${attachment.device}`, {
+        hint: `umount it, then lvr agent ${verb}${others}`,
         details: { holders },
       });
     }
   }
 
-  /** The agent ends, and another one goes on with every device that can wait for it. */
-  leave(): void {
-    for (const attachment of this.#parts.attach.list()) if (this.#parts.attach.outlives(attachment)) this.#parts.attach.leave(attachment);
+  /** The agent ends, and another one goes on with every device that can wait for it; the others are removed and remembered. */
+  async leave(): Promise<void> {
+    for (const attachment of this.#parts.attach.list()) {
+      if (this.#parts.attach.outlives(attachment)) this.#parts.attach.leave(attachment);
+      else await this.#detachForNext(attachment, []);
+    }
   }
 
   /** The agent ends: devices are removed and remembered; those in use are left if their users can wait, else given a moment. */
@@ -111,12 +117,16 @@ export class AttachedVolumes {
         this.#parts.log.warn('device-waits', text, { volume: attachment.target, holders });
         continue;
       }
-      try {
-        await this.#parts.attach.detach(attachment, true);
-      } catch (error) {
-        if (!(error instanceof LvrError)) throw error;
-        this.#parts.log.error('device-left', error.message, { volume: attachment.target, holders });
-      }
+      await this.#detachForNext(attachment, holders);
+    }
+  }
+
+  async #detachForNext(attachment: Attachment, holders: string[]): Promise<void> {
+    try {
+      await this.#parts.attach.detach(attachment, true);
+    } catch (error) {
+      if (!(error instanceof LvrError)) throw error;
+      this.#parts.log.error('device-left', error.message, { volume: attachment.target, holders });
     }
   }
 

@@ -379,3 +379,24 @@ t.test(
     t.same(Object.keys(ends), ['app', 'sec']);
   },
 );
+
+t.test('a restart is refused for a device that would not live through it, not for one of the kernel', async (t) => {
+  const { agent, control, events, holders, again } = makeWorld('mortal');
+  await agent.start();
+  t.teardown(() => agent.stop());
+  await askAgent(control, 'attach', { target: 'app/data' });
+  holders.push('mounted on /srv');
+  await t.rejects(askAgent(control, 'agent-restart', {}), { code: 'IN_USE', message: /cannot restart: app\/data is in use/ });
+  holders.length = 0;
+  await t.rejects(askAgent(control, 'agent-restart', {}), { code: 'FAILED', message: 'there is none' }, 'a successor is started');
+  await agent.giveWay({ give: async () => undefined, go: async () => undefined });
+  t.ok(events.includes('detach app/data true'), 'a free one is removed and remembered');
+  const other = makeWorld('immortal');
+  other.again.push({ target: 'app/data', resumes: true });
+  await other.agent.start();
+  t.teardown(() => other.agent.stop());
+  other.holders.push('mounted on /srv');
+  await t.rejects(askAgent(other.control, 'agent-restart', {}), { code: 'FAILED' });
+  await t.rejects(askAgent(other.control, 'agent-stop', {}), { code: 'IN_USE', hint: /lvr agent restart/ });
+  t.same(again, []);
+});
