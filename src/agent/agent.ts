@@ -61,19 +61,28 @@ export class Agent {
       const groups = (): Iterable<AgentGroup> => this.#slots.groups();
       if (agent.listen) this.#links = await this.#parts.startLinks(agent.listen, groups);
       this.#nbd = await this.#parts.startNbd(agent.nbd, groups);
+      const { takesOver } = this.#process;
+      // Users of devices wait for a successor: they come first.
+      if (takesOver) await this.#serve();
       if (agent.metrics) this.#metrics = await this.#startMetrics(agent.metrics);
       this.#control = new ControlServer(agent.control, this.#handlers(), this.#parts.log);
       await this.#control.listen();
-      // Starting a group may take seconds (a primary asks its sites whether it was replaced); the status can be asked for meanwhile,
-      // whatever changes something waits.
-      await this.#exclusively(async () => {
-        await Promise.all([...this.#slots.all()].map((slot) => this.#startGroup(slot)));
-        await this.#attached.attachAgain();
-      });
+      if (!takesOver) await this.#serve();
     } catch (error) {
       await this.stop();
       throw error;
     }
+  }
+
+  /**
+   * Starting a group may take seconds (a primary asks its sites whether it was replaced): the status can be asked for meanwhile, what
+   * changes something waits.
+   */
+  #serve(): Promise<void> {
+    return this.#exclusively(async () => {
+      await Promise.all([...this.#slots.all()].map((slot) => this.#startGroup(slot)));
+      await this.#attached.attachAgain();
+    });
   }
 
   /** Stops in order; devices in use are left to the next agent, or given a moment if they cannot wait for it. */
