@@ -2,12 +2,13 @@
 # `make demo` and `make test` work as the first command after a clone; every step is skipped when nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help deps debian build native proto demo test check bench clean
+.PHONY: help deps debian build native proto demo test test-kernel vm check bench clean
 .DELETE_ON_ERROR:
 
 # Debian packages: building the addon, and everything the tests, the demo and the benchmark run against.
 DEBIAN_PACKAGES = g++ make python3 liburing-dev libblkid1 util-linux strace \
-  nbdkit libnbd-bin python3-libnbd qemu-utils qemu-system-common qemu-system-x86 fio fuse3 e2fsprogs xfsprogs eatmydata
+  nbdkit libnbd-bin python3-libnbd qemu-utils qemu-system-common qemu-system-x86 fio fuse3 e2fsprogs xfsprogs \
+  busybox-static kmod cpio iproute2 dmsetup drbd-utils eatmydata libeatmydata1
 
 BIN := node_modules/.bin
 NPM_STAMP := node_modules/.package-lock.json
@@ -19,7 +20,7 @@ NATIVE_SOURCES := $(wildcard native/*.cc native/*.c native/*.h native/binding.gy
 NODE_PREFIX := $(shell p=$$(dirname $$(dirname $$(readlink -f $$(command -v node)))); [ -e $$p/include/node/node_api.h ] && echo $$p)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: debian $(NPM_STAMP) ## install Debian packages (as root) and npm packages
 
@@ -64,6 +65,12 @@ demo: build ## two agents, two file systems, a crash and a failover, in a minute
 
 test: build ## everything this machine can test; ONLY=nbd runs the files whose path contains "nbd"
 	@node dist/test/run.js $(ONLY)
+
+test-kernel: build ## the tests in virtual machines with Debian's kernel only
+	@node dist/test/run.js kernel/
+
+vm: build ## a shell in such a machine; MEMORY=2048 DISK=file (seen as /dev/vda)
+	@MEMORY=$(MEMORY) DISK=$(DISK) node dist/test/kernel/vm/shell.js
 
 check: build ## static checks only: types, formatting, lint, unused code, house rules
 	@node dist/test/run.js --static

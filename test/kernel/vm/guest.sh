@@ -1,0 +1,42 @@
+#!/bin/bash
+# Process 1 of a test machine after init.sh: finishes the system, then runs the scripts that the host sends.
+#
+# Control port, one line each way. Host: "ID SECONDS BASE64-OF-SCRIPT". Guest: "ready", "ID output line", "exit ID CODE".
+# A script that leaves something running must redirect its output, otherwise its end is not seen. The machine goes off when the host
+# closes the port, so a host that died leaves no machine behind.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
+mount -t tmpfs tmpfs /run
+mkdir -p /run/vm /run/lock /dev/shm /dev/pts /lib/modules
+mount -t tmpfs tmpfs /dev/shm
+mount -t devpts devpts /dev/pts
+ln -sf /proc/self/fd /dev/fd
+mount --bind "$lvr_modules" /lib/modules
+hostname "$lvr_name"
+ip link set lo up
+# The first network card reaches the host (10.0.2.2), the second one the other machines. Names do not depend on udev, which does not run.
+modprobe -a virtio_net virtio_blk virtio_rng 2>/dev/null
+for card in /sys/class/net/*; do
+  read -r address <"$card/address"
+  card=${card##*/} last=$((16#${address##*:}))
+  case $address in
+    52:54:00:00:00:*) ip link set "$card" name host && ip address add 10.0.2.15/24 dev host && ip link set host up ;;
+    52:54:00:00:01:*) ip link set "$card" name lan mtu 9000 && ip address add "10.9.0.$last/24" dev lan && ip link set lan up ;;
+  esac
+done
+if [ -n "$lvr_shell" ]; then
+  echo "A test machine ($(uname -r)); everything written here is gone afterwards. Leave with exit, or Ctrl-A X."
+  cd "$lvr_shell" && setsid /bin/busybox cttyhack bash -i
+  echo o >/proc/sysrq-trigger
+  sleep 10
+fi
+exec 3<>"$(ls -d /dev/vport*p1)"
+echo ready >&3
+while read -r id seconds text <&3; do
+  {
+    printf %s "$text" | base64 -d >"/run/vm/$id"
+    timeout -k 5 "$seconds" bash "/run/vm/$id" </dev/null 2>&1 3>&- | sed -u "s/^/$id /" >&3
+    printf '\nexit %s %s\n' "$id" "${PIPESTATUS[0]}" >&3
+  } &
+done
+echo o >/proc/sysrq-trigger
+sleep 10
