@@ -49,6 +49,7 @@ export function qemuParameters(image: VmImage, options: VmOptions, talk: VmTalk,
   ];
   return [
     ...(kvm ? ['-accel', 'kvm', '-cpu', 'host'] : ['-accel', 'tcg,thread=multi,tb-size=1024', '-cpu', 'max,-la57']),
+    ...['-M', 'pc,usb=off,hpet=off'],
     ...['-smp', String(options.cpus ?? 2), '-m', String(options.memoryMib ?? 2048)],
     ...['-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'shellIn' in talk ? 'mon:stdio' : 'stdio'],
     ...['-kernel', image.kernel, '-initrd', image.initrd, '-append', words.join(' ')],
