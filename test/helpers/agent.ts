@@ -216,7 +216,8 @@ export class TestAgent {
   }
 }
 
-function configText(directory: string, options: AgentOptions): string {
+/** The config file of an agent whose files all lie in `directory`. */
+export function configText(directory: string, options: AgentOptions): string {
   const nbd = [`unix:${directory}/nbd.sock`, ...(options.nbdTcp === undefined ? [] : [`tcp:${options.nbdTcp}`])];
   const lines = [
     '[agent]',

@@ -94,9 +94,9 @@ export class NbdClient {
     socket.on('data', (piece) => this.#received(piece as Buffer));
   }
 
-  /** Connects to a unix socket and negotiates with NBD_OPT_GO; rejects with the server's own words when it refuses. */
-  static async connect(socketPath: string, exportName: string): Promise<NbdClient> {
-    const socket = connect(socketPath);
+  /** Connects to a unix socket, or a port of this machine, with NBD_OPT_GO; rejects with the server's own words when it refuses. */
+  static async connect(place: string | number, exportName: string): Promise<NbdClient> {
+    const socket = typeof place === 'string' ? connect(place) : connect({ port: place, host: '127.0.0.1', noDelay: true });
     const reader = new HandshakeReader();
     socket.on('data', (piece) => reader.data(piece as Buffer));
     socket.on('error', (error) => reader.fail(error));

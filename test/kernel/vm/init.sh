@@ -7,10 +7,10 @@ $B mount -t proc proc /proc
 $B mount -t sysfs sysfs /sys
 $B mount -t devtmpfs dev /dev
 for module in $($B cat /modules/order); do $B insmod "/modules/$module"; done
-$B mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288,ro,cache=loose root /lower
+$B mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288,ro,cache=loose,noxattr root /lower
 $B mount -t tmpfs -o "size=${lvr_size:-75%}" tmpfs /upper
 $B mkdir /upper/files /upper/work
-$B mount -t overlay -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work overlay /root
+$B mount -t overlay -o xino=off,metacopy=off,redirect_dir=off,lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work overlay /root
 for place in proc sys dev; do $B mount --move "/$place" "/root/$place"; done
 export lvr_guest lvr_modules lvr_name lvr_shell
 exec $B switch_root /root /bin/bash "$lvr_guest"
