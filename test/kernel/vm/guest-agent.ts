@@ -1,0 +1,75 @@
+// An agent inside a test machine. Its files lie on a ramdisk or disk of the machine, because O_DIRECT does not work on the overlay.
+
+import { type AgentOptions, configText, type GroupStatus, LVR, LVRD } from '../../helpers/agent.js';
+import type { ScriptResult, Vm } from './vm.js';
+
+const START_MS = 60_000;
+
+/** One lvrd in a machine; its group is `app`. */
+export class GuestAgent {
+  readonly vm: Vm;
+  readonly directory: string;
+  readonly #config: string;
+  readonly #control: string;
+  #starts = 0;
+
+  constructor(vm: Vm, options: AgentOptions, directory: string, extra = '') {
+    this.vm = vm;
+    this.directory = directory;
+    this.#control = `${directory}/agent.sock`;
+    this.#config = configText(directory, options) + extra;
+  }
+
+  /** Starts it and waits until it says that it is ready. */
+  async start(environment = ''): Promise<void> {
+    const log = `/run/agent${++this.#starts}.log`;
+    const config = Buffer.from(this.#config).toString('base64');
+    await this.vm.run(
+      `mkdir -p ${this.directory}; echo ${config} | base64 -d >/run/lvr.toml
+${environment} setsid node ${LVRD} --config /run/lvr.toml >${log} 2>&1 </dev/null & echo $! >/run/agent.pid
+for i in $(seq ${START_MS / 100}); do
+  grep -q '"event":"ready"' ${log} && exit 0
+  kill -0 $(cat /run/agent.pid) || break
+  sleep 0.1
+done
+cat ${log}; exit 1`,
+      { timeoutMs: START_MS + 10_000 },
+    );
+  }
+
+  /** Runs an `lvr` verb. */
+  lvr(words: string, timeoutMs = 60_000): Promise<ScriptResult> {
+    return this.vm.script(this.command(words), { timeoutMs });
+  }
+
+  /** The shell command of a verb, for longer scripts. */
+  command(words: string): string {
+    return `node ${LVR} --agent ${this.#control} ${words}`;
+  }
+
+  async status(): Promise<GroupStatus> {
+    const document = JSON.parse(await this.vm.run(this.command('status -o json'))) as { items: GroupStatus[] };
+    return document.items[0] as GroupStatus;
+  }
+
+  /** Attaches a volume and returns the device. */
+  async attach(volume: string): Promise<string> {
+    const { device } = JSON.parse(await this.vm.run(this.command(`attach app/${volume} -o json`))) as { device?: string };
+    if (device === undefined) throw new Error(`attach app/${volume} named no device`);
+    return device;
+  }
+
+  async kill(): Promise<void> {
+    await this.vm.run('kill -9 $(cat /run/agent.pid)');
+  }
+
+  /** Ends it in order; resolves when the process is gone. */
+  async stop(timeoutMs = 30_000): Promise<void> {
+    await this.vm.run('kill $(cat /run/agent.pid); while kill -0 $(cat /run/agent.pid) 2>/dev/null; do sleep 0.1; done', { timeoutMs });
+  }
+
+  /** What it printed, without the coming and going of clients. */
+  async story(): Promise<string> {
+    return (await this.vm.script('grep -hv nbd- /run/agent*.log | tail -40; dmesg | tail -20')).output;
+  }
+}
