@@ -3,6 +3,7 @@
 // found wanting.
 
 import t from 'tap';
+import { configText } from '../helpers/agent.js';
 import { REPOSITORY, Workspace } from '../helpers/workspace.js';
 import { GuestAgent } from './vm/guest-agent.js';
 import { Vm } from './vm/vm.js';
@@ -22,10 +23,11 @@ t.test('ext4 and xfs are clean at every flush, hold what was synced, and the dev
   await vm.run(`modprobe brd rd_nr=2 rd_size=$((640 * 1024))
 modprobe -a dm-log-writes dm-snapshot nbd loop fuse
 mkfs.ext4 -q /dev/ram0 && mkdir -p /mnt && mount /dev/ram0 /mnt`);
-  const agent = new GuestAgent(vm, { site: 'a', role: 'primary', volumes: VOLUMES, logSize: '64MiB' }, '/mnt/agent');
+  const options = { site: 'a', role: 'primary', volumes: VOLUMES, logSize: '64MiB' } as const;
+  const agent = new GuestAgent(vm, '/mnt/agent', configText('/mnt/agent', options));
   await agent.start();
   for (const kind of ['ext4', 'xfs']) {
-    const device = await agent.attach(kind);
+    const device = await agent.attach(`app/${kind}`);
     const script = `bash ${JUDGE}/judge.sh ${device} ${kind} ${POINTS} ${REPLAY}`;
     const startMs = performance.now();
     const { code, output } = await vm.script(script, { timeoutMs: JUDGE_MS });

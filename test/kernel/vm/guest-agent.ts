@@ -1,11 +1,11 @@
 // An agent inside a test machine. Its files lie on a ramdisk or disk of the machine, because O_DIRECT does not work on the overlay.
 
-import { type AgentOptions, configText, type GroupStatus, LVR, LVRD } from '../../helpers/agent.js';
+import { type GroupStatus, LVR, LVRD } from '../../helpers/agent.js';
 import type { ScriptResult, Vm } from './vm.js';
 
 const START_MS = 60_000;
 
-/** One lvrd in a machine; its group is `app`. */
+/** One lvrd in a machine. */
 export class GuestAgent {
   readonly vm: Vm;
   readonly directory: string;
@@ -13,11 +13,12 @@ export class GuestAgent {
   readonly #control: string;
   #starts = 0;
 
-  constructor(vm: Vm, options: AgentOptions, directory: string, extra = '') {
+  /** `config`: TOML whose control socket is `directory`/agent.sock, as configText() makes it. */
+  constructor(vm: Vm, directory: string, config: string) {
     this.vm = vm;
     this.directory = directory;
     this.#control = `${directory}/agent.sock`;
-    this.#config = configText(directory, options) + extra;
+    this.#config = config;
   }
 
   /** Starts it and waits until it says that it is ready. */
@@ -47,15 +48,14 @@ cat ${log}; exit 1`,
     return `node ${LVR} --agent ${this.#control} ${words}`;
   }
 
-  async status(): Promise<GroupStatus> {
-    const document = JSON.parse(await this.vm.run(this.command('status -o json'))) as { items: GroupStatus[] };
-    return document.items[0] as GroupStatus;
+  async status(): Promise<GroupStatus[]> {
+    return (JSON.parse(await this.vm.run(this.command('status -o json'))) as { items: GroupStatus[] }).items;
   }
 
-  /** Attaches a volume and returns the device. */
-  async attach(volume: string): Promise<string> {
-    const { device } = JSON.parse(await this.vm.run(this.command(`attach app/${volume} -o json`))) as { device?: string };
-    if (device === undefined) throw new Error(`attach app/${volume} named no device`);
+  /** Attaches `group/volume` and returns the device. */
+  async attach(target: string): Promise<string> {
+    const { device } = JSON.parse(await this.vm.run(this.command(`attach ${target} -o json`))) as { device?: string };
+    if (device === undefined) throw new Error(`attach ${target} named no device`);
     return device;
   }
 

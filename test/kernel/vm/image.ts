@@ -68,7 +68,7 @@ function systemIn(place: string): System {
   return { release, kernel, modules: join(place, 'lib/modules') };
 }
 
-/** The kernel as an ELF file, which QEMU starts directly: unpacking itself takes it three seconds under TCG. Other forms than xz stay packed. */
+/** The kernel as an ELF file, which QEMU starts directly: unpacking itself takes it three seconds under TCG. Other than xz: packed. */
 async function unpackKernel(boot: string, release: string): Promise<void> {
   const packed = readFileSync(join(boot, `vmlinuz-${release}`));
   // Documentation/arch/x86/boot.rst: setup_sects, payload_offset, payload_length.
