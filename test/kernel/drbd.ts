@@ -4,6 +4,7 @@
 
 import t from 'tap';
 import { REPOSITORY, Workspace } from '../helpers/workspace.js';
+import { fioJob, fioResult } from './vm/fio.js';
 import { GuestAgent } from './vm/guest-agent.js';
 import { LanSwitch } from './vm/lan.js';
 import { Vm } from './vm/vm.js';
@@ -22,12 +23,11 @@ t.setTimeout(600_000);
 async function measure(vm: Vm, device: string): Promise<number[]> {
   const rates: number[] = [];
   for (const depth of DEPTHS) {
-    const job = `--name=w --filename=${device} --rw=randwrite --bs=4k --iodepth=${depth} --ioengine=libaio --direct=1 --randseed=7`;
-    const text = await vm.run(`fio ${job} --runtime=${SECONDS} --time_based --ramp_time=1 --output-format=json`, { timeoutMs: 60_000 });
-    const { jobs } = JSON.parse(text.slice(text.indexOf('{'))) as { jobs: { error: number; write: { iops: number } }[] };
-    const job0 = jobs[0];
-    if (job0 === undefined || job0.error !== 0) throw new Error(`fio failed on ${device}: ${text.slice(0, 2000)}`);
-    rates.push(job0.write.iops);
+    const more = `--runtime=${SECONDS} --time_based --ramp_time=1`;
+    const job = fioJob(device, { engine: 'libaio', direct: 1, size: '100m', rw: 'randwrite', depth, more });
+    const result = fioResult(await vm.run(job, { timeoutMs: 60_000 }));
+    if (result.error !== 0) throw new Error(`fio failed on ${device}: error ${result.error}`);
+    rates.push(result.writesPerSecond);
   }
   return rates;
 }

@@ -4,6 +4,8 @@ import { type GroupStatus, LVR, LVRD } from '../../helpers/agent.js';
 import type { ScriptResult, Vm } from './vm.js';
 
 const START_MS = 60_000;
+/** Finds the process, also after it was replaced by a successor of its own. */
+const FIND = "pgrep -f 'agent/main.js --config'";
 
 /** One lvrd in a machine. */
 export class GuestAgent {
@@ -60,12 +62,12 @@ cat ${log}; exit 1`,
   }
 
   async kill(): Promise<void> {
-    await this.vm.run('kill -9 $(cat /run/agent.pid)');
+    await this.vm.run(`kill -9 $(${FIND})`);
   }
 
   /** Ends it in order; resolves when the process is gone. */
   async stop(timeoutMs = 30_000): Promise<void> {
-    await this.vm.run('kill $(cat /run/agent.pid); while kill -0 $(cat /run/agent.pid) 2>/dev/null; do sleep 0.1; done', { timeoutMs });
+    await this.vm.run(`kill $(${FIND}); while ${FIND} >/dev/null; do sleep 0.1; done`, { timeoutMs });
   }
 
   /** What it printed, without the coming and going of clients. */
