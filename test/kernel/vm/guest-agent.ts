@@ -7,6 +7,13 @@ const START_MS = 60_000;
 /** Finds the process, also after it was replaced by a successor of its own. */
 const FIND = "pgrep -f 'agent/main.js --config'";
 
+const ASK = 'use IO::Socket::UNIX; $s = IO::Socket::UNIX->new(Peer => shift) or die "$!\\n"; print $s shift, "\\n"; print scalar <$s>;';
+
+interface Answer {
+  readonly result?: unknown;
+  readonly error?: unknown;
+}
+
 /** One lvrd in a machine. */
 export class GuestAgent {
   readonly vm: Vm;
@@ -42,21 +49,24 @@ cat ${log}; exit 1`,
 
   /** Runs an `lvr` verb. */
   lvr(words: string, timeoutMs = 60_000): Promise<ScriptResult> {
-    return this.vm.script(this.command(words), { timeoutMs });
+    return this.vm.script(`node ${LVR} --agent ${this.#control} ${words}`, { timeoutMs });
   }
 
-  /** The shell command of a verb, for longer scripts. */
-  command(words: string): string {
-    return `node ${LVR} --agent ${this.#control} ${words}`;
+  /** Asks over the control socket as the command line does, without the seconds that starting it takes under TCG. Rejects on an error. */
+  async ask(verb: string, parameters: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
+    const request = JSON.stringify({ verb, args: parameters });
+    const answer = JSON.parse(await this.vm.run(`perl -e '${ASK}' ${this.#control} '${request}'`)) as Answer;
+    if (answer.error !== undefined) throw new Error(`${verb}: ${JSON.stringify(answer.error)}`);
+    return answer.result;
   }
 
   async status(): Promise<GroupStatus[]> {
-    return (JSON.parse(await this.vm.run(this.command('status -o json'))) as { items: GroupStatus[] }).items;
+    return ((await this.ask('status')) as { items: GroupStatus[] }).items;
   }
 
   /** Attaches `group/volume` and returns the device. */
   async attach(target: string): Promise<string> {
-    const { device } = JSON.parse(await this.vm.run(this.command(`attach ${target} -o json`))) as { device?: string };
+    const { device } = (await this.ask('attach', { target })) as { device?: string };
     if (device === undefined) throw new Error(`attach ${target} named no device`);
     return device;
   }
