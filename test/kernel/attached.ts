@@ -6,6 +6,7 @@ import { configText } from '../helpers/agent.js';
 import { Workspace } from '../helpers/workspace.js';
 import { fioJob, fioResult } from './vm/fio.js';
 import { GuestAgent } from './vm/guest-agent.js';
+import { vmMissing } from './vm/image.js';
 import { Vm } from './vm/vm.js';
 
 const VOLUMES = { data: '128MiB', wal: '320MiB' };
@@ -14,6 +15,7 @@ const DRIVERS = ['nbd', 'loop', 'fuse', 'ext4', 'xfs'];
 const CRASH_STALL_MS_MAX = 17_000;
 const PLANNED_STALL_MS_MAX = 1000;
 
+const skip = vmMissing() ?? false;
 const workspace = new Workspace('attached');
 t.teardown(() => workspace.dispose());
 t.setTimeout(600_000);
@@ -24,6 +26,7 @@ let data = '';
 let wal = '';
 
 t.before(async () => {
+  if (skip !== false) return;
   vm = await Vm.start(workspace, { name: 'vm1', memoryMib: 2048 });
   await vm.run(`modprobe brd rd_nr=1 rd_size=$((768 * 1024)); modprobe -a ${DRIVERS.join(' ')}
 mkfs.ext4 -q -E nodiscard /dev/ram0; mkdir -p /mnt /data /wal; mount /dev/ram0 /mnt`);
@@ -41,7 +44,7 @@ async function run(script: string, timeoutMs = 120_000): Promise<string> {
   }
 }
 
-t.test('ext4 and xfs on two attached volumes keep what was written through detach and attach', async (t) => {
+t.test('ext4 and xfs on two attached volumes keep what was written through detach and attach', { skip }, async (t) => {
   data = await agent.attach('app/data');
   wal = await agent.attach('app/wal');
   t.match(data, /^\/dev\/nbd\d+$/, 'the kernel of the machine has nbd, so it is used');
@@ -65,7 +68,7 @@ sha256sum /data/numbers /wal/numbers >/run/sums`);
 e2fsck -fn ${data}; xfs_repair -n ${wal}`);
 });
 
-t.test('fio verifies what it wrote: libaio and io_uring, direct and buffered, with trims and zeroes among it', async (t) => {
+t.test('fio verifies what it wrote: libaio and io_uring, direct and buffered, with trims and zeroes among it', { skip }, async (t) => {
   for (const [engine, direct] of [
     ['libaio', 1],
     ['io_uring', 1],
@@ -85,7 +88,7 @@ for at in 4 8; do dd if=/dev/zero of=/run/expected bs=1M seek=$at count=2 conv=n
 cmp <(dd if=${data} bs=1M count=16 iflag=direct status=none) /run/expected`);
 });
 
-t.test('kill -9 of the agent under fio: no error, the data is right, the longest stall is bounded', async (t) => {
+t.test('kill -9 of the agent under fio: no error, the data is right, the longest stall is bounded', { skip }, async (t) => {
   const load = run(
     fioJob(data, {
       engine: 'libaio',
@@ -104,7 +107,7 @@ t.test('kill -9 of the agent under fio: no error, the data is right, the longest
   t.ok(result.stallMs <= CRASH_STALL_MS_MAX, `a stall of ${result.stallMs.toFixed(0)} ms, allowed are ${CRASH_STALL_MS_MAX} ms`);
 });
 
-t.test('a planned restart under fio: no error, the data is right, the longest stall is short', async (t) => {
+t.test('a planned restart under fio: no error, the data is right, the longest stall is short', { skip }, async (t) => {
   const load = run(
     fioJob(data, {
       engine: 'libaio',
@@ -123,7 +126,7 @@ t.test('a planned restart under fio: no error, the data is right, the longest st
   t.ok(result.stallMs <= PLANNED_STALL_MS_MAX, `a stall of ${result.stallMs.toFixed(0)} ms, allowed are ${PLANNED_STALL_MS_MAX} ms`);
 });
 
-t.test('a mounted file system outlives a killed agent', async (t) => {
+t.test('a mounted file system outlives a killed agent', { skip }, async (t) => {
   await run(`mkfs.ext4 -q ${data}; mount ${data} /data; seq 1 100000 >/data/before; sync`);
   await agent.kill();
   await agent.start();

@@ -6,6 +6,7 @@ import t from 'tap';
 import { REPOSITORY, Workspace } from '../helpers/workspace.js';
 import { fioJob, fioResult } from './vm/fio.js';
 import { GuestAgent } from './vm/guest-agent.js';
+import { vmMissing } from './vm/image.js';
 import { LanSwitch } from './vm/lan.js';
 import { Vm } from './vm/vm.js';
 
@@ -15,6 +16,7 @@ const DRBD = `bash ${REPOSITORY}/test/kernel/drbd.sh`;
 const RAMDISK_KIB = 128 * 1024;
 const DRIVERS = ['nbd', 'loop', 'fuse', 'drbd'];
 
+const skip = vmMissing() ?? false;
 const workspace = new Workspace('drbd');
 t.teardown(() => workspace.dispose());
 t.setTimeout(600_000);
@@ -83,7 +85,7 @@ async function measureLvr(a: Vm, b: Vm): Promise<{ rates: number[][]; device: st
   return { rates, device };
 }
 
-t.test('4 KiB random writes on lvr and DRBD, two machines', async (t) => {
+t.test('4 KiB random writes on lvr and DRBD, two machines', { skip }, async (t) => {
   const lan = await LanSwitch.make(workspace);
   const machines = [1, 2].map((host) => new Vm(workspace, { name: `vm${host}`, memoryMib: 1536, lan: { socket: lan.socket, host } }));
   const [a, b] = machines as [Vm, Vm];

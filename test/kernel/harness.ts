@@ -2,16 +2,18 @@
 
 import t from 'tap';
 import { Workspace } from '../helpers/workspace.js';
+import { vmMissing } from './vm/image.js';
 import { LanSwitch } from './vm/lan.js';
 import { Vm } from './vm/vm.js';
 
 const DRIVERS = ['nbd', 'loop', 'fuse', 'brd', 'dm-log-writes', 'dm-flakey', 'drbd', 'sch_netem', 'ext4', 'xfs'];
 
+const skip = vmMissing() ?? false;
 const workspace = new Workspace('vm');
 t.teardown(() => workspace.dispose());
 t.setTimeout(300_000);
 
-t.test('two machines start, run scripts and reach each other until the network is cut', async (t) => {
+t.test('two machines start, run scripts and reach each other until the network is cut', { skip }, async (t) => {
   const lan = await LanSwitch.make(workspace);
   const machines = [1, 2].map((host) => new Vm(workspace, { name: `vm${host}`, memoryMib: 1024, lan: { socket: lan.socket, host } }));
   const [a, b] = machines as [Vm, Vm];

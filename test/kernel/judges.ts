@@ -6,6 +6,7 @@ import t from 'tap';
 import { configText } from '../helpers/agent.js';
 import { REPOSITORY, Workspace } from '../helpers/workspace.js';
 import { GuestAgent } from './vm/guest-agent.js';
+import { vmMissing } from './vm/image.js';
 import { Vm } from './vm/vm.js';
 
 const POINTS = Number(process.env['LVR_JUDGE_POINTS'] ?? 8);
@@ -14,11 +15,12 @@ const JUDGE_MS = 240_000;
 const REPLAY = `${REPOSITORY}/dist/test/kernel/judge/replay.js`;
 const JUDGE = `${REPOSITORY}/test/kernel/judge`;
 
+const skip = vmMissing() ?? false;
 const workspace = new Workspace('judges');
 t.teardown(() => workspace.dispose());
 t.setTimeout(600_000);
 
-t.test('ext4 and xfs are clean at every flush, hold what was synced, and the device holds what was written', async (t) => {
+t.test('ext4 and xfs are clean at every flush, hold what was synced, and the device holds what was written', { skip }, async (t) => {
   const vm = await Vm.start(workspace, { name: 'judge', memoryMib: 3072 });
   await vm.run(`modprobe brd rd_nr=2 rd_size=$((640 * 1024))
 modprobe -a dm-log-writes dm-snapshot nbd loop fuse

@@ -14,7 +14,7 @@ import { Load } from '../helpers/load.js';
 import { NbdClient } from '../helpers/nbd-client.js';
 import { Random } from '../helpers/random.js';
 import { freePort, REPOSITORY, Workspace } from '../helpers/workspace.js';
-import { prepareImage } from './vm/image.js';
+import { prepareImage, vmMissing } from './vm/image.js';
 import { Vm } from './vm/vm.js';
 import { VolatileDisk } from './vm/volatile-disk.js';
 
@@ -32,6 +32,7 @@ const LOAD_MS_MAX = 2500;
 const SURVIVAL_PERCENT = [0, 20, 50, 80, 95];
 const PRELOAD = 'LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libeatmydata.so:';
 
+const skip = vmMissing() ?? false;
 const workspace = new Workspace('power');
 t.teardown(() => workspace.dispose());
 t.setTimeout(600_000);
@@ -144,7 +145,7 @@ async function rounds(lane: Lane, count: number, environment: (round: number) =>
   return lane.figures;
 }
 
-t.test(`after each of ${ROUNDS} power cuts every flushed write is there and the volumes are one prefix`, async (t) => {
+t.test(`after each of ${ROUNDS} power cuts every flushed write is there and the volumes are one prefix`, { skip }, async (t) => {
   await prepareImage();
   const random = new Random();
   t.comment(`SEED=${random.seed}`);
@@ -173,7 +174,7 @@ t.test(`after each of ${ROUNDS} power cuts every flushed write is there and the 
   t.ok(sum((f) => f.sectorsLost) > 0, 'the disk lost something');
 });
 
-t.test('an agent whose syncs do nothing (eatmydata) is caught', async (t) => {
+t.test('an agent whose syncs do nothing (eatmydata) is caught', { skip }, async (t) => {
   const random = new Random();
   const shim = workspace.file('no-dsync.so');
   await mustRun('gcc', ['-shared', '-fPIC', '-O1', '-o', shim, `${REPOSITORY}/test/kernel/shims/no-dsync.c`]);

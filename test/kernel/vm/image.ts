@@ -26,6 +26,15 @@ export interface VmImage {
   readonly modules: string;
 }
 
+/** Why no test machine can run here; undefined: it can. */
+export function vmMissing(): string | undefined {
+  if (process.getuid?.() !== 0) return 'test machines need root';
+  const places = (process.env['PATH'] ?? '').split(':');
+  const programs = ['qemu-system-x86_64', 'apt-get', 'dpkg-deb', 'cpio', 'depmod', 'busybox'];
+  const absent = programs.filter((name) => !places.some((place) => existsSync(join(place, name))));
+  return absent.length === 0 ? undefined : `not installed: ${absent.join(', ')}`;
+}
+
 /** The files, made if needed: a download of 70 MB and half a minute the first time. */
 export async function prepareImage(): Promise<VmImage> {
   const init = readFileSync(join(VM_SOURCES, 'init.sh'));
