@@ -141,6 +141,8 @@ export class Vm {
   }
 
   async #boot(image: Awaited<ReturnType<typeof prepareImage>>, withKvm: boolean, timeoutMs: number): Promise<void> {
+    this.#control?.destroy();
+    this.#disconnected();
     const path = this.#workspace.file(`vm${++count}.sock`);
     const server = createServer((socket) => {
       server.close();
@@ -184,9 +186,14 @@ export class Vm {
     });
     socket.on('error', () => socket.destroy());
     socket.on('close', () => {
-      if (this.#control === socket) this.#control = undefined;
-      for (const running of [...this.#scripts.values()]) running.end(-1);
+      // The socket of a killed machine may close after the next start has begun.
+      if (this.#control === socket) this.#disconnected();
     });
+  }
+
+  #disconnected(): void {
+    this.#control = undefined;
+    for (const running of [...this.#scripts.values()]) running.end(-1);
   }
 
   #line(line: string): void {
