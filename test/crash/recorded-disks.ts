@@ -163,7 +163,7 @@ export class RecordedDisks {
     await server.listen({ kind: 'unix', path: socketPath });
     const made = new RecordedDisks(backends, server, new FuseAttacher(directory), workspace);
     for (const { exportName, sizeBytes, blockBytes } of backends) {
-      const request = { target: exportName, socketPath, sizeBytes, blockBytes, readOnly: false, device: undefined };
+      const request = { target: exportName, identity: exportName, socketPath, sizeBytes, blockBytes, readOnly: false, device: undefined };
       made.#attachments.push(await made.#attacher.attach(request, 'for a test', () => {}));
     }
     return made;
