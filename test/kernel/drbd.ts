@@ -93,12 +93,12 @@ t.test('4 KiB random writes on lvr and DRBD, two machines', { skip }, async (t) 
   await Promise.all(machines.map((vm) => vm.run(`modprobe brd rd_nr=5 rd_size=${RAMDISK_KIB}; modprobe -a ${DRIVERS.join(' ')}`)));
   const peer = [await measureDrbd(a, b, 'A'), await measureDrbd(a, b, 'C')];
   const { rates, device } = await measureLvr(a, b);
-  t.comment(`lvr on ${device}; ${lan.dropped} frames dropped`);
+  t.comment(`figures: lvr on ${device}; ${lan.dropped} frames dropped`);
   for (const [row, name] of ['async / DRBD A', 'logged / DRBD C'].entries()) {
     for (const [at, depth] of DEPTHS.entries()) {
       const [own, other] = [rates[row]?.[at] ?? 0, peer[row]?.[at] ?? 0];
       const line = `${name}, depth ${depth}: ${own.toFixed(0)}/s / ${other.toFixed(0)}/s = ${(own / other).toFixed(2)}`;
-      t.comment(line);
+      t.comment(`figures: ${line}`);
       t.ok(own > 0 && other > 0, line);
     }
   }

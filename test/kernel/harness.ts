@@ -18,7 +18,7 @@ t.test('two machines start, run scripts and reach each other until the network i
   const machines = [1, 2].map((host) => new Vm(workspace, { name: `vm${host}`, memoryMib: 1024, lan: { socket: lan.socket, host } }));
   const [a, b] = machines as [Vm, Vm];
   const times = await Promise.all(machines.map((vm) => vm.start()));
-  t.comment(`ready after ${times.map((ms) => (ms / 1000).toFixed(1)).join(' and ')} s`);
+  t.comment(`figures: ready after ${times.map((ms) => (ms / 1000).toFixed(1)).join(' and ')} s`);
 
   t.equal((await a.run('hostname')).trim(), 'vm1');
   t.same(await a.script('echo to the console; echo to the other >&2; printf unfinished; exit 7'), {

@@ -34,13 +34,13 @@ mkfs.ext4 -q /dev/ram0 && mkdir -p /mnt && mount /dev/ram0 /mnt`);
     const startMs = performance.now();
     const { code, output } = await vm.script(script, { timeoutMs: JUDGE_MS });
     const seconds = ((performance.now() - startMs) / 1000).toFixed(0);
-    t.comment(`${kind} on ${device}, ${seconds} s: ${output.trim().split('\n').slice(-2).join('; ')}`);
+    t.comment(`figures: ${kind} on ${device}, ${seconds} s: ${output.trim().split('\n').slice(-2).join('; ')}`);
     if (!t.equal(code, 0, `${kind} is content`)) t.comment(output.slice(-4000), await agent.story());
     const checks = Number(/checks (\d+)/.exec(output)?.[1] ?? 0);
     t.ok(checks > POINTS / 2, `${checks} states were checked`);
   }
   const dropped = await vm.script(`LVR_JUDGE_DROP=9 bash ${JUDGE}/judge.sh /dev/ram1 ext4 3 ${REPLAY}`, { timeoutMs: JUDGE_MS });
-  t.comment(`with writes left out: ${dropped.output.trim().split('\n')[0]}`);
+  t.comment(`figures: with writes left out: ${dropped.output.trim().split('\n')[0]}`);
   t.equal(dropped.code, 1, 'a record with writes left out is found wanting');
   t.match(dropped.output, /check-point\.sh failed|bash failed|differ/);
   await vm.kill();

@@ -148,7 +148,7 @@ async function rounds(lane: Lane, count: number, environment: (round: number) =>
 t.test(`after each of ${ROUNDS} power cuts every flushed write is there and the volumes are one prefix`, { skip }, async (t) => {
   await prepareImage();
   const random = new Random();
-  t.comment(`SEED=${random.seed}`);
+  t.comment(`figures: SEED=${random.seed}`);
   const lanes = await Promise.all([
     Lane.make('cut1', new Random(random.seed), 'buffered'),
     Lane.make('cut2', new Random(random.seed + 1), 'direct'),
@@ -156,9 +156,11 @@ t.test(`after each of ${ROUNDS} power cuts every flushed write is there and the 
   const engine = (round: number): string => (round % 3 === 2 ? 'LVR_IO=threads' : '');
   const all = await Promise.all(lanes.map((lane, at) => rounds(lane, Math.ceil((ROUNDS - at) / 2), engine)));
   const sum = (of: (figures: Figures) => number): number => all.reduce((total, figures) => total + of(figures), 0);
-  t.comment(`${sum((f) => f.rounds)} cuts, ${sum((f) => f.answers)} answers; ${sum((f) => f.flushedRounds)} checks with flushed writes`);
   t.comment(
-    `unflushed writes lost in ${sum((f) => f.lostRounds)}; sectors kept ${sum((f) => f.sectorsKept)}, lost ${sum((f) => f.sectorsLost)}`,
+    `figures: ${sum((f) => f.rounds)} cuts, ${sum((f) => f.answers)} answers; ${sum((f) => f.flushedRounds)} checks with flushed writes`,
+  );
+  t.comment(
+    `figures: unflushed writes lost in ${sum((f) => f.lostRounds)}; sectors kept ${sum((f) => f.sectorsKept)}, lost ${sum((f) => f.sectorsLost)}`,
   );
   t.same(
     all.flatMap((figures) => figures.problems),
@@ -183,7 +185,9 @@ t.test('an agent whose syncs do nothing (eatmydata) is caught', { skip }, async 
   // start makes log and volumes with working syncs, so that what is caught later is a lost write and not a half-made log.
   const environment = (round: number): string => `LVR_IO=threads ${round === 0 ? '' : PRELOAD + shim}`;
   const figures = await rounds(lane, CONTROL_ROUNDS, environment);
-  t.comment(`caught after ${figures.rounds} of at most ${CONTROL_ROUNDS} cuts: ${figures.problems[0]?.slice(0, 300)}`);
+  t.comment(
+    `figures: the control was caught after ${figures.rounds} of at most ${CONTROL_ROUNDS} cuts: ${figures.problems[0]?.slice(0, 300)}`,
+  );
   t.ok(figures.rounds > 1, 'with working syncs the same machine passes');
   t.match(figures.problems[0] ?? 'nothing', /was promised|was answered on volume|LVR-E12\d\d/, 'lost flushed writes are noticed');
 });

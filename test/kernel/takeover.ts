@@ -126,7 +126,7 @@ t.test(
   { skip },
   async (t) => {
     const random = new Random();
-    t.comment(`SEED=${random.seed}`);
+    t.comment(`figures: SEED=${random.seed}`);
     const promised: number[] = [];
     const bad: string[] = [];
     for (let round = 1; promised.length < TAKEOVERS; round++) {
@@ -154,7 +154,9 @@ t.test(
       }
       await back;
     }
-    t.comment(`${promised.length - bad.length} of ${promised.length} takeovers hold what was synced (${promised.join(', ')} files)`);
+    t.comment(
+      `figures: ${promised.length - bad.length} of ${promised.length} takeovers hold what was synced (${promised.join(', ')} files)`,
+    );
     t.same(bad, []);
     t.ok(
       promised.every((count) => count > 0),
@@ -177,7 +179,7 @@ t.test('async: the second site has a prefix, and the reported lag covers what is
   const { lines, files } = await takeOver(secondary, group);
   const bytesEach = Buffer.byteLength(Array.from({ length: 2001 }, (_, at) => `${at + 1}\n`).join(''));
   t.comment(
-    `25 synced, 10 before the cut; ${lines} lines and ${files} files there; reported lag ${site?.lagBytes} bytes, ${site?.lagIos} records`,
+    `figures: async: 25 synced, 10 before the cut; ${lines} lines and ${files} files there; reported lag ${site?.lagBytes} bytes, ${site?.lagIos} records`,
   );
   t.ok(lines >= 10 && lines < 25, 'what came before the cut is there, what came after is not');
   t.ok(files >= lines, 'a line on one volume is never there without the file on the other that was synced before');
