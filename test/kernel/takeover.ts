@@ -104,9 +104,10 @@ async function takeOver(agent: GuestAgent, group: string): Promise<{ lines: numb
   // Refused until the link has noticed that the other machine is silent.
   await until(`promote ${group}`, 40_000, async () => (await agent.ask('promote', { group, force: false })) ?? true, 300);
   const [data, wal] = await attach(agent, group);
+  // A line that was not synced may be there as zero bytes: ext4 may keep a new length and lose what was appended to a block.
   const output = await agent.vm.run(`mkdir -p /${group}/data /${group}/wal; cd /${group}
 mount ${data} data; mount ${wal} wal; touch wal/lines
-lines=$(wc -l <wal/lines); cmp <(seq $lines) wal/lines >&2
+lines=$(wc -l <wal/lines); cmp <(seq $lines) <(head -n $lines wal/lines) >&2
 files=0; while cmp -s <(seq $((files + 1)) $((files + 2001))) data/file$((files + 1)); do files=$((files + 1)); done
 umount data wal; e2fsck -fn ${data} >&2; e2fsck -fn ${wal} >&2
 echo "lines $lines files $files"`);
