@@ -12,10 +12,12 @@ const FUNCTION_LINES_MAX = 70;
 const COLUMNS_MAX = 140;
 
 /** Rooms each room may import. One direction only, so no cycle between rooms is possible. */
-const CHAIN = ['cli', 'agent', 'group', 'link', 'disk', 'format', 'core'];
+const CHAIN = ['agent', 'group', 'link', 'disk', 'format', 'core'];
 const ALLOWED = new Map<string, readonly string[]>([
   ...CHAIN.map((room, at) => [room, CHAIN.slice(at)] as const),
-  ['agent', [...CHAIN.slice(1), 'nbd', 'attach']],
+  ['cli', ['cli', 'sim', ...CHAIN]],
+  ['agent', [...CHAIN, 'nbd', 'attach']],
+  ['sim', ['sim', ...CHAIN.slice(1)]],
   ['nbd', ['nbd', 'core']],
   ['attach', ['attach', 'core']],
 ]);

@@ -6,7 +6,7 @@ import { LogReader } from '../../src/disk/log-reader.js';
 import { crc32cSpans } from '../../src/disk/memory.js';
 import { Applier } from '../../src/group/applier.js';
 import { Checkpointer } from '../../src/group/checkpoint.js';
-import { SimDisk } from '../helpers/sim-device.js';
+import { SimDisk } from '../../src/sim/disk.js';
 import { drive, SimLog, SimMemory } from '../helpers/sim-log.js';
 import { FakeClock } from '../link/memory-network.js';
 

@@ -9,7 +9,7 @@ import { dumpLog } from '../../src/disk/log-dump.js';
 import { createArena } from '../../src/disk/memory.js';
 import { openVolume, readsAsZeroes } from '../../src/disk/open-volume.js';
 import { RING_START } from '../../src/format/superblock.js';
-import { SimDisk } from '../helpers/sim-device.js';
+import { SimDisk } from '../../src/sim/disk.js';
 import { drive, SimLog, SimMemory } from '../helpers/sim-log.js';
 
 const MIB = 1 << 20;

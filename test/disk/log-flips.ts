@@ -3,7 +3,7 @@
 import t from 'tap';
 import type { LvrError } from '../../src/core/errors.js';
 import { RING_START, SUPERBLOCK_BYTES } from '../../src/format/superblock.js';
-import { SimDisk } from '../helpers/sim-device.js';
+import { SimDisk } from '../../src/sim/disk.js';
 import { SimLog, SimMemory, superblocksOf, verdictOf } from '../helpers/sim-log.js';
 
 const MIB = 1 << 20;

@@ -6,8 +6,8 @@ import { type LogIdentity, openLog } from '../../src/disk/log-open.js';
 import { putU32 } from '../../src/format/bytes.js';
 import { crc32cSmall } from '../../src/format/crc32c.js';
 import { RING_START, SUPERBLOCK_BYTES } from '../../src/format/superblock.js';
+import { SimDisk } from '../../src/sim/disk.js';
 import { Random } from '../helpers/random.js';
-import { SimDisk } from '../helpers/sim-device.js';
 import { drive, IDENTITY, SimLog, SimMemory } from '../helpers/sim-log.js';
 
 const MIB = 1 << 20;

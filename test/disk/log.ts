@@ -4,8 +4,8 @@ import t from 'tap';
 import { LOG_WRITES_IN_FLIGHT_MAX } from '../../src/core/limits.js';
 import { loadSuperblock } from '../../src/disk/superblock-store.js';
 import { RING_START } from '../../src/format/superblock.js';
+import { SimDisk } from '../../src/sim/disk.js';
 import { Random } from '../helpers/random.js';
-import { SimDisk } from '../helpers/sim-device.js';
 import { type Content, drive, SimLog, SimMemory } from '../helpers/sim-log.js';
 
 const MIB = 1 << 20;

@@ -2,8 +2,9 @@
 // are what some prefix of the writes made, and reads see every write before them.
 
 import t from 'tap';
+import { SimClient } from '../../src/sim/client.js';
+import { differences, History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
-import { differences, History, SimClient } from '../helpers/sim-client.js';
 import { SimWorld } from '../helpers/sim-group.js';
 
 t.test('after a crash at any moment both volumes together are a prefix that holds everything promised', async (t) => {

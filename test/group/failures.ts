@@ -1,9 +1,10 @@
 // What a group does when its disks fail, stop or fill up: it says so, answers nothing it cannot keep, and loses nothing it kept.
 
 import t from 'tap';
+import { SimClient } from '../../src/sim/client.js';
+import type { SimDevice, SimOp } from '../../src/sim/disk.js';
+import { differences, History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
-import { differences, History, SimClient } from '../helpers/sim-client.js';
-import type { SimDevice, SimOp } from '../helpers/sim-device.js';
 import { type SimSite, SimWorld, VOLUME_BYTES } from '../helpers/sim-group.js';
 
 const MIB = 1 << 20;

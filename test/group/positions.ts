@@ -1,8 +1,9 @@
 // Positions of sites that were true before a crash, and are not any more.
 
 import t from 'tap';
+import { SimClient } from '../../src/sim/client.js';
+import { differences, History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
-import { differences, History, SimClient } from '../helpers/sim-client.js';
 import { SimWorld } from '../helpers/sim-group.js';
 
 t.test('what a site acknowledged of records that a crash cost the primary does not count for those written in their place', async (t) => {

@@ -7,8 +7,9 @@ import { BatchPool } from '../../src/disk/batch-pool.js';
 import { SUPERBLOCK_BYTES } from '../../src/format/superblock.js';
 import { LinkPort, type LinkPortGroup } from '../../src/group/link-port.js';
 import { nextIncarnation } from '../../src/group/roles.js';
+import { SimClient } from '../../src/sim/client.js';
+import { differences, History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
-import { differences, History, SimClient } from '../helpers/sim-client.js';
 import { type SimSite, SimWorld } from '../helpers/sim-group.js';
 
 t.test('a site that has joined a newer primary takes nothing from the older one', async (t) => {

@@ -1,8 +1,9 @@
 // Reads and allocation over what is not on the devices yet, reads that wait for memory, and devices that complete inside the call.
 
 import t from 'tap';
+import { SimClient, type SimRequest } from '../../src/sim/client.js';
+import { differences, History, idsOf } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
-import { differences, History, idsOf, SimClient, type SimRequest } from '../helpers/sim-client.js';
 import { SimWorld, VOLUME_BYTES } from '../helpers/sim-group.js';
 
 const MIB = 1 << 20;

@@ -2,9 +2,10 @@
 
 import t from 'tap';
 import { ShipCache } from '../../src/group/ship-cache.js';
+import { SimClient } from '../../src/sim/client.js';
+import { SimDisk } from '../../src/sim/disk.js';
+import { differences, History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
-import { differences, History, SimClient } from '../helpers/sim-client.js';
-import { SimDisk } from '../helpers/sim-device.js';
 import { SimWorld, VOLUME_BYTES } from '../helpers/sim-group.js';
 import { SimLog, SimMemory } from '../helpers/sim-log.js';
 

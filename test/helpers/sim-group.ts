@@ -1,110 +1,21 @@
-// Groups on simulated disks, joined by a network in memory, all on one clock. A site can be crashed at any moment: its process hears and
-// says nothing any more, its disks keep what survived.
+// A world of simulated sites for unit tests that goes on step by step: nothing completes and no time passes unless the test says so. The
+// simulator's own world (src/sim/world.ts) runs by virtual time instead.
 
 import { assert } from '../../src/core/assert.js';
-import type { GroupConfig, OnDisconnect, SiteMode } from '../../src/core/group-config.js';
-import type { Clock, Log } from '../../src/core/ports.js';
-import { openLog } from '../../src/disk/log-open.js';
-import type { Group, GroupEnv } from '../../src/group/group.js';
-import { assembleGroup } from '../../src/group/open.js';
-import { Listener } from '../../src/link/listener.js';
-import type { ByteStream, Network } from '../../src/link/ports.js';
-import { FakeClock, MemoryNetwork, type MemoryStream } from '../link/memory-network.js';
-import type { Random } from './random.js';
-import { type CrashKind, type SimDevice, SimDisk } from './sim-device.js';
-import { SimMemory } from './sim-log.js';
+import type { Random } from '../../src/sim/random.js';
+import { SimSite, type SimSiteOptions, type SiteWorld } from '../../src/sim/site.js';
+import { FakeClock, MemoryNetwork } from '../link/memory-network.js';
 
-export const VOLUME_BYTES = 256 * 1024;
-const VOLUMES = ['data', 'wal'];
+export { type SimSite, type SimSiteOptions, VOLUME_BYTES } from '../../src/sim/site.js';
+
 const ROUNDS_MAX = 100_000;
+const NAMES = ['a', 'b', 'c', 'd'];
 
-export type SimSiteOptions = {
-  readonly role?: 'primary' | 'secondary';
-  readonly writeCache?: boolean;
-  /** Names of the other sites, and how writes wait for them. */
-  readonly sites?: readonly string[];
-  readonly mode?: SiteMode;
-  readonly onDisconnect?: OnDisconnect;
-  readonly logBytes?: number;
-  readonly volumeBytes?: number;
-};
-
-/** The clock of one process: silent after its end. */
-class ProcessClock implements Clock {
-  readonly #clock: Clock;
-  isDead = false;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  nowMs(): number {
-    return this.#clock.nowMs();
-  }
-
-  wallMs(): number {
-    return this.#clock.wallMs();
-  }
-
-  after(ms: number, fn: () => void): { cancel(): void } {
-    return this.#clock.after(ms, () => {
-      if (!this.isDead) fn();
-    });
-  }
-
-  soon(fn: () => void): void {
-    this.#clock.soon(() => {
-      if (!this.isDead) fn();
-    });
-  }
-}
-
-/** The streams of one process, cut at its end. */
-class ProcessNetwork implements Network {
-  readonly #network: MemoryNetwork;
-  readonly #streams: MemoryStream[] = [];
-  readonly #listening: { close(): Promise<void> }[] = [];
-  isDead = false;
-
-  readonly #isBlocked: (port: number) => boolean;
-
-  constructor(network: MemoryNetwork, isBlocked: (port: number) => boolean) {
-    this.#network = network;
-    this.#isBlocked = isBlocked;
-  }
-
-  async connect(host: string, port: number, timeoutMs: number): Promise<ByteStream> {
-    if (this.isDead) return new Promise(() => {});
-    if (this.#isBlocked(port)) throw Object.assign(new Error('no route'), { code: 'EHOSTUNREACH' });
-    const stream = (await this.#network.connect(host, port, timeoutMs)) as MemoryStream;
-    this.#streams.push(stream);
-    return stream;
-  }
-
-  async listen(host: string, port: number, accepted: (stream: ByteStream) => void): Promise<{ port: number; close(): Promise<void> }> {
-    const listening = await this.#network.listen(host, port, (stream) => {
-      this.#streams.push(stream as MemoryStream);
-      accepted(stream);
-    });
-    this.#listening.push(listening);
-    return listening;
-  }
-
-  end(): void {
-    this.isDead = true;
-    for (const listening of this.#listening) void listening.close();
-    for (const stream of this.#streams) {
-      stream.onClose(() => {});
-      stream.cut();
-    }
-  }
-}
-
-export class SimWorld {
+export class SimWorld implements SiteWorld {
   readonly clock = new FakeClock();
   readonly network = new MemoryNetwork();
   readonly sites: SimSite[] = [];
-  /** Connections that cannot be made: `site port`. */
+  /** Connections that cannot be made: `site site`. */
   readonly blocked = new Set<string>();
   readonly random: Random;
 
@@ -114,7 +25,7 @@ export class SimWorld {
 
   /** Adds a site and starts it. */
   async add(name: string, options: SimSiteOptions = {}): Promise<SimSite> {
-    const site = new SimSite(this, name, 7001 + this.sites.length, options);
+    const site = new SimSite(this, name, options);
     this.sites.push(site);
     await site.start();
     return site;
@@ -122,13 +33,23 @@ export class SimWorld {
 
   /** New connections between two sites fail from now on. */
   block(a: string, b: string): void {
-    this.blocked.add(`${a} ${this.portOf(b)}`);
-    this.blocked.add(`${b} ${this.portOf(a)}`);
+    this.blocked.add(`${a} ${b}`);
+    this.blocked.add(`${b} ${a}`);
   }
 
   portOf(name: string): number {
-    return 7001 + ['a', 'b', 'c', 'd'].indexOf(name);
+    return 7001 + NAMES.indexOf(name);
   }
+
+  nameOf(port: number): string {
+    return NAMES[port - 7001] ?? '';
+  }
+
+  async route(from: string, to: string): Promise<void> {
+    if (this.blocked.has(`${from} ${to}`)) throw Object.assign(new Error('no route'), { code: 'EHOSTUNREACH' });
+  }
+
+  started(_site: SimSite): void {}
 
   /** Lets everything happen that needs no time. */
   async settle(): Promise<void> {
@@ -166,122 +87,5 @@ export class SimWorld {
       await this.advance(Math.max(1, this.clock.nextMs(this.clock.nowMs() + 5) - this.clock.nowMs()));
     assert(done, 'the work ends in time');
     return work;
-  }
-}
-
-export class SimSite {
-  readonly name: string;
-  readonly world: SimWorld;
-  readonly config: GroupConfig;
-  readonly log: SimDisk;
-  readonly volumes: readonly SimDisk[];
-  readonly lines: string[] = [];
-  readonly #memory = new SimMemory();
-  readonly #port: number;
-  #devices: SimDevice[] = [];
-  #clock: ProcessClock | undefined;
-  #network: ProcessNetwork | undefined;
-  #group: Group | undefined;
-
-  constructor(world: SimWorld, name: string, port: number, options: SimSiteOptions) {
-    this.world = world;
-    this.name = name;
-    this.#port = port;
-    const volumeBytes = options.volumeBytes ?? VOLUME_BYTES;
-    this.log = new SimDisk(`${name}.log`, options.logBytes ?? 16 << 20, 4096);
-    this.volumes = VOLUMES.map((volume) => new SimDisk(`${name}.${volume}`, volumeBytes));
-    this.config = {
-      name: 'app',
-      role: options.role ?? 'primary',
-      writeCache: options.writeCache ?? true,
-      log: { path: this.log.path, sizeBytes: this.log.sizeBytes },
-      volumes: VOLUMES.map((volume) => ({ name: volume, device: volume, sizeBytes: volumeBytes, io: undefined })),
-      sites: (options.sites ?? []).map((site) => ({
-        name: site,
-        host: 'host',
-        port: world.portOf(site),
-        mode: options.mode ?? 'async',
-        onDisconnect: options.onDisconnect ?? 'continue',
-      })),
-    };
-  }
-
-  get group(): Group {
-    assert(this.#group !== undefined, 'the site runs');
-    return this.#group;
-  }
-
-  get logDevice(): SimDevice {
-    return this.#devices[0] as SimDevice;
-  }
-
-  get volumeDevices(): readonly SimDevice[] {
-    return this.#devices.slice(1);
-  }
-
-  stepDevices(): boolean {
-    let moved = false;
-    for (const device of this.#devices) moved = device.step() || moved;
-    return moved;
-  }
-
-  /** Opens and recovers the group; links and volumes after that. Rejects as assembleGroup() does. */
-  async start(beforeStart?: () => void, limitMs = 60_000): Promise<void> {
-    const { world, name } = this;
-    this.#devices = [this.log, ...this.volumes].map((disk) => disk.open());
-    const [logDevice, ...volumes] = this.#devices as [SimDevice, ...SimDevice[]];
-    const clock = new ProcessClock(world.clock);
-    const network = new ProcessNetwork(world.network, (port) => world.blocked.has(`${name} ${port}`));
-    this.#clock = clock;
-    this.#network = network;
-    const note = (event: string, message: string): void => void this.lines.push(`${event} ${message}`);
-    const log: Log = { info: note, warn: note, error: note };
-    const env: GroupEnv = {
-      site: name,
-      insecure: false,
-      clock,
-      network,
-      memory: this.#memory,
-      log,
-      random: () => world.random.below(2 ** 30) / 2 ** 30,
-    };
-    beforeStart?.();
-    const identity = {
-      group: 'app',
-      site: name,
-      volumes: VOLUMES.map((volume) => ({ name: volume, sizeBytes: this.volumes[0]?.sizeBytes ?? 0, blockBytes: 512 })),
-    };
-    const opened = await world.drive(openLog(logDevice, identity, this.config.role, this.#memory, true), limitMs);
-    const group = await world.drive(assembleGroup(this.config, env, opened, volumes), limitMs);
-    this.#group = group;
-    const listener = new Listener({
-      network,
-      clock,
-      log,
-      site: name,
-      insecure: false,
-      lookup: (wanted) => (wanted === 'app' ? group : undefined),
-    });
-    await listener.start('host', this.#port);
-    await world.drive(group.start());
-  }
-
-  /** Ends the process; see SimDisk.crash(). */
-  crash(kind: CrashKind = 'power'): void {
-    if (this.#clock !== undefined) this.#clock.isDead = true;
-    this.#network?.end();
-    for (const disk of [this.log, ...this.volumes]) disk.crash(kind, this.world.random);
-    this.#memory.recycle();
-    this.#group = undefined;
-  }
-
-  async restart(kind: CrashKind = 'power'): Promise<void> {
-    this.crash(kind);
-    await this.start();
-  }
-
-  /** Content of both volumes as a start with nothing left to replay shows it. */
-  image(): Uint8Array[] {
-    return this.volumes.map((disk) => disk.view.slice());
   }
 }

@@ -13,32 +13,10 @@ import { crc32c, crc32cSpans } from '../../src/disk/memory.js';
 import { sealIdentities } from '../../src/disk/seal.js';
 import { type LoadedSuperblock, loadSuperblock } from '../../src/disk/superblock-store.js';
 import { putIdentity, type RecordKind, recordHasPayload, recordIncarnation, recordLength, recordLsn } from '../../src/format/record.js';
-import type { SimDevice, SimDisk } from './sim-device.js';
+import type { SimDevice, SimDisk } from '../../src/sim/disk.js';
+import type { SimMemory } from '../../src/sim/memory.js';
 
-/** Memory for simulated devices. Arenas come back with recycle(), because a process that was crashed needs its own no more. */
-export class SimMemory implements LogMemory {
-  readonly crc32c = crc32c;
-  readonly crc32cSpans = crc32cSpans;
-  readonly #free = new Map<number, Arena[]>();
-  readonly #used: Arena[] = [];
-  #uuids = 0;
-
-  readonly createArena = (lengthBytes: number): Arena => {
-    const arena = this.#free.get(lengthBytes)?.pop() ?? { bytes: new Uint8Array(lengthBytes), address: 0 };
-    this.#used.push(arena);
-    return arena;
-  };
-
-  readonly newUuid = (): string => (++this.#uuids).toString(16).padStart(32, 'a');
-
-  recycle(): void {
-    for (const arena of this.#used.splice(0)) {
-      const free = this.#free.get(arena.bytes.length);
-      if (free === undefined) this.#free.set(arena.bytes.length, [arena]);
-      else free.push(arena);
-    }
-  }
-}
+export { SimMemory } from '../../src/sim/memory.js';
 
 export const IDENTITY: LogIdentity = { group: 'app', site: 'a', volumes: [{ name: 'data', sizeBytes: 1 << 20, blockBytes: 512 }] };
 

@@ -2,11 +2,12 @@
 // operations complete later, in any order, never, or with an error. A SimDisk is the medium; open() gives the Device of one process, which
 // goes silent when the process is crashed.
 
-import type { Arena, Device, ExtentRun, IoTarget } from '../../src/core/ports.js';
+import type { Arena, Device, ExtentRun, IoTarget } from '../core/ports.js';
 import type { Random } from './random.js';
 
 const SECTOR = 512;
 const CHUNK = 64 * 1024;
+const EIO = 5;
 
 /** One operation as a test sees it. */
 export type SimOp = {
@@ -32,6 +33,19 @@ type Version = { readonly write: number; readonly bytes: Uint8Array };
 /** What a crash does: the process ends and the cache stays, or the power goes. */
 export type CrashKind = 'process' | 'power';
 
+/**
+ * What becomes of an operation: 0 done, an errno: failed, hang: never ends, short: a part of it lands and it fails, lost: reported done
+ * but not durable, phantom: reported done and nothing happened, misdirect: reported done and landed elsewhere.
+ */
+export type Verdict = number | 'hang' | 'short' | 'lost' | 'phantom' | 'misdirect';
+
+/** Buffers of discarded disks, all zero, by size. */
+const spareBuffers = new Map<number, Uint8Array[]>();
+
+function takeBuffer(bytes: number): Uint8Array {
+  return spareBuffers.get(bytes)?.pop() ?? new Uint8Array(bytes);
+}
+
 export class SimDisk {
   readonly path: string;
   readonly sizeBytes: number;
@@ -49,20 +63,39 @@ export class SimDisk {
     this.path = path;
     this.sizeBytes = sizeBytes;
     this.blockBytes = blockBytes;
-    this.durable = new Uint8Array(sizeBytes);
-    this.view = new Uint8Array(sizeBytes);
+    this.durable = takeBuffer(sizeBytes);
+    this.view = takeBuffer(sizeBytes);
     this.#written = new Uint8Array(Math.ceil(sizeBytes / CHUNK));
   }
 
   /** The same medium again, in its own memory. Nothing of a running process is copied. */
   clone(): SimDisk {
     const copy = new SimDisk(this.path, this.sizeBytes, this.blockBytes);
-    copy.durable.set(this.durable);
-    copy.view.set(this.view);
+    for (const [at, end] of this.#writtenChunks()) {
+      copy.durable.set(this.durable.subarray(at, end), at);
+      copy.view.set(this.view.subarray(at, end), at);
+    }
     copy.#written.set(this.#written);
     for (const [sector, versions] of this.#versions) copy.#versions.set(sector, [...versions]);
     copy.#writes = this.#writes;
     return copy;
+  }
+
+  /** Gives the memory of the disk back; it must not be used any more. */
+  discard(): void {
+    this.#device?.kill();
+    for (const buffer of [this.durable, this.view]) {
+      for (const [at, end] of this.#writtenChunks()) buffer.fill(0, at, end);
+      const spare = spareBuffers.get(this.sizeBytes);
+      if (spare === undefined) spareBuffers.set(this.sizeBytes, [buffer]);
+      else spare.push(buffer);
+    }
+  }
+
+  *#writtenChunks(): Generator<[number, number]> {
+    for (let c = 0; c < this.#written.length; c++) {
+      if (this.#written[c] === 1) yield [c * CHUNK, Math.min(this.sizeBytes, (c + 1) * CHUNK)];
+    }
   }
 
   /** The device of a new process; the one before it is dead. */
@@ -97,13 +130,14 @@ export class SimDisk {
         fate.set(write, chosen);
         if (chosen === 'kept' || (chosen === 'torn' && random.below(2) === 0)) this.durable.set(bytes, sector * SECTOR);
       }
+      this.view.set(this.durable.subarray(sector * SECTOR, (sector + 1) * SECTOR), sector * SECTOR);
     }
     this.#versions.clear();
-    this.view.set(this.durable);
   }
 
   /** Changes the medium behind everyone's back. */
   corrupt(offset: number, bit: number): void {
+    this.#written[Math.floor(offset / CHUNK)] = 1;
     this.durable[offset] = (this.durable[offset] as number) ^ (1 << bit);
     this.view[offset] = (this.view[offset] as number) ^ (1 << bit);
   }
@@ -161,6 +195,14 @@ function contentOf(op: Pending): Uint8Array {
   return op.arena === undefined ? new Uint8Array(op.length) : op.arena.bytes.slice(op.start, op.start + op.length);
 }
 
+/** When operations of a device end, and how the process hears of it. */
+export type DeviceTiming = {
+  after(ms: number, fn: () => void): unknown;
+  latencyMs(op: SimOp): number;
+  /** Runs `fn` in the process, now or when it runs again. */
+  deliver(fn: () => void): void;
+};
+
 export class SimDevice implements Device {
   readonly disk: SimDisk;
   readonly path: string;
@@ -172,8 +214,10 @@ export class SimDevice implements Device {
   stopped = false;
   /** Completes in this order instead of the order of submission. */
   shuffle: Random | undefined;
-  /** Decides about an operation when it would complete: 0 to do it, an errno to fail it, 'hang' to leave it under way. */
-  intercept: ((op: SimOp) => number | 'hang') | undefined;
+  /** Decides about an operation when it would complete. */
+  intercept: ((op: SimOp) => Verdict) | undefined;
+  /** Operations end by themselves, some time after kick(). */
+  timing: DeviceTiming | undefined;
   /** Sees every operation when it is queued. */
   onQueued: ((op: SimOp, content: Uint8Array | undefined) => void) | undefined;
   isClosed = false;
@@ -222,7 +266,11 @@ export class SimDevice implements Device {
   }
 
   kick(): void {
-    for (const op of this.#pending) op.kicked = true;
+    const { timing } = this;
+    for (const op of this.#pending) {
+      if (timing !== undefined && !op.kicked) timing.after(timing.latencyMs(op), () => this.#end(op));
+      op.kicked = true;
+    }
     if (this.immediate) while (this.step());
   }
 
@@ -241,11 +289,42 @@ export class SimDevice implements Device {
       const verdict = this.intercept?.(op) ?? 0;
       if (verdict === 'hang') continue;
       this.#pending.splice(this.#pending.indexOf(op), 1);
-      if (verdict === 0) this.#perform(op);
-      op.target.ioDone(op.tag, verdict);
+      op.target.ioDone(op.tag, this.#carryOut(op, verdict));
       return true;
     }
     return false;
+  }
+
+  /** The time of an operation has come (timing). */
+  #end(op: Pending): void {
+    const at = this.#pending.indexOf(op);
+    if (this.#dead || at < 0) return;
+    const verdict = this.intercept?.(op) ?? 0;
+    if (verdict === 'hang') return;
+    this.#pending.splice(at, 1);
+    const error = this.#carryOut(op, verdict);
+    (this.timing as DeviceTiming).deliver(() => op.target.ioDone(op.tag, error));
+  }
+
+  /** Does to the medium what the verdict says; returns the errno to report. */
+  #carryOut(op: Pending, verdict: Exclude<Verdict, 'hang'>): number {
+    const isWrite = op.kind === 'write' || op.kind === 'zero';
+    if (typeof verdict === 'number') {
+      if (verdict === 0) this.#perform(op);
+      return verdict;
+    }
+    if (verdict === 'short') {
+      const part = Math.floor(op.length / 2 / SECTOR) * SECTOR;
+      if (isWrite && part > 0) this.disk.put(op.offset, contentOf(op).subarray(0, part), false);
+      return EIO;
+    }
+    if (verdict === 'lost' && isWrite) this.disk.put(op.offset, contentOf(op), false);
+    if (verdict === 'misdirect' && isWrite) {
+      const other = op.offset >= op.length ? op.offset - op.length : op.offset + op.length;
+      if (other + op.length <= this.sizeBytes) this.disk.put(other, contentOf(op), op.durable);
+    }
+    if (op.kind === 'read') this.#perform(op);
+    return 0;
   }
 
   /** The process is gone: returns what was under way. */

@@ -1,0 +1,310 @@
+// One site of a simulation: the product's own group, log, links and listener over simulated disks, clock and network. A site can be crashed
+// at any moment: its process hears and says nothing any more, its disks keep what survived. It can also be paused, and go on later.
+
+import { assert } from '../core/assert.js';
+import type { GroupConfig, OnDisconnect, SiteMode } from '../core/group-config.js';
+import type { Arena, Clock, Log } from '../core/ports.js';
+import { openLog } from '../disk/log-open.js';
+import type { Group, GroupEnv } from '../group/group.js';
+import { assembleGroup } from '../group/open.js';
+import { Listener } from '../link/listener.js';
+import type { ByteStream, Network } from '../link/ports.js';
+import { type CrashKind, type SimDevice, SimDisk } from './disk.js';
+import { SimMemory } from './memory.js';
+import type { MemoryNetwork, MemoryStream } from './network.js';
+import type { Random } from './random.js';
+
+/** Size of a volume unless a site says otherwise. */
+export const VOLUME_BYTES = 256 * 1024;
+/** Volumes of the one group of a simulation. */
+export const VOLUMES = ['data', 'wal'];
+
+/** How a site is set up. */
+export type SimSiteOptions = {
+  readonly role?: 'primary' | 'secondary';
+  readonly writeCache?: boolean;
+  /** Names of the other sites, and how writes wait for them. */
+  readonly sites?: readonly string[];
+  readonly mode?: SiteMode;
+  readonly onDisconnect?: OnDisconnect;
+  readonly logBytes?: number;
+  readonly volumeBytes?: number;
+};
+
+/** The world around sites. */
+export interface SiteWorld {
+  readonly random: Random;
+  readonly network: MemoryNetwork;
+  readonly clock: Clock;
+  /** Arenas shared by all sites; undefined: each site has its own. */
+  readonly arenas?: Map<number, Arena[]>;
+  portOf(name: string): number;
+  nameOf(port: number): string;
+  /** Resolves when a connection may be made; rejects when it cannot. */
+  route(from: string, to: string, timeoutMs: number): Promise<void>;
+  /** Runs the world until `work` is done. */
+  drive<Value>(work: Promise<Value>, limitMs?: number): Promise<Value>;
+  /** A process was started: its devices and clock may be given properties. */
+  started(site: SimSite): void;
+}
+
+/** The clock of one process: silent after its end, late after a pause, with a rate and a wall time of its own. */
+export class ProcessClock implements Clock {
+  readonly #clock: Clock;
+  isDead = false;
+  isPaused = false;
+  /** Seconds of this process per second of the world. */
+  rate = 1;
+  wallOffsetMs = 0;
+  #held: (() => void)[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  nowMs(): number {
+    return this.#clock.nowMs() * this.rate;
+  }
+
+  wallMs(): number {
+    return Math.max(0, this.#clock.wallMs() * this.rate + this.wallOffsetMs);
+  }
+
+  after(ms: number, fn: () => void): { cancel(): void } {
+    let isCancelled = false;
+    const timer = this.#clock.after(ms / this.rate, () => {
+      this.run(() => {
+        if (!isCancelled) fn();
+      });
+    });
+    return {
+      cancel: () => {
+        isCancelled = true;
+        timer.cancel();
+      },
+    };
+  }
+
+  soon(fn: () => void): void {
+    this.#clock.soon(() => this.run(fn));
+  }
+
+  /** Runs `fn` in the process: now, when it goes on, or never. */
+  run(fn: () => void): void {
+    if (this.isDead) return;
+    if (this.isPaused) this.#held.push(fn);
+    else fn();
+  }
+
+  /** Ends a pause: everything that fell due is run. */
+  resume(): void {
+    this.isPaused = false;
+    for (const fn of this.#held.splice(0)) this.run(fn);
+  }
+}
+
+/** The streams of one process, cut at its end. */
+class ProcessNetwork implements Network {
+  readonly #world: SiteWorld;
+  readonly #name: string;
+  readonly #clock: ProcessClock;
+  readonly #streams: MemoryStream[] = [];
+  readonly #listening: { close(): Promise<void> }[] = [];
+  isDead = false;
+
+  constructor(world: SiteWorld, name: string, clock: ProcessClock) {
+    this.#world = world;
+    this.#name = name;
+    this.#clock = clock;
+  }
+
+  async connect(host: string, port: number, timeoutMs: number): Promise<ByteStream> {
+    if (this.isDead) return new Promise(() => {});
+    const to = this.#world.nameOf(port);
+    await this.#world.route(this.#name, to, timeoutMs);
+    if (this.isDead) return new Promise(() => {});
+    const stream = await this.#world.network.connect(host, port, timeoutMs, this.#name, to);
+    this.#add(stream);
+    return stream;
+  }
+
+  async listen(host: string, port: number, accepted: (stream: ByteStream) => void): Promise<{ port: number; close(): Promise<void> }> {
+    const listening = await this.#world.network.listen(host, port, (stream) => {
+      this.#add(stream);
+      this.#clock.run(() => accepted(stream));
+    });
+    this.#listening.push(listening);
+    return listening;
+  }
+
+  #add(stream: MemoryStream): void {
+    stream.isFrozen = this.#clock.isPaused;
+    for (let i = this.#streams.length - 1; i >= 0; i--) if (this.#streams[i]?.isOpen === false) this.#streams.splice(i, 1);
+    this.#streams.push(stream);
+  }
+
+  freeze(): void {
+    for (const stream of this.#streams) stream.isFrozen = true;
+  }
+
+  thaw(): void {
+    for (const stream of this.#streams) stream.thaw();
+  }
+
+  /** `silently`: nobody is told, as when the power goes; the streams are returned, to be reset when the machine is back. */
+  end(silently: boolean): readonly MemoryStream[] {
+    this.isDead = true;
+    for (const listening of this.#listening) void listening.close();
+    for (const stream of this.#streams) {
+      stream.onClose(() => {});
+      if (silently) stream.vanish();
+      else stream.cut();
+    }
+    return this.#streams;
+  }
+}
+
+export class SimSite {
+  readonly name: string;
+  readonly world: SiteWorld;
+  readonly config: GroupConfig;
+  log: SimDisk;
+  volumes: readonly SimDisk[];
+  readonly lines: string[] = [];
+  readonly #memory: SimMemory;
+  readonly #port: number;
+  #devices: SimDevice[] = [];
+  #clock: ProcessClock | undefined;
+  #network: ProcessNetwork | undefined;
+  #group: Group | undefined;
+  #halfOpen: readonly MemoryStream[] = [];
+  /** Processes started so far. */
+  boots = 0;
+  /** The group had a log before: a blank one is not accepted in its place. */
+  hadLog = false;
+
+  constructor(world: SiteWorld, name: string, options: SimSiteOptions) {
+    this.world = world;
+    this.name = name;
+    this.#port = world.portOf(name);
+    this.#memory = new SimMemory(world.arenas);
+    const volumeBytes = options.volumeBytes ?? VOLUME_BYTES;
+    this.log = new SimDisk(`${name}.log`, options.logBytes ?? 16 << 20, 4096);
+    this.volumes = VOLUMES.map((volume) => new SimDisk(`${name}.${volume}`, volumeBytes));
+    this.config = {
+      name: 'app',
+      role: options.role ?? 'primary',
+      writeCache: options.writeCache ?? true,
+      log: { path: this.log.path, sizeBytes: this.log.sizeBytes },
+      volumes: VOLUMES.map((volume) => ({ name: volume, device: volume, sizeBytes: volumeBytes, io: undefined })),
+      sites: (options.sites ?? []).map((site) => ({
+        name: site,
+        host: 'host',
+        port: world.portOf(site),
+        mode: options.mode ?? 'async',
+        onDisconnect: options.onDisconnect ?? 'continue',
+      })),
+    };
+  }
+
+  get group(): Group {
+    assert(this.#group !== undefined, 'the site runs');
+    return this.#group;
+  }
+
+  /** The group was opened and its process has not ended. */
+  get isUp(): boolean {
+    return this.#group !== undefined;
+  }
+
+  /** The clock of the running process. */
+  get clock(): ProcessClock {
+    assert(this.#clock !== undefined, 'the site was started');
+    return this.#clock;
+  }
+
+  get logDevice(): SimDevice {
+    return this.#devices[0] as SimDevice;
+  }
+
+  get volumeDevices(): readonly SimDevice[] {
+    return this.#devices.slice(1);
+  }
+
+  get devices(): readonly SimDevice[] {
+    return this.#devices;
+  }
+
+  stepDevices(): boolean {
+    let moved = false;
+    for (const device of this.#devices) moved = device.step() || moved;
+    return moved;
+  }
+
+  /** Opens and recovers the group; links and volumes after that. Rejects as assembleGroup() does. */
+  async start(beforeStart?: () => void, limitMs = 60_000): Promise<void> {
+    const { world } = this;
+    this.boots++;
+    this.#devices = [this.log, ...this.volumes].map((disk) => disk.open());
+    const [logDevice, ...volumes] = this.#devices as [SimDevice, ...SimDevice[]];
+    const clock = new ProcessClock(world.clock);
+    const network = new ProcessNetwork(world, this.name, clock);
+    this.#clock = clock;
+    this.#network = network;
+    for (const stream of this.#halfOpen) stream.cut();
+    this.#halfOpen = [];
+    world.started(this);
+    beforeStart?.();
+    const env = this.#env(clock, network);
+    const identity = {
+      group: 'app',
+      site: this.name,
+      volumes: VOLUMES.map((volume) => ({ name: volume, sizeBytes: this.volumes[0]?.sizeBytes ?? 0, blockBytes: 512 })),
+    };
+    const opened = await world.drive(openLog(logDevice, identity, this.config.role, this.#memory, !this.hadLog), limitMs);
+    const group = await world.drive(assembleGroup(this.config, env, opened, volumes), limitMs);
+    if (clock.isDead) return;
+    this.hadLog = true;
+    this.#group = group;
+    const lookup = (wanted: string) => (wanted === 'app' ? group : undefined);
+    const listener = new Listener({ network, clock, log: env.log, site: this.name, insecure: false, lookup });
+    await listener.start('host', this.#port);
+    await world.drive(group.start());
+  }
+
+  #env(clock: ProcessClock, network: ProcessNetwork): GroupEnv {
+    const note = (event: string, message: string): void => void this.lines.push(`${event} ${message}`);
+    const log: Log = { info: note, warn: note, error: note };
+    return { site: this.name, insecure: false, clock, network, memory: this.#memory, log, random: () => this.world.random.fraction() };
+  }
+
+  /** Ends the process; see SimDisk.crash(). `halfOpen`: the other ends of its connections notice nothing until it is back. */
+  crash(kind: CrashKind = 'power', halfOpen = false): void {
+    if (this.#clock !== undefined) this.#clock.isDead = true;
+    this.#halfOpen = [...this.#halfOpen, ...(this.#network?.end(halfOpen) ?? [])];
+    for (const disk of [this.log, ...this.volumes]) disk.crash(kind, this.world.random);
+    this.#memory.recycle();
+    this.#group = undefined;
+  }
+
+  /** Stops the process for a while, as SIGSTOP does. */
+  pause(): void {
+    this.clock.isPaused = true;
+    this.#network?.freeze();
+  }
+
+  resume(): void {
+    this.#clock?.resume();
+    this.#network?.thaw();
+  }
+
+  async restart(kind: CrashKind = 'power'): Promise<void> {
+    this.crash(kind);
+    await this.start();
+  }
+
+  /** Content of both volumes as a start with nothing left to replay shows it. */
+  image(): Uint8Array[] {
+    return this.volumes.map((disk) => disk.view.slice());
+  }
+}
