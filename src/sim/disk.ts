@@ -81,6 +81,11 @@ export class SimDisk {
     return copy;
   }
 
+  /** A new medium of the same size. */
+  blank(): SimDisk {
+    return new SimDisk(this.path, this.sizeBytes, this.blockBytes);
+  }
+
   /** Gives the memory of the disk back; it must not be used any more. */
   discard(): void {
     this.#device?.kill();

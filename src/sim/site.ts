@@ -26,6 +26,8 @@ export type SimSiteOptions = {
   /** Names of the other sites, and how writes wait for them. */
   readonly sites?: readonly string[];
   readonly mode?: SiteMode;
+  /** The same for each site by its name. */
+  readonly modeOf?: (site: string) => SiteMode;
   readonly onDisconnect?: OnDisconnect;
   readonly logBytes?: number;
   readonly volumeBytes?: number;
@@ -201,7 +203,7 @@ export class SimSite {
         name: site,
         host: 'host',
         port: world.portOf(site),
-        mode: options.mode ?? 'async',
+        mode: options.modeOf?.(site) ?? options.mode ?? 'async',
         onDisconnect: options.onDisconnect ?? 'continue',
       })),
     };

@@ -1,0 +1,92 @@
+// What differs from run to run beside the events: number of sites, acknowledgement modes, sizes, latencies. Drawn from the seed, or set by
+// `knob` lines of a script.
+
+import type { OnDisconnect, SiteMode } from '../core/group-config.js';
+import { MIB } from '../core/limits.js';
+import { Random } from './random.js';
+
+/** `modes` and `driftPercent` go by site. A run is `disciplined` when nobody promotes a site that does not know the newest epoch. */
+export type Knobs = {
+  seed: number;
+  sites: number;
+  modes: SiteMode[];
+  onDisconnect: OnDisconnect;
+  writeCache: boolean;
+  volumeBytes: number;
+  logBytes: number;
+  /** Sectors of the longest requests. */
+  longSectors: number;
+  /** Typical time of an operation on the log, on a volume, and of a delivery. */
+  logMs: number;
+  volumeMs: number;
+  netMs: number;
+  /** Longest piece that the network delivers; 0: whole writes. */
+  pieceBytes: number;
+  driftPercent: number[];
+  disciplined: boolean;
+};
+
+const KIB = 1024;
+const SITES_MAX = 5;
+
+/** Knobs of a plain run, as scripts begin with. */
+export function plainKnobs(seed: number): Knobs {
+  return {
+    seed,
+    sites: 3,
+    modes: ['async', 'async', 'async', 'async', 'async'],
+    onDisconnect: 'continue',
+    writeCache: true,
+    volumeBytes: 256 * KIB,
+    logBytes: 16 * MIB,
+    longSectors: 200,
+    logMs: 0.2,
+    volumeMs: 0.2,
+    netMs: 0.3,
+    pieceBytes: 0,
+    driftPercent: [0, 0, 0, 0, 0],
+    disciplined: true,
+  };
+}
+
+/** Knobs drawn from a seed. */
+export function drawKnobs(seed: number): Knobs {
+  const random = new Random(seed ^ 0x5eed);
+  const draw = random.below(100);
+  const mode = random.pick<SiteMode>(['async', 'memory', 'logged', 'applied']);
+  const isMixed = random.chance(40);
+  return {
+    seed,
+    sites: draw < 88 ? 3 : draw < 97 ? 4 : 5,
+    modes: Array.from({ length: SITES_MAX }, () => (isMixed ? random.pick<SiteMode>(['async', 'memory', 'logged', 'applied']) : mode)),
+    onDisconnect: random.chance(75) ? 'continue' : random.pick<OnDisconnect>(['block', 'fail']),
+    writeCache: random.chance(75),
+    volumeBytes: random.pick([128, 256, 256, 512]) * KIB,
+    logBytes: 16 * MIB + random.below(4) * 64 * KIB,
+    longSectors: random.pick([20, 200, 200, 240]),
+    logMs: random.pick([0.05, 0.2, 0.2, 1, 5]),
+    volumeMs: random.pick([0.05, 0.2, 0.2, 2, 20]),
+    netMs: random.pick([0.05, 0.3, 0.3, 2, 40]),
+    pieceBytes: random.pick([0, 0, 0, 100, 5000]),
+    driftPercent: Array.from({ length: SITES_MAX }, () => random.below(3) - 1),
+    disciplined: random.chance(60),
+  };
+}
+
+/** Knobs as `name=value` words. */
+export function printKnobs(knobs: Knobs): string[] {
+  return Object.entries(knobs).map(([name, value]) => `knob ${name}=${Array.isArray(value) ? value.join(',') : value}`);
+}
+
+/** Sets one knob from a `name=value` word; undefined when it is good, else what is wrong with it. */
+export function setKnob(knobs: Knobs, word: string): string | undefined {
+  const [name = '', text = ''] = word.split('=');
+  const before = (knobs as Record<string, unknown>)[name];
+  if (before === undefined) return `there is no knob ${name}`;
+  let value: unknown = text;
+  if (Array.isArray(before)) value = text.split(',').map((part) => (typeof before[0] === 'number' ? Number(part) : part));
+  else if (typeof before === 'number') value = Number(text);
+  else if (typeof before === 'boolean') value = text === 'true';
+  (knobs as Record<string, unknown>)[name] = value;
+  return undefined;
+}

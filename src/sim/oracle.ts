@@ -1,0 +1,290 @@
+// What must be true of all sites together, judged from what clients wrote and were answered and from the bytes on the disks. Positions that
+// the product claims are taken as claims: content must agree with them, and what was once claimed must be there after every crash.
+//
+// A branch is what one writer (epoch, incarnation) made of the history, on top of the prefix it took over. A floor of a site is a record
+// that it has been promised to keep; `own`: promised to its own clients, so not even another primary may take it away.
+
+import { writerOf } from '../core/lineage.js';
+import type { SimClient, SimRequest } from './client.js';
+import { History, isState, SECTOR, stateDifferences, type Written } from './history.js';
+import type { SimSite } from './site.js';
+import { VOLUMES } from './site.js';
+import type { World } from './world.js';
+
+/** A broken promise; the run ends with it. */
+export class Violation extends Error {
+  override name = 'Violation';
+  readonly oracle: string;
+
+  constructor(oracle: string, what: string) {
+    super(`${oracle}: ${what}`);
+    this.oracle = oracle;
+  }
+}
+
+type Floor = { lsn: number; serial: number; own: boolean; why: string };
+type Branch = { readonly site: string; readonly history: History; readonly trimmedLsn: number };
+type Shown = { history: History; lsn: number; state: Int32Array[] };
+
+/** A site that started or was cut off this recently may lack what another one had from the process before. */
+const RECENT_MS = 120_000;
+
+export class Oracle {
+  readonly #world: World;
+  readonly #ids = { last: 0 };
+  readonly #branches = new Map<string, Branch>();
+  readonly #floors = new Map<string, Floor[]>();
+  /** Who answered in an epoch, and in an epoch and incarnation. */
+  readonly #ackers = new Map<string, string>();
+  /** Epochs that two sites were promoted to, which only a careless operator does. */
+  readonly sharedEpochs = new Set<number>();
+  /** Sites whose disks were replaced: they promise nothing of before. */
+  readonly replaced = new Set<string>();
+  readonly #shown = new Map<string, Shown>();
+  readonly #bootedMs = new Map<string, number>();
+  /** When something made answers of a site old news: a pause, a stall. */
+  disturbedMs = Number.NEGATIVE_INFINITY;
+  answers = 0;
+  checks = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  fail(oracle: string, what: string): never {
+    throw new Violation(oracle, what);
+  }
+
+  /** The history that clients of this primary write on; forked when it is a new writer. */
+  historyOf(site: SimSite): History {
+    const key = keyOf(site.group.log.lineage.at(-1));
+    const known = this.#branches.get(key);
+    if (known !== undefined) {
+      if (known.site !== site.name) this.fail('one writer', `${site.name} and ${known.site} both write as ${key}`);
+      return known.history;
+    }
+    const lsn = site.group.log.appendedLsn;
+    const before = this.#historyAt(site, lsn);
+    if (before !== undefined && lsn > before.written.length) this.fail('prefix', `${site.name} leads from LSN ${lsn}, never written`);
+    const history = before?.fork(lsn) ?? new History(this.#world.knobs.volumeBytes, this.#ids);
+    this.#branches.set(key, { site: site.name, history, trimmedLsn: site.group.log.trimmedLsn });
+    return history;
+  }
+
+  /** The branch that made the record `lsn` of a site; undefined before the first record. */
+  #historyAt(site: SimSite, lsn: number): History | undefined {
+    if (lsn === 0) return undefined;
+    const writer = writerOf(site.group.log.lineage, lsn);
+    const branch = this.#branches.get(keyOf(writer));
+    if (branch === undefined) return this.fail('prefix', `${site.name} has LSN ${lsn} by ${keyOf(writer)}, which wrote nothing`);
+    return branch.history;
+  }
+
+  /** This site's own promises are void: its disks lie, or were replaced. */
+  isExcused(name: string): boolean {
+    return this.#world.tainted.has(name) || this.replaced.has(name);
+  }
+
+  forgive(name: string): void {
+    this.replaced.add(name);
+    this.#floors.delete(name);
+    this.#shown.delete(name);
+  }
+
+  booted(site: SimSite): void {
+    this.#bootedMs.set(site.name, this.#world.nowMs);
+    this.#shown.delete(site.name);
+  }
+
+  // ---- answers
+
+  answered(site: SimSite, client: SimClient, request: SimRequest): void {
+    this.answers++;
+    this.#world.trace(3, request.lsn, request.errno ?? 0);
+    if (client.wrongReads.length > 0 && !this.#world.tainted.has(site.name)) this.fail('reads', `${site.name} ${client.wrongReads[0]}`);
+    if (request.errno !== 0 || request.op === 'read' || !site.isUp) return;
+    this.#oneAcker(site);
+    const { history } = client;
+    const isFlush = request.op === 'flush' || request.fua;
+    const why = `${isFlush ? 'flush' : 'write'} answered at ${site.name}`;
+    if (isFlush || !site.config.writeCache) this.#promise(site.name, history, request.lsn, true, why);
+    for (const progress of site.group.sites.all) {
+      const mode = progress.effectiveMode;
+      const other = this.#world.site(progress.config.name);
+      if (mode === 'async') continue;
+      if (mode !== 'memory' && request.op !== 'flush') {
+        this.#promise(site.name, history, request.lsn, true, why);
+        this.#promise(other.name, history, request.lsn, false, why);
+      } else if (isFlush) this.#promise(other.name, history, request.lsn, false, why);
+      this.#checkReceived(site, other, history, request, mode === 'applied');
+    }
+  }
+
+  #oneAcker(site: SimSite): void {
+    const { epoch } = site.group.log.store.current;
+    const writer = site.group.log.lineage.at(-1);
+    const keys = this.sharedEpochs.has(epoch) ? [keyOf(writer)] : [keyOf(writer), `epoch ${epoch}`];
+    for (const key of keys) {
+      const before = this.#ackers.get(key) ?? site.name;
+      if (before !== site.name) this.fail('one acker', `${before} and ${site.name} both answered as ${key}`);
+      this.#ackers.set(key, site.name);
+    }
+  }
+
+  /** What the mode says is at the other site now is there now, unless its process is not the one that took it. */
+  #checkReceived(site: SimSite, other: SimSite, history: History, request: SimRequest, isApplied: boolean): void {
+    const { nowMs } = this.#world;
+    const bootedMs = this.#bootedMs.get(other.name) ?? 0;
+    if (!other.isUp || nowMs - bootedMs < RECENT_MS || nowMs - this.disturbedMs < RECENT_MS || this.isExcused(other.name)) return;
+    const { log, role } = other.group;
+    if (role !== 'secondary' || request.lsn === 0 || keyOf(log.lineage.at(-1)) !== keyOf(site.group.log.lineage.at(-1))) return;
+    if (log.appendedLsn < request.lsn) {
+      this.fail('acknowledged', `${site.name} answered LSN ${request.lsn}, but ${other.name} has received ${log.appendedLsn}`);
+    }
+    if (!isApplied || request.op === 'flush') return;
+    const view = (other.volumes[request.volume] as { view: Uint8Array }).view;
+    for (let at = request.offset; at < request.offset + request.length; at += SECTOR) {
+      const id = new Uint32Array(view.buffer, view.byteOffset + at, 1)[0];
+      if (!isAtLeast(history, request, at / SECTOR, id)) {
+        this.fail(
+          'acknowledged',
+          `${site.name} answered LSN ${request.lsn} as applied at ${other.name}, where ${VOLUMES[request.volume]} differs`,
+        );
+      }
+    }
+  }
+
+  #promise(name: string, history: History, lsn: number, own: boolean, why: string): void {
+    if (lsn === 0 || this.isExcused(name)) return;
+    const floors = this.#floors.get(name) ?? [];
+    this.#floors.set(name, floors);
+    const serial = (history.written[lsn - 1] as Written).serial;
+    const same = floors.find((floor) => floor.own === own && floor.lsn <= lsn && history.written[floor.lsn - 1]?.serial === floor.serial);
+    if (same === undefined) floors.push({ lsn, serial, own, why });
+    else Object.assign(same, { lsn, serial, why });
+  }
+
+  // ---- checks of a site
+
+  /** Everything that can be said about a running site now. */
+  check(site: SimSite): void {
+    if (!site.isUp || site.group.failure !== undefined) return;
+    this.checks++;
+    const { log, applier } = site.group;
+    const { trimmedLsn, durableLsn, appendedLsn } = log;
+    const { appliedLsn } = applier;
+    this.#world.trace(4, appendedLsn, durableLsn, appliedLsn);
+    if (!(trimmedLsn <= appliedLsn && appliedLsn <= durableLsn && durableLsn <= appendedLsn)) {
+      this.fail(
+        'positions',
+        `${site.name} has trimmed ${trimmedLsn}, applied ${appliedLsn}, durable ${durableLsn}, appended ${appendedLsn}`,
+      );
+    }
+    if (this.#world.tainted.has(site.name)) return;
+    const history = this.#historyAt(site, appendedLsn);
+    if (history !== undefined && appendedLsn > history.written.length) {
+      this.fail('prefix', `${site.name} has LSN ${appendedLsn} of ${history.written.length} written`);
+    }
+    if (applier.startedLsn === appliedLsn) this.#checkImage(site, appliedLsn);
+    this.#checkFloors(site, history);
+    if (site.group.role === 'primary' && history !== undefined) this.#checkSites(site, history);
+  }
+
+  #checkImage(site: SimSite, lsn: number): void {
+    const history = this.#historyAt(site, lsn);
+    const state = this.#stateOf(site.name, history, lsn);
+    const images = site.volumes.map((disk) => disk.view);
+    if (isState(state, images)) return;
+    const wrong = stateDifferences(state, images);
+    this.fail('prefix', `${site.name} says it has applied LSN ${lsn}, but ${wrong.length} sectors differ: ${wrong.slice(0, 3).join(', ')}`);
+  }
+
+  /** The state after `lsn`, kept per site and moved on. */
+  #stateOf(name: string, history: History | undefined, lsn: number): Int32Array[] {
+    const { volumeBytes } = this.#world.knobs;
+    if (history === undefined) return new History(volumeBytes).current;
+    const shown = this.#shown.get(name);
+    if (shown?.history !== history || shown.lsn > lsn) {
+      const fresh = { history, lsn, state: history.state(lsn) };
+      this.#shown.set(name, fresh);
+      return fresh.state;
+    }
+    for (; shown.lsn < lsn; shown.lsn++) {
+      const { volume, first, end, id } = history.written[shown.lsn] as Written;
+      (shown.state[volume] as Int32Array).fill(id, first, end);
+    }
+    return shown.state;
+  }
+
+  #checkFloors(site: SimSite, history: History | undefined): void {
+    const floors = this.#floors.get(site.name);
+    if (floors === undefined) return;
+    const { durableLsn } = site.group.log;
+    for (const floor of [...floors]) {
+      if (history?.written[floor.lsn - 1]?.serial === floor.serial) {
+        if (durableLsn >= floor.lsn) continue;
+        this.fail('durability', `${site.name} has LSN ${durableLsn}, promised was ${floor.lsn} (${floor.why})`);
+      }
+      // Another primary's history took its place. What this site promised to its own clients must not go that way.
+      if (floor.own) this.fail('durability', `${site.name} lost its own LSN ${floor.lsn} (${floor.why})`);
+      floors.splice(floors.indexOf(floor), 1);
+      this.#world.count('promise of an older history void');
+    }
+  }
+
+  /** The master invariant and the truth of status, from the primary's side. */
+  #checkSites(primary: SimSite, history: History): void {
+    for (const progress of primary.group.sites.all) {
+      const { name } = progress.config;
+      if (this.isExcused(name)) continue;
+      this.#promise(name, history, Math.min(progress.durable, history.written.length), false, `acked in the status of ${primary.name}`);
+      const other = this.#world.site(name);
+      if (!other.isUp || other.group.failure !== undefined) continue;
+      const { trimmedLsn } = primary.group.log;
+      const { durableLsn } = other.group.log;
+      // What it had forgotten before it became primary needs a seed, which it says when the two meet.
+      if (trimmedLsn <= Math.max(durableLsn, this.#branches.get(keyOf(primary.group.log.lineage.at(-1)))?.trimmedLsn ?? trimmedLsn))
+        continue;
+      const theirs = durableLsn === 0 ? undefined : this.#historyAt(other, durableLsn);
+      if (theirs === undefined || theirs.written[durableLsn - 1]?.serial === history.written[durableLsn - 1]?.serial) {
+        this.fail('master invariant', `${primary.name} keeps records from ${trimmedLsn + 1} on, but ${name} has only ${durableLsn}`);
+      }
+    }
+  }
+
+  // ---- the end
+
+  /** Whether the histories of two sites have really parted: neither is a prefix of the other. */
+  haveParted(a: SimSite, b: SimSite): boolean {
+    const [lsnA, lsnB] = [a.group.log.appendedLsn, b.group.log.appendedLsn];
+    const common = Math.min(lsnA, lsnB);
+    if (common === 0) return false;
+    return this.#historyAt(a, lsnA)?.written[common - 1]?.serial !== this.#historyAt(b, lsnB)?.written[common - 1]?.serial;
+  }
+
+  /** Byte equality of two sites that both say they have everything. */
+  checkEqual(a: SimSite, b: SimSite): void {
+    if (this.#world.tainted.has(a.name) || this.#world.tainted.has(b.name)) return;
+    for (const [i, disk] of a.volumes.entries()) {
+      if (Buffer.compare(disk.view, (b.volumes[i] as { view: Uint8Array }).view) !== 0) {
+        this.fail('equal', `${VOLUMES[i]} differs between ${a.name} and ${b.name} although both are in sync`);
+      }
+    }
+  }
+}
+
+function keyOf(writer: { epoch: number; incarnation: number } | undefined): string {
+  return writer === undefined ? 'nobody' : `${writer.epoch}.${writer.incarnation}`;
+}
+
+/** The sector holds what the request wrote, or something written after it. */
+function isAtLeast(history: History, request: SimRequest, sector: number, id: number | undefined): boolean {
+  for (let i = request.lsn - 1; i < history.written.length; i++) {
+    const w = history.written[i];
+    if (w !== undefined && w.volume === request.volume && w.first <= sector && sector < w.end && w.id === id) return true;
+  }
+  // A long write is several records, of which lsn is the last.
+  return history.written
+    .slice(Math.max(0, request.lsn - 4), request.lsn)
+    .some((w) => w.volume === request.volume && w.first <= sector && sector < w.end && w.id === id);
+}

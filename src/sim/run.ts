@@ -1,0 +1,221 @@
+// One run from its first line to its last: chaos as the lines say, then everything is healed and the sites must come together in bounded
+// virtual time, or say why they cannot.
+
+import { LvrError } from '../core/errors.js';
+import { generate } from './generate.js';
+import type { Knobs } from './knobs.js';
+import { Violation } from './oracle.js';
+import { Script } from './script.js';
+import type { SimSite } from './site.js';
+import { shortly } from './world.js';
+
+/** What came of a run. `oracle` is empty when nothing was violated. */
+export type Outcome = {
+  readonly oracle: string;
+  readonly message: string;
+  /** Lines carried out; the failing one is the last. */
+  readonly lines: number;
+  readonly hash: number;
+  readonly virtualMs: number;
+  readonly events: number;
+  readonly answers: number;
+  readonly checks: number;
+  readonly counts: ReadonlyMap<string, number>;
+};
+
+/** Longest time that healed sites may take to come together: two back-offs of a minute, a minute without room, and what else there is. */
+const CONVERGE_MS = 600_000;
+const POLL_MS = 2_000;
+const ANSWER_MS = 60_000;
+/** Every run lasts this long at least: what only shows after minutes shows. */
+const RUN_MS = 560_000;
+
+/** Runs what a seed decides. */
+export function runSeed(seed: number): Promise<Outcome> {
+  const { knobs, lines } = generate(seed);
+  return runLines(knobs, lines);
+}
+
+// Rejections that nobody handles end a process of the product, so they end a run. They show when the event loop turns.
+const rejections: unknown[] = [];
+let isListening = false;
+
+function listen(): void {
+  if (isListening) return;
+  isListening = true;
+  process.on('unhandledRejection', (error) => rejections.push(error));
+}
+
+/** Runs a script, with healing and convergence at its end. */
+export async function runLines(knobs: Knobs, lines: readonly string[]): Promise<Outcome> {
+  listen();
+  const script = new Script({ ...knobs });
+  const { world, oracle } = script;
+  let done = 0;
+  let failure: Violation | undefined;
+  try {
+    await script.begin();
+    for (const line of lines) {
+      done++;
+      await script.line(line);
+    }
+    await converge(script);
+  } catch (error) {
+    failure = error instanceof Violation ? error : asViolation(error);
+  }
+  script.end();
+  await new Promise((resolve) => setImmediate(resolve));
+  for (const error of rejections.splice(0)) failure ??= asViolation(error);
+  if (failure !== undefined && script.violation !== undefined) failure = script.violation;
+  world.trace(failure === undefined ? 0 : failure.message.length);
+  return {
+    oracle: failure?.oracle ?? '',
+    message: failure?.message ?? '',
+    lines: done,
+    hash: world.hash,
+    virtualMs: world.nowMs,
+    events: world.clock.events,
+    answers: oracle.answers,
+    checks: oracle.checks,
+    counts: world.counts,
+  };
+}
+
+/** What the product throws where nothing may be thrown. Defects of the simulator itself are not dressed up. */
+function asViolation(error: unknown): Violation {
+  if (error instanceof LvrError && error.code === 'USAGE') throw error;
+  const stack = error instanceof Error ? (error.stack ?? '').split('\n').slice(1, 5).join(' ') : '';
+  return new Violation('assertion', `${error instanceof Error ? error.name : ''} ${shortly(error)} ${stack}`);
+}
+
+// ---- the second phase
+
+async function converge(script: Script): Promise<void> {
+  const { world } = script;
+  await heal(script);
+  const until = world.nowMs + CONVERGE_MS;
+  let primary: SimSite | undefined;
+  for (;;) {
+    await world.run(POLL_MS);
+    if (script.violation !== undefined) throw script.violation;
+    script.checkAll();
+    primary = await choosePrimary(script);
+    const waiting = primary === undefined ? 'there is no primary' : whyWaiting(script, primary);
+    if (waiting === undefined) break;
+    if (world.nowMs < until) continue;
+    throw new Violation('convergence', `${CONVERGE_MS / 1000} s after everything was healed: ${waiting}`);
+  }
+  if (primary === undefined) return;
+  await mustAnswer(script, primary);
+  script.checkAll();
+  for (const site of world.sites) if (site !== primary && isInSync(primary, site)) script.oracle.checkEqual(primary, site);
+  // The rest of the time passes without load: nothing may change.
+  if (world.nowMs < RUN_MS) await world.run(RUN_MS - world.nowMs);
+  script.checkAll();
+  if (script.violation !== undefined) throw script.violation;
+}
+
+/** No faults, no cuts, every process running, restarted where its group has failed or its device hangs. */
+async function heal(script: Script): Promise<void> {
+  const { world } = script;
+  const hung = world.sites.filter((site) => [site.log, ...site.volumes].some((disk) => world.isHung(disk)));
+  world.healAll();
+  world.clearFaults();
+  for (const site of world.sites) {
+    if (site.isUp && site.clock.isPaused) site.resume();
+    if (hung.includes(site) || (site.isUp && site.group.failure !== undefined)) script.crash(site, 'power', false);
+  }
+  await world.run(10);
+  for (const site of world.sites) script.start(site);
+  await world.run(30_000);
+  // Start again what began while faults were about and hangs for ever, or failed just then.
+  for (const site of world.sites) {
+    if (site.isUp && site.group.failure === undefined) continue;
+    if (script.refusals.has(site.name)) continue;
+    script.crash(site, 'power', false);
+    script.start(site);
+  }
+}
+
+/** The site that the others must come to: the primary of the newest epoch; promoted here when there is none. */
+async function choosePrimary(script: Script): Promise<SimSite | undefined> {
+  const up = script.world.sites.filter((site) => site.isUp && site.group.failure === undefined);
+  const rank = (site: SimSite): number => site.group.log.store.current.epoch * 1e9 + site.group.log.appendedLsn;
+  const primaries = up.filter((site) => site.group.role === 'primary').sort((a, b) => rank(b) - rank(a));
+  if (primaries[0] !== undefined) return primaries[0];
+  const best = up.filter((site) => site.group.log.store.current.epoch > 0).sort((a, b) => rank(b) - rank(a))[0];
+  if (best !== undefined && !best.group.changing) await script.promote(best, false);
+  return undefined;
+}
+
+function isInSync(primary: SimSite, site: SimSite): boolean {
+  if (!site.isUp) return false;
+  const state = primary.group.links.get(site.name)?.state();
+  const lsn = primary.group.log.appendedLsn;
+  return (
+    state?.session === 'connected' &&
+    state.replication === 'streaming' &&
+    site.group.log.durableLsn === lsn &&
+    site.group.applier.appliedLsn === lsn &&
+    primary.group.applier.appliedLsn === lsn
+  );
+}
+
+/** Why the sites have not come together yet; undefined when every site has, or has a good reason not to. */
+function whyWaiting(script: Script, primary: SimSite): string | undefined {
+  for (const site of script.world.sites) {
+    if (site === primary || isInSync(primary, site)) continue;
+    if (!site.isUp) {
+      if (script.refusals.has(site.name)) continue;
+      return `${site.name} does not start`;
+    }
+    const ours = primary.group.links.get(site.name)?.state();
+    const theirs = site.group.links.get(primary.name)?.state();
+    const code = ours?.code || theirs?.code || '';
+    const reason = ours?.reason || theirs?.reason || '';
+    if (reason === '' || !isGoodReason(script, primary, site, code)) {
+      return `${site.name} is ${ours?.session} ${ours?.replication} ${code} at ${primary.name} (${reason})`;
+    }
+    script.world.count(`apart ${code}`);
+  }
+  return undefined;
+}
+
+/** A refusal is good when its cause is real: the histories have parted, or the records needed are gone. */
+function isGoodReason(script: Script, primary: SimSite, site: SimSite, code: string): boolean {
+  const { oracle, world } = script;
+  const isExcused = oracle.isExcused(site.name) || oracle.isExcused(primary.name);
+  const lsn = site.group.log.appendedLsn;
+  switch (code) {
+    case 'DIVERGED':
+      if (isExcused || oracle.haveParted(primary, site) || lsn > primary.group.log.appendedLsn) return true;
+      return site.group.role === 'primary' && site.group.log.store.current.epoch === primary.group.log.store.current.epoch;
+    case 'NEEDS_SEED':
+      return isExcused || primary.group.log.trimmedLsn > 0;
+    case 'UNRELATED':
+      return isExcused || !world.knobs.disciplined;
+    default:
+      return false;
+  }
+}
+
+/** The surviving primary serves: a write and a flush are answered, unless a site that it may not go on without is away for a reason. */
+async function mustAnswer(script: Script, primary: SimSite): Promise<void> {
+  const { world } = script;
+  if (world.knobs.onDisconnect !== 'continue' && !world.sites.every((site) => site === primary || isInSync(primary, site))) return;
+  const until = world.nowMs + ANSWER_MS;
+  while (script.client(primary, 0) === undefined && world.nowMs < until) await world.run(100);
+  const client = script.client(primary, 0);
+  if (client === undefined) throw new Violation('progress', `${primary.name} serves no clients: ${primary.group.unavailable}`);
+  client.write(0, 0, 4096);
+  const flush = client.flush();
+  client.commit();
+  while (!flush.isDone && world.nowMs < until) await world.run(50);
+  if (!flush.isDone) throw new Violation('progress', `${primary.name} does not answer a flush in ${ANSWER_MS / 1000} s`);
+  await world.run(5_000);
+  for (const site of world.sites) {
+    if (site !== primary && site.isUp && primary.group.links.get(site.name)?.state().session === 'connected' && !isInSync(primary, site)) {
+      throw new Violation('convergence', `${site.name} is connected to ${primary.name} but does not get its last write`);
+    }
+  }
+}
