@@ -55,6 +55,7 @@ export function drawKnobs(seed: number): Knobs {
   const draw = random.below(100);
   const mode = random.pick<SiteMode>(['async', 'memory', 'logged', 'applied']);
   const isMixed = random.chance(40);
+  const netMs = random.pick([0.05, 0.3, 0.3, 2, 40]);
   return {
     seed,
     sites: draw < 88 ? 3 : draw < 97 ? 4 : 5,
@@ -66,8 +67,9 @@ export function drawKnobs(seed: number): Knobs {
     longSectors: random.pick([20, 200, 200, 240]),
     logMs: random.pick([0.05, 0.2, 0.2, 1, 5]),
     volumeMs: random.pick([0.05, 0.2, 0.2, 2, 20]),
-    netMs: random.pick([0.05, 0.3, 0.3, 2, 40]),
-    pieceBytes: random.pick([0, 0, 0, 100, 5000]),
+    netMs,
+    // Small pieces on a slow network would take hours.
+    pieceBytes: netMs < 1 ? random.pick([0, 0, 2000, 5000]) : 0,
     driftPercent: Array.from({ length: SITES_MAX }, () => random.below(3) - 1),
     disciplined: random.chance(60),
   };

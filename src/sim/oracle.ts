@@ -24,6 +24,8 @@ export class Violation extends Error {
 
 type Floor = { lsn: number; serial: number; own: boolean; why: string };
 type Branch = { readonly site: string; readonly history: History; readonly trimmedLsn: number };
+/** A writer took over the first `lsn` records of a history. */
+type Fork = { readonly history: History; readonly lsn: number };
 type Shown = { history: History; lsn: number; state: Int32Array[] };
 
 /** A site that started or was cut off this recently may lack what another one had from the process before. */
@@ -33,6 +35,7 @@ export class Oracle {
   readonly #world: World;
   readonly #ids = { last: 0 };
   readonly #branches = new Map<string, Branch>();
+  readonly #forks: Fork[] = [];
   readonly #floors = new Map<string, Floor[]>();
   /** Who answered in an epoch, and in an epoch and incarnation. */
   readonly #ackers = new Map<string, string>();
@@ -66,9 +69,15 @@ export class Oracle {
     const lsn = site.group.log.appendedLsn;
     const before = this.#historyAt(site, lsn);
     if (before !== undefined && lsn > before.written.length) this.fail('prefix', `${site.name} leads from LSN ${lsn}, never written`);
+    if (before !== undefined) this.#forks.push({ history: before, lsn });
     const history = before?.fork(lsn) ?? new History(this.#world.knobs.volumeBytes, this.#ids);
     this.#branches.set(key, { site: site.name, history, trimmedLsn: site.group.log.trimmedLsn });
     return history;
+  }
+
+  /** A group was opened or promoted: if it is primary, its writer is known from now on. */
+  leads(site: SimSite): void {
+    if (site.isUp && site.group.role === 'primary') this.historyOf(site);
   }
 
   /** The branch that made the record `lsn` of a site; undefined before the first record. */
@@ -185,12 +194,15 @@ export class Oracle {
     if (history !== undefined && appendedLsn > history.written.length) {
       this.fail('prefix', `${site.name} has LSN ${appendedLsn} of ${history.written.length} written`);
     }
-    if (applier.startedLsn === appliedLsn) this.#checkImage(site, appliedLsn);
+    // What a process before this one has applied and not checkpointed is applied again before the volumes are a prefix.
+    const target = site.group.role === 'primary' ? durableLsn : Math.min(durableLsn, log.recordedPrimaryDurableLsn);
+    if (applier.startedLsn === appliedLsn && appliedLsn >= target) this.#checkImage(site, appliedLsn);
     this.#checkFloors(site, history);
     if (site.group.role === 'primary' && history !== undefined) this.#checkSites(site, history);
   }
 
   #checkImage(site: SimSite, lsn: number): void {
+    if (site.group.status().image === 'inconsistent') return;
     const history = this.#historyAt(site, lsn);
     const state = this.#stateOf(site.name, history, lsn);
     const images = site.volumes.map((disk) => disk.view);
@@ -223,6 +235,12 @@ export class Oracle {
     for (const floor of [...floors]) {
       if (history?.written[floor.lsn - 1]?.serial === floor.serial) {
         if (durableLsn >= floor.lsn) continue;
+        if (!floor.own && this.#forks.some((fork) => fork.history === history && fork.lsn <= durableLsn)) {
+          // The primary itself had lost them, and what this site had of them was cut when the two met.
+          floors.splice(floors.indexOf(floor), 1);
+          this.#world.count('records cut that the primary had lost');
+          continue;
+        }
         this.fail('durability', `${site.name} has LSN ${durableLsn}, promised was ${floor.lsn} (${floor.why})`);
       }
       // Another primary's history took its place. What this site promised to its own clients must not go that way.

@@ -144,7 +144,7 @@ async function choosePrimary(script: Script): Promise<SimSite | undefined> {
   const primaries = up.filter((site) => site.group.role === 'primary').sort((a, b) => rank(b) - rank(a));
   if (primaries[0] !== undefined) return primaries[0];
   const best = up.filter((site) => site.group.log.store.current.epoch > 0).sort((a, b) => rank(b) - rank(a))[0];
-  if (best !== undefined && !best.group.changing) await script.promote(best, false);
+  if (best !== undefined && !best.group.changing) await script.promote(best, false, true);
   return undefined;
 }
 
@@ -189,14 +189,24 @@ function isGoodReason(script: Script, primary: SimSite, site: SimSite, code: str
   switch (code) {
     case 'DIVERGED':
       if (isExcused || oracle.haveParted(primary, site) || lsn > primary.group.log.appendedLsn) return true;
-      return site.group.role === 'primary' && site.group.log.store.current.epoch === primary.group.log.store.current.epoch;
+      return isRivalEpoch(primary, site);
     case 'NEEDS_SEED':
       return isExcused || primary.group.log.trimmedLsn > 0;
+    case 'LOG_CORRUPT':
+      // A record that the log was told it has, and has not: found when it is read for the other site.
+      return isExcused;
     case 'UNRELATED':
       return isExcused || !world.knobs.disciplined;
     default:
       return false;
   }
+}
+
+/** Rules C3 and C9: promoted to the same epoch, or to a newer one that is primary no more, while the primary wrote on in its own. */
+function isRivalEpoch(primary: SimSite, site: SimSite): boolean {
+  const [ours, theirs] = [primary.group.log.store.current.epoch, site.group.log.store.current.epoch];
+  if (ours === theirs) return site.group.role === 'primary';
+  return theirs > ours && primary.group.log.appendedLsn > site.group.log.appendedLsn;
 }
 
 /** The surviving primary serves: a write and a flush are answered, unless a site that it may not go on without is away for a reason. */

@@ -39,6 +39,7 @@ export class Script {
   constructor(knobs: Knobs) {
     this.world = new World(knobs);
     this.oracle = new Oracle(this.world);
+    this.world.onOpened = (site) => this.#guard(() => this.oracle.leads(site));
   }
 
   /** Starts all sites and lets them meet. */
@@ -205,13 +206,13 @@ export class Script {
     this.client(site, 0)?.commit();
   }
 
-  /** Promotes if the manager of this run would. */
-  async promote(site: SimSite, force: boolean): Promise<void> {
+  /** Promotes if the manager of this run would, or `must`. */
+  async promote(site: SimSite, force: boolean, must = false): Promise<void> {
     const { world } = this;
     if (!site.isUp || site.group.role === 'primary') return;
     const { epoch } = site.group.log.store.current;
     const isCareful = epoch >= this.#epochMax;
-    if (world.knobs.disciplined && (!isCareful || force)) return;
+    if (world.knobs.disciplined && !must && (!isCareful || force)) return;
     const { group } = site;
     const work = group.promote({ force }).then(
       (result) => {
@@ -220,6 +221,7 @@ export class Script {
         const promoted = Number(result.epoch);
         if (promoted <= this.#epochMax) this.oracle.sharedEpochs.add(promoted);
         this.#epochMax = Math.max(this.#epochMax, promoted);
+        this.#guard(() => this.oracle.leads(site));
       },
       (error: unknown) => this.#refused('promote', error),
     );

@@ -48,6 +48,8 @@ export interface SiteWorld {
   drive<Value>(work: Promise<Value>, limitMs?: number): Promise<Value>;
   /** A process was started: its devices and clock may be given properties. */
   started(site: SimSite): void;
+  /** The group of a process was opened; its links and volumes are not. */
+  opened?(site: SimSite): void;
 }
 
 /** The clock of one process: silent after its end, late after a pause, with a rate and a wall time of its own. */
@@ -268,6 +270,7 @@ export class SimSite {
     if (clock.isDead) return;
     this.hadLog = true;
     this.#group = group;
+    world.opened?.(this);
     const lookup = (wanted: string) => (wanted === 'app' ? group : undefined);
     const listener = new Listener({ network, clock, log: env.log, site: this.name, insecure: false, lookup });
     await listener.start('host', this.#port);

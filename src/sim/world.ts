@@ -206,6 +206,13 @@ export class World implements SiteWorld {
     return [...this.#streams].filter((stream) => stream.isOpen && stream.from === from && stream.to === to);
   }
 
+  /** Set by who judges the run. */
+  onOpened: ((site: SimSite) => void) | undefined;
+
+  opened(site: SimSite): void {
+    this.onOpened?.(site);
+  }
+
   // ---- devices
 
   started(site: SimSite): void {
