@@ -13,6 +13,7 @@ import { detachCommand } from './commands/detach.js';
 import { explainCommand } from './commands/explain.js';
 import { logCommand } from './commands/log.js';
 import { promoteCommand } from './commands/promote.js';
+import { selftestCommand } from './commands/selftest.js';
 import { statusCommand } from './commands/status.js';
 import { versionCommand } from './commands/version.js';
 import { type Format, printError } from './output.js';
@@ -52,6 +53,7 @@ async function run(words: string[]): Promise<void> {
     .command(versionCommand)
     .command(explainCommand)
     .command(demoCommand)
+    .command(selftestCommand)
     .completion('completion', 'print a completion script for the shell')
     .demandCommand(1, 'which verb?')
     .recommendCommands()

@@ -8,7 +8,7 @@ import { BLOCK_BYTES, LOG_BYTES_MIN, MIB } from '../core/limits.js';
 import type { Arena, Crc32c, Device } from '../core/ports.js';
 import { decideRecovery, type LogFacts, type RecoveryDecision } from '../core/recovery.js';
 import { Ring } from '../core/ring.js';
-import { putUuid, UUID_NONE } from '../format/bytes.js';
+import { isZero, putUuid, UUID_NONE } from '../format/bytes.js';
 import { isPartOf, RING_START, SUPERBLOCK_BYTES, type Superblock } from '../format/superblock.js';
 import { BatchPool, type CreateArena } from './batch-pool.js';
 import { Log } from './log.js';
@@ -117,7 +117,7 @@ function isUnfinished(loaded: LoadedSuperblock, arena: Arena, blank: Superblock)
 /** True when nothing was ever written where a ring would start. */
 async function isUnused(device: Device, arena: Arena): Promise<boolean> {
   await readDevice(device, arena, 0, MIB, 0);
-  return arena.bytes.subarray(2 * SUPERBLOCK_BYTES, MIB).every((byte) => byte === 0);
+  return isZero(arena.bytes, 2 * SUPERBLOCK_BYTES, MIB);
 }
 
 /** Why a valid superblock is not that of this group, or undefined. */

@@ -28,7 +28,7 @@
 import { assert } from '../core/assert.js';
 import { LINEAGE_ENTRIES_MAX, SECTOR_BYTES, SITES_PER_GROUP_MAX, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
 import type { Lineage, LineageEntry } from '../core/lineage.js';
-import { getName, getU16, getU32, getU64, getUuid, putName, putU16, putU32, putU64, putUuid, type Uuid } from './bytes.js';
+import { getName, getU16, getU32, getU64, getUuid, isZero, putName, putU16, putU32, putU64, putUuid, type Uuid } from './bytes.js';
 import { crc32cSmall } from './crc32c.js';
 
 export const SUPERBLOCK_BYTES = 16 * 1024;
@@ -135,7 +135,7 @@ function putTables(superblock: Superblock, bytes: Uint8Array): void {
 /** Decodes a slot. Never throws: damaged bytes are `invalid`. */
 export function decodeSuperblock(bytes: Uint8Array): SlotContent {
   assert(bytes.length === SUPERBLOCK_BYTES, 'a superblock slot has 16 KiB');
-  if (bytes.every((byte) => byte === 0)) return { kind: 'zero' };
+  if (isZero(bytes, 0, bytes.length)) return { kind: 'zero' };
   for (let i = 0; i < 8; i++) if (bytes[i] !== MAGIC.charCodeAt(i)) return { kind: 'invalid' };
   if (getU32(bytes, CRC_AT) !== checksum(bytes)) return { kind: 'invalid' };
   const version = getU32(bytes, 8);

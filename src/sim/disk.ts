@@ -153,6 +153,7 @@ export class SimDisk {
     for (let c = Math.floor(offset / CHUNK); c <= Math.floor((offset + bytes.length - 1) / CHUNK); c++) this.#written[c] = 1;
     this.view.set(bytes, offset);
     if (durable) this.durable.set(bytes, offset);
+    if (durable && this.#versions.size === 0) return;
     for (let at = 0; at < bytes.length; at += SECTOR) {
       const sector = (offset + at) / SECTOR;
       if (durable) {
@@ -197,7 +198,7 @@ export class SimDisk {
 }
 
 function contentOf(op: Pending): Uint8Array {
-  return op.arena === undefined ? new Uint8Array(op.length) : op.arena.bytes.slice(op.start, op.start + op.length);
+  return op.arena === undefined ? new Uint8Array(op.length) : op.arena.bytes.subarray(op.start, op.start + op.length);
 }
 
 /** When operations of a device end, and how the process hears of it. */

@@ -48,26 +48,17 @@ function listen(): void {
 
 /** Runs a script, with healing and convergence at its end. */
 export async function runLines(knobs: Knobs, lines: readonly string[]): Promise<Outcome> {
-  listen();
   const script = new Script({ ...knobs });
   const { world, oracle } = script;
   let done = 0;
-  let failure: Violation | undefined;
-  try {
+  const failure = await finish(script, async () => {
     await script.begin();
     for (const line of lines) {
       done++;
       await script.line(line);
     }
     await converge(script);
-  } catch (error) {
-    failure = error instanceof Violation ? error : asViolation(error);
-  }
-  script.end();
-  await new Promise((resolve) => setImmediate(resolve));
-  for (const error of rejections.splice(0)) failure ??= asViolation(error);
-  if (failure !== undefined && script.violation !== undefined) failure = script.violation;
-  world.trace(failure === undefined ? 0 : failure.message.length);
+  });
   return {
     oracle: failure?.oracle ?? '',
     message: failure?.message ?? '',
@@ -79,6 +70,24 @@ export async function runLines(knobs: Knobs, lines: readonly string[]): Promise<
     checks: oracle.checks,
     counts: world.counts,
   };
+}
+
+/** Does the work of a run and ends its world; returns what was violated. */
+export async function finish(script: Script, work: () => Promise<void>): Promise<Violation | undefined> {
+  listen();
+  let failure: Violation | undefined;
+  try {
+    await work();
+  } catch (error) {
+    failure = error instanceof Violation ? error : asViolation(error);
+  }
+  script.end();
+  await new Promise((resolve) => setImmediate(resolve));
+  for (const error of rejections.splice(0)) failure ??= asViolation(error);
+  // What an oracle saw first counts, not what came of it.
+  if (failure !== undefined && script.violation !== undefined) failure = script.violation;
+  script.world.trace(failure === undefined ? 0 : failure.message.length);
+  return failure;
 }
 
 /** What the product throws where nothing may be thrown. Defects of the simulator itself are not dressed up. */

@@ -7,7 +7,6 @@
 //   cut A B | heal A B | reset A B        one direction, one direction, both       heal              everything
 //   stall A B MS | flip A B BYTES         pause SITE MS | jump SITE MS
 //   fault SITE DISK KIND AFTER TIMES      rot SITE DISK SECTOR BIT      disks SITE blank|blank-log|rollback|foreign      snapshot SITE
-//   expect SITE KEY=VALUE...              converge
 
 import { LvrError } from '../core/errors.js';
 import { SimClient } from './client.js';
@@ -176,6 +175,11 @@ export class Script {
     client.onAnswer = (request) => this.#guard(() => this.oracle.answered(site, client, request));
     clients.push(client);
     return client;
+  }
+
+  /** Requests of the clients of a site that wait for their answer. */
+  waitingAt(site: SimSite): number {
+    return (this.#clients.get(site.name) ?? []).reduce((sum, client) => sum + client.waiting, 0);
   }
 
   disconnectClients(site: SimSite): void {
