@@ -1,6 +1,7 @@
 // When a write and when a flush may be answered (decisions on acknowledgement): pure arithmetic over positions.
 
 import type { OnDisconnect, SiteMode } from './group-config.js';
+import { PLANTED } from './planted.js';
 
 /** A site as the acknowledgement rule sees it. Positions are LSNs answered by the site; `streaming`: connected and caught up. */
 export type SiteAcks = {
@@ -35,8 +36,13 @@ export function ackLimits(appended: number, durable: number, writeCache: boolean
     if (mode === 'async') continue;
     if (!site.streaming && site.onDisconnect === 'fail') failing = true;
     if (mode === 'memory') write = Math.min(write, site.received);
-    else write = Math.min(write, durable, mode === 'logged' ? site.durable : site.applied);
-    flush = Math.min(flush, site.durable);
+    else
+      write = Math.min(
+        write,
+        durable,
+        mode === 'logged' ? (PLANTED === 'acked-when-received' ? site.received : site.durable) : site.applied,
+      );
+    flush = Math.min(flush, PLANTED === 'acked-when-received' ? site.received : site.durable);
   }
   out.writeLsn = write;
   out.flushLsn = Math.min(flush, write);

@@ -3,6 +3,7 @@
 
 import type { ErrorCode } from './errors.js';
 import { compareLineages, type Lineage } from './lineage.js';
+import { PLANTED } from './planted.js';
 
 /** What a site says about its copy of a group when it connects. LSNs are 0 when there is none. */
 export type SiteHistory = {
@@ -68,7 +69,7 @@ function decidePrimaries(a: SiteHistory, b: SiteHistory): ReconnectPlan {
 /** The older primary gives way only if it has nothing that the newer history lacks. */
 function decideStepDown(older: SiteHistory, newer: SiteHistory, side: Side, yes: string, no: string): ReconnectPlan {
   const { common, unknown } = compareLineages(older.lineage, older.last, newer.lineage, newer.last);
-  if (!unknown && common === older.last) {
+  if ((!unknown && common === older.last) || PLANTED === 'older-primary-gives-way') {
     return {
       rule: yes,
       action: 'stepDown',
@@ -99,8 +100,10 @@ function decideStream(primary: SiteHistory, secondary: SiteHistory, sender: Side
         entry.own && entry.startLsn <= secondary.last && (secondary.lineage[i + 1]?.startLsn ?? secondary.last + 1) > common + 1,
     );
     const extra = `LSNs ${common + 1}..${secondary.last}`;
-    if (own) return refuse('C11', 'DIVERGED', `${name} wrote ${extra} itself, which ${primary.site} does not have`);
-    if (secondary.applied > common) return refuse('C12', 'DIVERGED', `${name} has applied ${extra}, which ${primary.site} does not have`);
+    if (own && PLANTED !== 'own-writes-cut')
+      return refuse('C11', 'DIVERGED', `${name} wrote ${extra} itself, which ${primary.site} does not have`);
+    if (secondary.applied > common && PLANTED !== 'applied-may-be-cut')
+      return refuse('C12', 'DIVERGED', `${name} has applied ${extra}, which ${primary.site} does not have`);
   }
   if (common < primary.trimmed) {
     return refuse(

@@ -7,6 +7,7 @@
 // were cut earlier come from older writers and prove nothing).
 
 import type { ErrorCode } from './errors.js';
+import { PLANTED } from './planted.js';
 
 /** Facts about a log at rest. */
 export type LogFacts = {
@@ -56,6 +57,7 @@ export function decideRecovery(facts: LogFacts): RecoveryDecision {
 
 function decideTail(facts: LogFacts): RecoveryDecision {
   const end = facts.lastValidLsn;
+  if (PLANTED === 'tail-always-cut') return { row: 'L8', action: 'open', says: `the log ends at LSN ${end}` };
   if (facts.superblockDurableLsn > end) {
     const says = `LSN ${end + 1} is missing or damaged, but the superblock knows LSN ${facts.superblockDurableLsn} durable`;
     return { row: 'L6', action: 'refuse', code: 'LOG_CORRUPT', says };

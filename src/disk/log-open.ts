@@ -5,6 +5,7 @@
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
 import { BLOCK_BYTES, LOG_BYTES_MIN, MIB } from '../core/limits.js';
+import { PLANTED } from '../core/planted.js';
 import type { Arena, Crc32c, Device } from '../core/ports.js';
 import { decideRecovery, type LogFacts, type RecoveryDecision } from '../core/recovery.js';
 import { Ring } from '../core/ring.js';
@@ -85,7 +86,7 @@ export async function openLog(
   }
   assert(loaded.superblock !== undefined && scan !== undefined, 'an opened log was scanned');
   // What was read may still stand in a volatile cache, left by a process that ended before its writes were durable: make it so first.
-  await syncDevice(device);
+  if (PLANTED !== 'open-without-flush') await syncDevice(device);
   const superblock = loaded.superblock;
   const slot = loaded.slots.findIndex((s) => s.kind === 'valid' && s.superblock === superblock);
   return { log: assemble(device, new SuperblockStore(device, slots, superblock, slot), scan, memory), decision, created: false };

@@ -8,6 +8,7 @@ import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
 import { GROUP_PAYLOAD_BYTES, LOG_WRITES_IN_FLIGHT_MAX } from '../core/limits.js';
 import { compareWriters, cutLineage, extendLineage, type Lineage, type LineageEntry } from '../core/lineage.js';
+import { PLANTED } from '../core/planted.js';
 import type { Device, IoTarget } from '../core/ports.js';
 import { Ring } from '../core/ring.js';
 import { batchBytes } from '../format/batch.js';
@@ -141,6 +142,7 @@ export class Log implements IoTarget {
 
   /** True when a batch with up to `payloadBytes` of payload can be appended now. */
   hasRoom(payloadBytes: number): boolean {
+    if (PLANTED === 'room-ignored') return true;
     return this.ring.fits(this.#appendPosition, this.#freePosition, batchBytes(payloadBytes)) && this.undurable < QUEUE_SLOTS;
   }
 
@@ -190,14 +192,14 @@ export class Log implements IoTarget {
       this.#done[slot] = 0;
       this.#submitted++;
       const offset = RING_START + this.ring.offset(batch.position);
-      this.device.write(batch.arena, batch.start, batchBytes(batch.payloadBytes), offset, true, this, slot);
+      this.device.write(batch.arena, batch.start, batchBytes(batch.payloadBytes), offset, PLANTED !== 'log-without-flush', this, slot);
       submitted = true;
     }
     if (submitted) this.device.kick();
   }
 
   ioDone(slot: number, error: number): void {
-    if (error !== 0) {
+    if (error !== 0 && PLANTED !== 'failed-log-write-ignored') {
       this.fail(deviceError('write log', this.device.path, error));
       return;
     }
@@ -317,7 +319,7 @@ export class Log implements IoTarget {
       throw new LvrError('DIVERGED', `log ${this.device.path}: LSN ${lsn} was written after the record that is to follow it`);
     }
     const voidAfter = { lsn, epoch: writer.epoch, incarnation: writer.incarnation - 1 };
-    if (compareWriters(this.store.current.voidAfter, voidAfter) > 0) await this.#wipeLeftovers();
+    if (compareWriters(this.store.current.voidAfter, voidAfter) > 0 && PLANTED !== 'leftovers-not-wiped') await this.#wipeLeftovers();
     await this.store.update((current) => ({ ...current, lineage, voidAfter }));
     this.#lineage = lineage;
   }
@@ -360,7 +362,7 @@ export class Log implements IoTarget {
     const lineage = cutLineage(this.#lineage, lsn);
     await this.store.update((current) => ({
       ...current,
-      durableLsn: lsn,
+      durableLsn: PLANTED === 'cut-forgotten' ? current.durableLsn : lsn,
       lineage,
       voidAfter: { lsn, epoch: last.epoch, incarnation: last.incarnation },
       // The batches that recorded it may be among those cut off, and records up to it may be on the volumes.

@@ -2,6 +2,7 @@
 // they are serialised, so that a slot is never written while the other is in doubt.
 
 import type { LvrError } from '../core/errors.js';
+import { PLANTED } from '../core/planted.js';
 import type { Arena, Device } from '../core/ports.js';
 import { decodeSuperblock, encodeSuperblock, type SlotContent, SUPERBLOCK_BYTES, type Superblock } from '../format/superblock.js';
 import { readDevice, writeDurably } from './promises.js';
@@ -59,7 +60,7 @@ export class SuperblockStore {
     const write = this.#tail.then(async () => {
       if (this.#failed !== undefined) throw this.#failed;
       const next = { ...change(this.#current), sequence: this.#current.sequence + 1 };
-      const slot = 1 - this.#slot;
+      const slot = PLANTED === 'superblock-one-slot' ? 0 : 1 - this.#slot;
       encodeSuperblock(next, this.#arena.bytes.subarray(0, SUPERBLOCK_BYTES));
       await writeDurably(this.#device, this.#arena, 0, SUPERBLOCK_BYTES, slot * SUPERBLOCK_BYTES).catch((error: LvrError) => {
         this.#failed = error;

@@ -7,6 +7,7 @@
 import { assert } from '../core/assert.js';
 import { ConflictFilter } from '../core/conflict-filter.js';
 import { LvrError } from '../core/errors.js';
+import { PLANTED } from '../core/planted.js';
 import type { Device, IoTarget } from '../core/ports.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import type { LogReader } from '../disk/log-reader.js';
@@ -161,7 +162,7 @@ export class Applier implements IoTarget {
     const volume = recordVolume(bytes, header);
     const offset = recordOffset(bytes, header);
     const length = recordLength(bytes, header);
-    if (!this.#conflicts.isFree(volume, offset, length)) return false;
+    if (!this.#conflicts.isFree(volume, offset, length) && PLANTED !== 'overlaps-unordered') return false;
     this.#conflicts.add(volume, offset, length);
     const tag = this.#freeOps.pop() as number;
     this.#opBatch[tag] = batch;
@@ -171,7 +172,7 @@ export class Applier implements IoTarget {
       device.write(batch.arena, this.#payloadAt, length, offset, false, this, tag);
       this.#payloadAt += length;
     } else {
-      device.zero(offset, length, recordMayUnmap(bytes, header), this, tag);
+      device.zero(offset, PLANTED === 'zero-not-applied' ? 512 : length, recordMayUnmap(bytes, header), this, tag);
     }
     return true;
   }

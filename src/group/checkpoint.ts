@@ -6,6 +6,7 @@
 // dirty pages): the group fails, and the next start replays from the old checkpoint.
 
 import { LvrError } from '../core/errors.js';
+import { PLANTED } from '../core/planted.js';
 import type { Clock, Device, Timer } from '../core/ports.js';
 import type { Log } from '../disk/log.js';
 import { syncDevice } from '../disk/promises.js';
@@ -93,13 +94,14 @@ export class Checkpointer {
   async #checkpoint(change: Partial<Superblock>): Promise<void> {
     const { log, applier, devices } = this.#parts;
     const appliedLsn = applier.appliedLsn;
-    await Promise.all(devices.map((device) => syncDevice(device)));
+    if (PLANTED === 'failed-volume-flush-ignored') await Promise.allSettled(devices.map((device) => syncDevice(device)));
+    else if (PLANTED !== 'checkpoint-without-flush') await Promise.all(devices.map((device) => syncDevice(device)));
     // All of it is taken when its turn to be written comes: a cut in front of it moves the end of the log.
     await log.store.update((current) => ({
       ...current,
       ...log.trimmedAt(this.#parts.neededFrom(appliedLsn)),
       ...change,
-      appliedLsn,
+      appliedLsn: PLANTED === 'checkpoint-ahead' ? log.durableLsn : appliedLsn,
       durableLsn: log.durableLsn,
       lineage: log.lineage,
       sites: this.#parts.sites(),

@@ -4,6 +4,7 @@
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
 import type { GroupConfig } from '../core/group-config.js';
+import { PLANTED } from '../core/planted.js';
 import type { Backend, Clock, Device, Log as Reporter } from '../core/ports.js';
 import type { SiteHistory } from '../core/reconnect.js';
 import type { GroupStatus } from '../core/status.js';
@@ -90,7 +91,12 @@ export class Group {
     this.reads = new Reads(devices, this.overlay, env.memory.createArena);
     this.applier = new Applier(devices, log.reader, log.store.current.appliedLsn, this);
     // A site may have acknowledged records that a crash cost this one: what is written in their place it does not have.
-    this.sites = new Sites(config.sites, new Map(log.store.current.sites.map((s) => [s.name, Math.min(s.ackedLsn, log.appendedLsn)])));
+    this.sites = new Sites(
+      config.sites,
+      new Map(
+        log.store.current.sites.map((s) => [s.name, PLANTED === 'acked-not-clamped' ? s.ackedLsn : Math.min(s.ackedLsn, log.appendedLsn)]),
+      ),
+    );
     this.checkpointer = new Checkpointer({
       log,
       devices,
@@ -142,6 +148,7 @@ export class Group {
    * have less. During a promotion nothing is forgotten, because what the old primary lost is being applied.
    */
   #neededFrom(appliedLsn: number): number {
+    if (PLANTED === 'trim-forgets-sites') return appliedLsn;
     if (this.role === 'primary') return this.sites.durableEverywhere(appliedLsn);
     return this.changing || this.log.usedBytes < this.log.ring.bytes / 2 ? this.log.trimmedLsn : appliedLsn;
   }
@@ -330,6 +337,7 @@ export class Group {
   allowApply(): void {
     if (this.role !== 'secondary' || this.joining) return;
     this.#primaryDurable.record();
+    if (PLANTED === 'applied-before-primary-durable') this.applier.allow(this.log.durableLsn);
     this.applier.allow(Math.min(this.log.durableLsn, this.log.recordedPrimaryDurableLsn));
   }
 

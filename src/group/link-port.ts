@@ -3,6 +3,7 @@
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
 import { compareWriters, writerOf } from '../core/lineage.js';
+import { PLANTED } from '../core/planted.js';
 import type { ReconnectPlan, SiteHistory } from '../core/reconnect.js';
 import type { BatchPool } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
@@ -106,7 +107,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
   siteProgress(site: string, received: number, durable: number, applied: number): void {
     const progress = this.#site(site);
     progress.received = received;
-    progress.durable = durable;
+    progress.durable = PLANTED === 'status-optimistic' ? received : durable;
     progress.applied = applied;
     this.#group.siteChanged(progress);
   }
@@ -136,7 +137,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
 
   async #prepare(plan: ReconnectPlan & { action: 'stream' }, primary: SiteHistory): Promise<void> {
     const { log, applier } = this.#group;
-    if (plan.adopt || primary.epoch > log.store.current.epoch) {
+    if (plan.adopt || (primary.epoch > log.store.current.epoch && PLANTED !== 'epoch-not-kept')) {
       const adopted = plan.adopt ? { groupUuid: primary.groupUuid, bornZero: true } : {};
       await log.store.update((current) => ({ ...current, ...adopted, epoch: Math.max(current.epoch, primary.epoch) }));
     }
@@ -211,7 +212,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
   }
 
   get loggedLsn(): number {
-    return this.#group.log.durableLsn;
+    return PLANTED === 'logged-when-received' ? this.#group.log.appendedLsn : this.#group.log.durableLsn;
   }
 
   get appliedLsn(): number {

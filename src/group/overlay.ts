@@ -2,6 +2,7 @@
 // batches in memory.
 
 import { IntervalMap, type SegmentVisitor } from '../core/intervals.js';
+import { PLANTED } from '../core/planted.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import { recordHasPayload, recordLength, recordOffset, recordVolume } from '../format/record.js';
 
@@ -17,6 +18,7 @@ export class Overlay {
 
   /** A record was admitted: `payloadAt` is the arena offset of its payload, or ZEROES. */
   add(volume: number, offset: number, length: number, batch: LogBatch, payloadAt: number): void {
+    if (PLANTED === 'overlay-misses-zeroes' && payloadAt === ZEROES) return;
     (this.#maps[volume] as IntervalMap<LogBatch>).assign(offset, offset + length, batch, payloadAt);
   }
 

@@ -1,6 +1,7 @@
 // Requests that were admitted and wait for their condition: writes for the write limit, flushes and FUA writes for the flush limit
 // (core/ack-rule.ts). Both limits are LSNs, so each queue is answered from its front. No allocation per request.
 
+import { PLANTED } from '../core/planted.js';
 import type { IoRequest } from '../core/ports.js';
 
 class LsnQueue {
@@ -53,7 +54,7 @@ export class Replies {
 
   /** A write, zero or trim whose last record is `lsn`. */
   write(lsn: number, request: IoRequest): void {
-    (request.fua ? this.#flushes : this.#writes).push(lsn, request);
+    (request.fua && PLANTED !== 'fua-ignored' ? this.#flushes : this.#writes).push(lsn, request);
   }
 
   /** A flush that covers everything up to `lsn`. */
@@ -69,8 +70,9 @@ export class Replies {
 
   /** Answers everything with an error; whether it will survive is unknown. */
   failAll(errno: number): void {
-    this.#writes.complete(Number.MAX_SAFE_INTEGER, errno);
-    this.#flushes.complete(Number.MAX_SAFE_INTEGER, errno);
+    const answer = PLANTED === 'error-becomes-success' ? 0 : errno;
+    this.#writes.complete(Number.MAX_SAFE_INTEGER, answer);
+    this.#flushes.complete(Number.MAX_SAFE_INTEGER, answer);
   }
 
   get waiting(): number {

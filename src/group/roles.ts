@@ -2,6 +2,7 @@
 // only then shows it. Nothing here is on the data path.
 
 import { LvrError } from '../core/errors.js';
+import { PLANTED } from '../core/planted.js';
 import { UUID_NONE } from '../format/bytes.js';
 import type { Group } from './group.js';
 
@@ -48,8 +49,10 @@ export class Roles {
     await this.#exclusive(async () => {
       await log.quiet();
       // Records that the old primary may have lost are about to touch the volumes: a crash from here on must not forget that.
-      log.setPrimaryDurable(log.durableLsn);
-      await log.recordPrimaryDurable();
+      if (PLANTED !== 'promotion-not-recorded') {
+        log.setPrimaryDurable(log.durableLsn);
+        await log.recordPrimaryDurable();
+      }
       await this.#applyAll();
       await this.lead(log.store.current.epoch + 1, isBlank ? group.env.memory.newUuid() : undefined);
     });
@@ -62,7 +65,8 @@ export class Roles {
     const group = this.#group;
     // An older superblock counts when the newest is damaged; the records know writers that it does not.
     const last = group.log.lineage.at(-1) ?? { epoch: 0, incarnation: 0 };
-    const incarnation = nextIncarnation(Math.max(group.log.store.current.incarnation, last.incarnation), group.env.random);
+    const next = nextIncarnation(Math.max(group.log.store.current.incarnation, last.incarnation), group.env.random);
+    const incarnation = PLANTED === 'writer-used-twice' && last.incarnation > 0 ? last.incarnation : next;
     const writer = { epoch: Math.max(epoch, last.epoch), incarnation };
     await group.log.beginWriting(writer, { role: 'primary', ...(groupUuid === undefined ? {} : { groupUuid }) });
     group.role = 'primary';

@@ -17,6 +17,7 @@ import {
   RECORD_ZERO_BYTES_MAX,
   SLAB_SMALL_PAYLOAD_BYTES,
 } from '../core/limits.js';
+import { PLANTED } from '../core/planted.js';
 import type { Clock, IoRequest, RoomWaiter, Timer } from '../core/ports.js';
 import type { BatchPool } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
@@ -151,7 +152,8 @@ export class WritePath {
   /** Answers when everything admitted so far is as durable as the sites' modes ask. */
   flush(request: IoRequest): void {
     if (this.#refuse(request)) return;
-    this.replies.flush(this.#lastLsn, request);
+    if (PLANTED === 'flush-answered-early') return request.owner.completed(request, 0);
+    this.replies.flush(PLANTED === 'flush-misses-open-batch' ? this.#log.appendedLsn : this.#lastLsn, request);
     this.release();
   }
 
@@ -259,7 +261,7 @@ export class WritePath {
   }
 
   #answer(request: IoRequest): void {
-    if (this.#instant && !request.fua) request.owner.completed(request, 0);
+    if (this.#instant && (!request.fua || PLANTED === 'fua-ignored')) request.owner.completed(request, 0);
     else this.replies.write(this.#lastLsn, request);
   }
 
@@ -269,6 +271,7 @@ export class WritePath {
     this.#open = undefined;
     this.#parts.applier.add(batch);
     this.#log.appendOwn(batch);
+    if (PLANTED === 'device-before-log') this.#parts.applier.allow(batch.lastLsn);
     batch.release();
     this.#parts.onSealed();
   }

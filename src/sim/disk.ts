@@ -56,6 +56,8 @@ export class SimDisk {
   readonly view: Uint8Array;
   readonly #written: Uint8Array;
   readonly #versions = new Map<number, Version[]>();
+  /** Sectors that may read as something that no flush will make durable. */
+  readonly #dropped = new Set<number>();
   #writes = 0;
   #device: SimDevice | undefined;
 
@@ -77,6 +79,7 @@ export class SimDisk {
     }
     copy.#written.set(this.#written);
     for (const [sector, versions] of this.#versions) copy.#versions.set(sector, [...versions]);
+    for (const sector of this.#dropped) copy.#dropped.add(sector);
     copy.#writes = this.#writes;
     return copy;
   }
@@ -137,6 +140,10 @@ export class SimDisk {
       }
       this.view.set(this.durable.subarray(sector * SECTOR, (sector + 1) * SECTOR), sector * SECTOR);
     }
+    for (const sector of this.#dropped) {
+      this.view.set(this.durable.subarray(sector * SECTOR, (sector + 1) * SECTOR), sector * SECTOR);
+    }
+    this.#dropped.clear();
     this.#versions.clear();
   }
 
@@ -174,6 +181,17 @@ export class SimDisk {
       if (last === undefined) continue;
       this.durable.set(last.bytes, sector * SECTOR);
       const left = versions.filter((version) => version.write > writes);
+      if (left.length === 0) this.#versions.delete(sector);
+      else this.#versions.set(sector, left);
+    }
+  }
+
+  /** A flush that failed: the pages count as clean from now on and are lost at a power cut, as Linux file systems do it. */
+  flushFailed(writes: number): void {
+    for (const [sector, versions] of this.#versions) {
+      const left = versions.filter((version) => version.write > writes);
+      if (left.length === versions.length) continue;
+      this.#dropped.add(sector);
       if (left.length === 0) this.#versions.delete(sector);
       else this.#versions.set(sector, left);
     }
@@ -317,6 +335,7 @@ export class SimDevice implements Device {
     const isWrite = op.kind === 'write' || op.kind === 'zero';
     if (typeof verdict === 'number') {
       if (verdict === 0) this.#perform(op);
+      else if (op.kind === 'sync') this.disk.flushFailed(op.completedBefore);
       return verdict;
     }
     if (verdict === 'short') {

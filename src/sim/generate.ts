@@ -101,7 +101,20 @@ function crash(random: Random, site: string): string[] {
 }
 
 function roleChange(random: Random, site: string, other: string): string[] {
-  switch (random.below(5)) {
+  const third = random.pick(SITES.slice(0, 3).filter((name) => name !== site && name !== other)) ?? site;
+  switch (random.below(8)) {
+    case 5:
+    case 6:
+      return lateSite(random, site, other, third);
+    case 7:
+      // The new primary goes down while it takes over; the old one, whose log was slower, comes back first.
+      return [
+        `load ${site} 30 ${random.below(1e9)}`,
+        `crash ${site} power`,
+        `wait 16000`,
+        `promote ${other}`,
+        `crash ${other} power`,
+      ].concat([`start ${site}`, `wait 5000`, `start ${other}`, `wait 5000`]);
     case 0:
       return [`demote ${site}`, `wait ${waitMs(random)}`, `promote ${other}`, `load ${other} 20 ${random.below(1e9)}`];
     case 1:
@@ -113,6 +126,17 @@ function roleChange(random: Random, site: string, other: string): string[] {
     default:
       return [`demote ${site}`];
   }
+}
+
+/** One site lags behind and becomes primary; the others have more. */
+function lateSite(random: Random, site: string, late: string, third: string): string[] {
+  const load = (name: string): string => `load ${name} ${10 + random.below(30)} ${random.below(1e9)}`;
+  const lines = [`cut ${site} ${late}`, `cut ${late} ${site}`, load(site), `wait ${random.pick([500, 3000, 20_000])}`];
+  if (random.chance(50)) lines.push(`demote ${site}`, 'wait 1000');
+  else if (random.chance(60)) lines.push(`crash ${site} power`);
+  if (random.chance(50)) lines.push(`crash ${third} power`, `start ${third}`, 'wait 100');
+  lines.push('wait 16000', `promote ${late}`, load(late), 'wait 500', `heal ${site} ${late}`, `heal ${late} ${site}`, `start ${site}`);
+  return [...lines, `wait ${waitMs(random)}`];
 }
 
 function fault(random: Random, site: string, kind: FaultKind): string {

@@ -16,8 +16,8 @@ export type Knobs = {
   logBytes: number;
   /** Sectors of the longest requests. */
   longSectors: number;
-  /** Typical time of an operation on the log, on a volume, and of a delivery. */
-  logMs: number;
+  /** Typical time of an operation on the log (by site), on a volume, and of a delivery. */
+  logMs: number[];
   volumeMs: number;
   netMs: number;
   /** Longest piece that the network delivers; 0: whole writes. */
@@ -40,7 +40,7 @@ export function plainKnobs(seed: number): Knobs {
     volumeBytes: 256 * KIB,
     logBytes: 16 * MIB,
     longSectors: 200,
-    logMs: 0.2,
+    logMs: [0.2, 0.2, 0.2, 0.2, 0.2],
     volumeMs: 0.2,
     netMs: 0.3,
     pieceBytes: 0,
@@ -65,7 +65,7 @@ export function drawKnobs(seed: number): Knobs {
     volumeBytes: random.pick([128, 256, 256, 512]) * KIB,
     logBytes: 16 * MIB + random.below(4) * 64 * KIB,
     longSectors: random.pick([20, 200, 200, 240]),
-    logMs: random.pick([0.05, 0.2, 0.2, 1, 5]),
+    logMs: Array.from({ length: SITES_MAX }, () => random.pick([0.05, 0.2, 0.2, 1, 5, 20])),
     volumeMs: random.pick([0.05, 0.2, 0.2, 2, 20]),
     netMs,
     // Small pieces on a slow network would take hours.

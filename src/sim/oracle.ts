@@ -270,6 +270,17 @@ export class Oracle {
     }
   }
 
+  /** A primary gave way to a newer one: that one must have everything it has. */
+  steppedDown(site: SimSite): void {
+    const lsn = site.group.log.appendedLsn;
+    const serial = this.#historyAt(site, lsn)?.written[lsn - 1]?.serial;
+    if (lsn === 0 || this.isExcused(site.name)) return;
+    for (const branch of this.#branches.values()) {
+      if (branch.site !== site.name && branch.history.written[lsn - 1]?.serial === serial) return;
+    }
+    this.fail('step down', `${site.name} became secondary, but LSN ${lsn} exists only there`);
+  }
+
   // ---- the end
 
   /** Whether the histories of two sites have really parted: neither is a prefix of the other. */
@@ -278,6 +289,24 @@ export class Oracle {
     const common = Math.min(lsnA, lsnB);
     if (common === 0) return false;
     return this.#historyAt(a, lsnA)?.written[common - 1]?.serial !== this.#historyAt(b, lsnB)?.written[common - 1]?.serial;
+  }
+
+  /** A primary that was never replaced lost the end of what it wrote: `site` may not stay apart with it, since it must not have applied it. */
+  isOwnTail(primary: SimSite, site: SimSite): boolean {
+    const theirs = this.#historyAt(site, site.group.log.appendedLsn);
+    const ours = this.#historyAt(primary, primary.group.log.appendedLsn);
+    if (theirs === undefined || site.group.role === 'primary') return false;
+    const [a, b] = [ours?.written ?? [], theirs.written];
+    const end = Math.min(primary.group.log.appendedLsn, site.group.log.appendedLsn);
+    let common = 0;
+    while (common < end && a[common]?.serial === b[common]?.serial) common++;
+    return common < site.group.log.appendedLsn && this.#branchOfSerial(b[common]?.serial)?.site === primary.name;
+  }
+
+  #branchOfSerial(serial: number | undefined): Branch | undefined {
+    // The oldest branch with the record made it; later ones took it over.
+    for (const branch of this.#branches.values()) if (branch.history.written.some((w) => w.serial === serial)) return branch;
+    return undefined;
   }
 
   /** Byte equality of two sites that both say they have everything. */

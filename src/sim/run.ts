@@ -197,6 +197,7 @@ function isGoodReason(script: Script, primary: SimSite, site: SimSite, code: str
   const lsn = site.group.log.appendedLsn;
   switch (code) {
     case 'DIVERGED':
+      if (!isExcused && oracle.isOwnTail(primary, site)) return false;
       if (isExcused || oracle.haveParted(primary, site) || lsn > primary.group.log.appendedLsn) return true;
       return isRivalEpoch(primary, site);
     case 'NEEDS_SEED':

@@ -38,6 +38,10 @@ export class Script {
   constructor(knobs: Knobs) {
     this.world = new World(knobs);
     this.oracle = new Oracle(this.world);
+    this.world.onReported = (site, event) => {
+      this.world.count(`event ${event}`);
+      if (event === 'stepped-down') this.#guard(() => this.oracle.steppedDown(site));
+    };
     this.world.onOpened = (site) => this.#guard(() => this.oracle.leads(site));
   }
 
@@ -264,6 +268,8 @@ export class Script {
       if (other !== undefined) fresh = [other.log.clone(), ...site.volumes.map((disk) => disk.clone())];
     }
     if (fresh.length === 0) return;
+    // Volumes that hold something no log knows: a primary begins a new history with them as they are.
+    if (how === 'blank-log') world.tainted.add(site.name);
     if (how === 'rollback') this.#snapshots.delete(site.name);
     world.count(`disks ${how}`);
     this.oracle.forgive(site.name);

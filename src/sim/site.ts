@@ -50,6 +50,8 @@ export interface SiteWorld {
   started(site: SimSite): void;
   /** The group of a process was opened; its links and volumes are not. */
   opened?(site: SimSite): void;
+  /** A process said something to its operator. */
+  reported?(site: SimSite, event: string): void;
 }
 
 /** The clock of one process: silent after its end, late after a pause, with a rate and a wall time of its own. */
@@ -278,7 +280,10 @@ export class SimSite {
   }
 
   #env(clock: ProcessClock, network: ProcessNetwork): GroupEnv {
-    const note = (event: string, message: string): void => void this.lines.push(`${event} ${message}`);
+    const note = (event: string, message: string): void => {
+      this.lines.push(`${event} ${message}`);
+      this.world.reported?.(this, event);
+    };
     const log: Log = { info: note, warn: note, error: note };
     return { site: this.name, insecure: false, clock, network, memory: this.#memory, log, random: () => this.world.random.fraction() };
   }

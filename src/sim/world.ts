@@ -213,6 +213,12 @@ export class World implements SiteWorld {
     this.onOpened?.(site);
   }
 
+  onReported: ((site: SimSite, event: string) => void) | undefined;
+
+  reported(site: SimSite, event: string): void {
+    this.onReported?.(site, event);
+  }
+
   // ---- devices
 
   started(site: SimSite): void {
@@ -220,7 +226,7 @@ export class World implements SiteWorld {
     const process = site.clock;
     process.rate = 1 + (knobs.driftPercent[SITES.indexOf(site.name)] ?? 0) / 100;
     for (const [i, device] of site.devices.entries()) {
-      const baseMs = i === 0 ? knobs.logMs : knobs.volumeMs;
+      const baseMs = i === 0 ? (knobs.logMs[SITES.indexOf(site.name)] ?? 1) : knobs.volumeMs;
       device.timing = {
         after: (ms, fn) => clock.after(ms, fn),
         latencyMs: () => (baseMs * (0.2 + random.fraction()) + (random.chance(3) ? baseMs * 10 : 0)) * this.#slowness(device),
