@@ -141,10 +141,10 @@ export class SimClient implements RequestOwner {
     for (const backend of this.#backends) backend.commit();
   }
 
-  /** Something random; false when there was no room for it. `long`: sectors of the longest requests. */
-  act(random: Random, long = 200): boolean {
+  /** Something random; false when there was no room for it. `long`: sectors of the longest requests, of which there are more with `isBig`. */
+  act(random: Random, long = 200, isBig = false): boolean {
     const volume = random.below(2);
-    const sectors = 1 + random.below(random.below(10) === 0 ? long : 12);
+    const sectors = 1 + random.below(random.below(isBig ? 2 : 10) === 0 ? long : 12);
     const first = random.below(this.history.sectors - sectors);
     const [offset, length] = [first * SECTOR, sectors * SECTOR];
     const fua = random.below(12) === 0;

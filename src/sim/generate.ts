@@ -21,16 +21,17 @@ export function generate(seed: number): { knobs: Knobs; lines: string[] } {
     disks: random.chance(15),
     time: random.chance(30),
   };
-  const heavy = random.chance(8);
+  const heavy = random.chance(10);
   const lines: string[] = [];
   const count = 12 + random.below(50);
   const names = SITES.slice(0, knobs.sites);
   const victim = random.pick(names);
   for (let i = 0; i < count; i++) {
     const what = random.below(100);
-    if (what < 38)
-      lines.push(`load ${random.chance(50) ? 'a' : random.pick(names)} ${heavy ? 300 : 1 + random.below(70)} ${random.below(1e9)}`);
-    else if (what < 55) lines.push(`wait ${waitMs(random)}`);
+    if (what < 38) {
+      const site = random.chance(50) ? 'a' : random.pick(names);
+      lines.push(`load ${site} ${heavy ? 200 : 1 + random.below(70)} ${random.below(1e9)}${heavy ? ' big' : ''}`);
+    } else if (what < 55) lines.push(`wait ${waitMs(random)}`);
     else lines.push(...trouble(random, troubles, names, victim));
   }
   return { knobs, lines };

@@ -43,6 +43,8 @@ export class Oracle {
   readonly sharedEpochs = new Set<number>();
   /** Sites whose disks were replaced: they promise nothing of before. */
   readonly replaced = new Set<string>();
+  /** Sites that began to take over: from then on they may have applied what no primary has. */
+  readonly tookOver = new Set<string>();
   readonly #shown = new Map<string, Shown>();
   readonly #bootedMs = new Map<string, number>();
   /** When something made answers of a site old news: a pause, a stall. */
@@ -295,7 +297,7 @@ export class Oracle {
   isOwnTail(primary: SimSite, site: SimSite): boolean {
     const theirs = this.#historyAt(site, site.group.log.appendedLsn);
     const ours = this.#historyAt(primary, primary.group.log.appendedLsn);
-    if (theirs === undefined || site.group.role === 'primary') return false;
+    if (theirs === undefined || site.group.role === 'primary' || this.tookOver.has(site.name)) return false;
     const [a, b] = [ours?.written ?? [], theirs.written];
     const end = Math.min(primary.group.log.appendedLsn, site.group.log.appendedLsn);
     let common = 0;

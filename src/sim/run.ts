@@ -7,7 +7,7 @@ import type { Knobs } from './knobs.js';
 import { Violation } from './oracle.js';
 import { Script } from './script.js';
 import type { SimSite } from './site.js';
-import { shortly } from './world.js';
+import { shortly, type World } from './world.js';
 
 /** What came of a run. `oracle` is empty when nothing was violated. */
 export type Outcome = {
@@ -18,6 +18,8 @@ export type Outcome = {
   readonly hash: number;
   readonly virtualMs: number;
   readonly events: number;
+  /** Device operations. */
+  readonly operations: number;
   readonly answers: number;
   readonly checks: number;
   readonly counts: ReadonlyMap<string, number>;
@@ -29,6 +31,9 @@ const POLL_MS = 2_000;
 const ANSWER_MS = 60_000;
 /** Every run lasts this long at least: what only shows after minutes shows. */
 const RUN_MS = 560_000;
+
+/** `nth`: an operation that goes wrong; `idleMs`: the run lasts this long at least. */
+export type RunOptions = { readonly nth?: World['nth']; readonly idleMs?: number };
 
 /** Runs what a seed decides. */
 export function runSeed(seed: number): Promise<Outcome> {
@@ -47,9 +52,10 @@ function listen(): void {
 }
 
 /** Runs a script, with healing and convergence at its end. */
-export async function runLines(knobs: Knobs, lines: readonly string[]): Promise<Outcome> {
+export async function runLines(knobs: Knobs, lines: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   const script = new Script({ ...knobs });
   const { world, oracle } = script;
+  world.nth = options.nth;
   let done = 0;
   const failure = await finish(script, async () => {
     await script.begin();
@@ -57,7 +63,7 @@ export async function runLines(knobs: Knobs, lines: readonly string[]): Promise<
       done++;
       await script.line(line);
     }
-    await converge(script);
+    await converge(script, options.idleMs ?? RUN_MS);
   });
   return {
     oracle: failure?.oracle ?? '',
@@ -66,6 +72,7 @@ export async function runLines(knobs: Knobs, lines: readonly string[]): Promise<
     hash: world.hash,
     virtualMs: world.nowMs,
     events: world.clock.events,
+    operations: world.operations,
     answers: oracle.answers,
     checks: oracle.checks,
     counts: world.counts,
@@ -99,7 +106,7 @@ function asViolation(error: unknown): Violation {
 
 // ---- the second phase
 
-async function converge(script: Script): Promise<void> {
+async function converge(script: Script, idleMs: number): Promise<void> {
   const { world } = script;
   await heal(script);
   const until = world.nowMs + CONVERGE_MS;
@@ -119,7 +126,7 @@ async function converge(script: Script): Promise<void> {
   script.checkAll();
   for (const site of world.sites) if (site !== primary && isInSync(primary, site)) script.oracle.checkEqual(primary, site);
   // The rest of the time passes without load: nothing may change.
-  if (world.nowMs < RUN_MS) await world.run(RUN_MS - world.nowMs);
+  if (world.nowMs < idleMs) await world.run(idleMs - world.nowMs);
   script.checkAll();
   if (script.violation !== undefined) throw script.violation;
 }

@@ -1,7 +1,7 @@
 // A run as lines of text: what happens to which site, in order. Generated runs, scenario files and shrunk failures all have this form, and
 // any subset of the lines is a run too: a line that does not fit the moment (a site that is down, a role that is not there) does nothing.
 //
-//   wait MS                               load SITE COUNT SEED          COUNT random requests by one of the clients of SITE
+//   wait MS                               load SITE COUNT SEED [big]    COUNT random requests by clients of SITE
 //   write SITE VOLUME OFFSET LENGTH [fua] trim|zero SITE VOLUME OFFSET LENGTH      flush SITE        read SITE VOLUME OFFSET LENGTH
 //   crash SITE power|process [silent]     start SITE                    promote SITE [force]         demote SITE
 //   cut A B | heal A B | reset A B        one direction, one direction, both       heal              everything
@@ -42,6 +42,7 @@ export class Script {
       this.world.count(`event ${event}`);
       if (event === 'stepped-down') this.#guard(() => this.oracle.steppedDown(site));
     };
+    this.world.onTorn = (site) => this.crash(site, 'power', false);
     this.world.onOpened = (site) => this.#guard(() => this.oracle.leads(site));
   }
 
@@ -201,12 +202,12 @@ export class Script {
     }
   }
 
-  async load(site: SimSite, count: number, random: Random): Promise<void> {
+  async load(site: SimSite, count: number, random: Random, isBig: boolean): Promise<void> {
     const { world } = this;
     for (let i = 0; i < count; i++) {
       const client = this.client(site, random.below(CLIENTS_MAX));
       if (client === undefined) return;
-      if (!client.act(random, world.knobs.longSectors)) world.count('no room for a request');
+      if (!client.act(random, world.knobs.longSectors, isBig)) world.count('no room for a request');
       if (random.chance(30)) client.commit();
       if (random.chance(25)) await world.run(random.pick([0, 0.05, 0.5, 3, 30]));
       if (this.violation !== undefined) return;
@@ -222,6 +223,7 @@ export class Script {
     const isCareful = epoch >= this.#epochMax;
     if (world.knobs.disciplined && !must && (!isCareful || force)) return;
     const { group } = site;
+    this.oracle.tookOver.add(site.name);
     const work = group.promote({ force }).then(
       (result) => {
         if (!result.changed) return;
@@ -311,7 +313,8 @@ function request(script: Script, words: readonly string[], act: (client: SimClie
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
   wait: (script, [ms]) => script.world.run(Number(ms)),
-  load: (script, [site = '', count, seed]) => script.load(script.world.site(site), Number(count), new Random(Number(seed))),
+  load: (script, [site = '', count, seed, big]) =>
+    script.load(script.world.site(site), Number(count), new Random(Number(seed)), big === 'big'),
   write: (script, words) =>
     request(script, words, (client) => {
       const [, volume, offset, length, fua] = words;

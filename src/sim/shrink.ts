@@ -37,7 +37,7 @@ export async function shrink(knobs: Knobs, lines: readonly string[], first: Outc
 
 /** The same line with half as much of what it does; undefined when there is no less. */
 function lessOf(line: string): string | undefined {
-  const load = /^load (\S+) (\d+) (\d+)$/.exec(line);
+  const load = /^load (\S+) (\d+) (\d+.*)$/.exec(line);
   if (load !== null && Number(load[2]) > 1) return `load ${load[1]} ${Math.floor(Number(load[2]) / 2)} ${load[3]}`;
   const wait = /^wait (\d+)$/.exec(line);
   return wait !== null && Number(wait[1]) > 1 ? `wait ${Math.floor(Number(wait[1]) / 2)}` : undefined;

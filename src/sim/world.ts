@@ -213,6 +213,11 @@ export class World implements SiteWorld {
     this.onOpened?.(site);
   }
 
+  /** The operation of this number, of all disks, goes wrong; counted from the start of the world. */
+  nth: { at: number; kind: FaultKind | 'torn' } | undefined;
+  /** Operations so far. */
+  operations = 0;
+  onTorn: ((site: SimSite) => void) | undefined;
   onReported: ((site: SimSite, event: string) => void) | undefined;
 
   reported(site: SimSite, event: string): void {
@@ -230,7 +235,10 @@ export class World implements SiteWorld {
       device.timing = {
         after: (ms, fn) => clock.after(ms, fn),
         latencyMs: () => (baseMs * (0.2 + random.fraction()) + (random.chance(3) ? baseMs * 10 : 0)) * this.#slowness(device),
-        deliver: (fn) => process.run(fn),
+        deliver: (fn) => {
+          clock.isBusy = true;
+          process.run(fn);
+        },
       };
       device.intercept = (op) => this.#verdict(site, device, op);
     }
@@ -264,7 +272,9 @@ export class World implements SiteWorld {
 
   #verdict(site: SimSite, device: SimDevice, op: SimOp): Verdict {
     this.trace(2, op.offset / 512, this.nowMs * 1000);
+    this.operations++;
     if (this.#hung.has(device.path)) return 'hang';
+    if (this.nth !== undefined && this.operations === this.nth.at) return this.#strikeNth(site, device, op, this.nth.kind);
     const fault = this.#faults.get(device.path);
     if (fault === undefined || !concerns(fault.kind, op)) return 0;
     if (fault.left-- > 0) return 0;
@@ -275,6 +285,15 @@ export class World implements SiteWorld {
     if (fault.kind !== 'eio-sticky') this.#faults.delete(device.path);
     this.count(`fault ${fault.kind}`);
     return this.#strike(site, device, fault.kind);
+  }
+
+  #strikeNth(site: SimSite, device: SimDevice, op: SimOp, kind: FaultKind | 'torn'): Verdict {
+    if (kind === 'torn') {
+      // The power goes while this operation is under way.
+      this.clock.after(0, () => this.onTorn?.(site));
+      return 'hang';
+    }
+    return concerns(kind, op) ? this.#strike(site, device, kind) : 0;
   }
 
   #strike(site: SimSite, device: SimDevice, kind: FaultKind): Verdict {
