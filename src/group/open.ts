@@ -51,6 +51,12 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
   }
 }
 
+/** Created by a start that was cut off before it had seen whether the volumes are blank: nothing has happened since. */
+function isUntouched(log: OpenedLog['log']): boolean {
+  const { groupUuid, epoch, incarnation, bornZero } = log.store.current;
+  return groupUuid === UUID_NONE && epoch === 0 && incarnation === 0 && !bornZero && log.appendedLsn === 0;
+}
+
 function deviceSize(devices: readonly Device[], i: number): number {
   return devices[i]?.sizeBytes ?? 0;
 }
@@ -58,9 +64,7 @@ function deviceSize(devices: readonly Device[], i: number): number {
 /** Makes the group from its opened log and devices and replays. The simulator enters here. */
 export async function assembleGroup(config: GroupConfig, env: GroupEnv, opened: OpenedLog, devices: readonly Device[]): Promise<Group> {
   const { log } = opened;
-  const { groupUuid: had, bornZero: known } = log.store.current;
-  // Not only when the log was created just now: the power may have gone off between its first superblock and this one.
-  if (had === UUID_NONE && log.appendedLsn === 0 && !known) {
+  if (opened.created || isUntouched(log)) {
     const arena = env.memory.createArena(MIB);
     let bornZero = true;
     for (const device of devices) bornZero = bornZero && (await readsAsZeroes(device, arena));

@@ -4,6 +4,7 @@
 import t from 'tap';
 import { SimClient } from '../../src/sim/client.js';
 import { differences, History } from '../../src/sim/history.js';
+import { SimSite } from '../../src/sim/site.js';
 import { Random } from '../helpers/random.js';
 import { SimWorld } from '../helpers/sim-group.js';
 
@@ -74,4 +75,20 @@ t.test('a crash during recovery, again and again, changes nothing of its result'
   await site.start();
   t.equal(site.group.log.appendedLsn, history.floor);
   t.same(differences(history, history.floor, site.image()).slice(0, 5), []);
+});
+
+t.test('a first start that was cut off before it had recorded that the volumes are blank is made up for by the next', async (t) => {
+  const world = new SimWorld(new Random());
+  const site = await world.add('a', { role: 'secondary' });
+  t.equal(site.group.log.store.current.bornZero, true);
+  const other = new SimSite(world, 'b', { role: 'secondary' });
+  world.sites.push(other);
+  const failed = other.start(() => {
+    let writes = 0;
+    other.logDevice.intercept = (op) => (op.kind === 'write' && ++writes > 1 ? 'hang' : 0);
+  }, 500);
+  await t.rejects(failed);
+  other.crash('power');
+  await other.start();
+  t.equal(other.group.log.store.current.bornZero, true);
 });
