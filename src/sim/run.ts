@@ -18,7 +18,7 @@ export type Outcome = {
   readonly hash: number;
   readonly virtualMs: number;
   readonly events: number;
-  /** Device operations. */
+  /** Device operations before everything was healed. */
   readonly operations: number;
   readonly answers: number;
   readonly checks: number;
@@ -72,7 +72,7 @@ export async function runLines(knobs: Knobs, lines: readonly string[], options: 
     hash: world.hash,
     virtualMs: world.nowMs,
     events: world.clock.events,
-    operations: world.operations,
+    operations: world.operationsBeforeHealing,
     answers: oracle.answers,
     checks: oracle.checks,
     counts: world.counts,

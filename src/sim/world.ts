@@ -215,8 +215,9 @@ export class World implements SiteWorld {
 
   /** The operation of this number, of all disks, goes wrong; counted from the start of the world. */
   nth: { at: number; kind: FaultKind | 'torn' } | undefined;
-  /** Operations so far. */
+  /** Operations so far, and before the faults ended. */
   operations = 0;
+  operationsBeforeHealing = 0;
   onTorn: ((site: SimSite) => void) | undefined;
   onReported: ((site: SimSite, event: string) => void) | undefined;
 
@@ -250,6 +251,8 @@ export class World implements SiteWorld {
   }
 
   clearFaults(): void {
+    this.nth = undefined;
+    this.operationsBeforeHealing = this.operations;
     this.#faults.clear();
     this.#hung.clear();
   }

@@ -157,12 +157,16 @@ async function flushAndCut(small: SmallWorld, figures: SmallFigures): Promise<vo
   small.script.checkAll();
 }
 
-/** Crashes of a recovery that ends after `recovery` operations: once at each of them, twice and three times at a spread of them. */
+/**
+ * Crashes of a recovery that ends after `recovery` operations: one, two and three in a row. `salt` grows from state to state, so that over
+ * the states of a sequence each operation has its turn.
+ */
 function recoveryCrashes(recovery: number, salt: number): Crash[][] {
   const once = Array.from({ length: recovery }, (_, after): Crash[] => [{ kind: (after + salt) % 3 === 0 ? 'process' : 'power', after }]);
   const twice = once.map(([crash], i): Crash[] => [crash as Crash, { kind: 'power', after: (i * 3 + salt) % recovery }]);
   const thrice = twice.map((pair, i): Crash[] => [...pair, { kind: 'power', after: (i * 5 + salt) % recovery }]);
-  return [[], ...once, ...twice.filter((_, i) => i % 2 === salt % 2), ...thrice.filter((_, i) => i % 2 !== salt % 2)];
+  const some = (of: Crash[][], step: number): Crash[][] => of.filter((_, i) => (i + salt) % step === 0);
+  return [...some(once, 2), ...some(twice, 3), ...some(thrice, 3)];
 }
 
 /** Runs sequences number `from`, `from + step`, ...; stops at the first violation, or when `statesMax` is reached. */
