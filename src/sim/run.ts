@@ -116,6 +116,10 @@ async function converge(script: Script, idleMs: number): Promise<void> {
     if (script.violation !== undefined) throw script.violation;
     script.checkAll();
     primary = await choosePrimary(script);
+    if (primary === undefined && isNobodyLeft(script)) {
+      world.count('every copy refused, loudly');
+      return;
+    }
     const waiting = primary === undefined ? 'there is no primary' : whyWaiting(script, primary);
     if (waiting === undefined) break;
     if (world.nowMs < until) continue;
@@ -162,6 +166,13 @@ async function choosePrimary(script: Script): Promise<SimSite | undefined> {
   const best = up.filter((site) => site.group.log.store.current.epoch > 0).sort((a, b) => rank(b) - rank(a))[0];
   if (best !== undefined && !best.group.changing) await script.promote(best, false, true);
   return undefined;
+}
+
+/** Every site that ever held a copy refuses to start, and says why. */
+function isNobodyLeft({ world, refusals }: Script): boolean {
+  return world.sites.every(
+    (site) => refusals.has(site.name) || (site.isUp && refusals.size > 0 && site.group.log.store.current.epoch === 0),
+  );
 }
 
 function isInSync(primary: SimSite, site: SimSite): boolean {

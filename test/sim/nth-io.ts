@@ -14,7 +14,11 @@ const SMALL = 64 * 1024;
 export const WAYS = ['eio', 'enospc', 'short', 'torn', 'lost', 'flush-eio'] as const;
 
 export const SCENARIOS: readonly Scenario[] = [
-  { name: 'one site writes and flushes', knobs: { sites: 1 }, lines: ['load a 40 1', 'flush a', 'wait 3000', 'load a 30 2', 'flush a'] },
+  {
+    name: 'one site writes and flushes',
+    knobs: { sites: 1 },
+    lines: ['load a 40 1', 'flush a', 'wait 3000', 'crash a power', 'start a', 'wait 3000', 'load a 30 2', 'flush a'],
+  },
   { name: 'one site without a write cache', knobs: { sites: 1, writeCache: false }, lines: ['load a 60 3', 'wait 3000', 'load a 20 4'] },
   {
     name: 'volumes are slower than the log',

@@ -1,6 +1,7 @@
 // Every short life of one site: all sequences of up to three operations, cut off by a crash after every device operation, and the recovery
 // from it cut off again, up to three times. After each the promises are judged as in the long runs.
 
+import { RING_START } from '../../src/format/superblock.js';
 import type { SimDisk } from '../../src/sim/disk.js';
 import { plainKnobs } from '../../src/sim/knobs.js';
 import { Violation } from '../../src/sim/oracle.js';
@@ -138,6 +139,7 @@ async function oneLife(
     }
     counted.recovery = small.operations;
     small.script.checkAll();
+    if (seed % 4 === 1) await writeAndCut(small, figures);
     // What was read may have stood in a cache: a flush answered now is a promise too.
     if (first?.kind === 'process') await flushAndCut(small, figures);
   });
@@ -148,9 +150,20 @@ async function oneLife(
   return counted;
 }
 
+/** A second life on top: what the first crash left behind the end of the log must not come back in it. */
+async function writeAndCut(small: SmallWorld, figures: SmallFigures): Promise<void> {
+  await small.script.line('write a data 0 4096 fua');
+  await small.script.line('wait 2');
+  await cutAndCheck(small, figures);
+}
+
 async function flushAndCut(small: SmallWorld, figures: SmallFigures): Promise<void> {
   await small.script.line('flush a');
   await small.script.line('wait 5');
+  await cutAndCheck(small, figures);
+}
+
+async function cutAndCheck(small: SmallWorld, figures: SmallFigures): Promise<void> {
   small.crash('power');
   figures.states++;
   if (!(await small.start(Number.POSITIVE_INFINITY))) throw new Violation('recovery', 'the site does not come up after a power cut');
@@ -192,6 +205,41 @@ export async function smallWorlds(from: number, step: number, statesMax = Number
       }
     }
     if (figures.violation !== undefined) break;
+  }
+  for (const disk of base) disk.discard();
+  return figures;
+}
+
+/** A log of several flushed batches, damaged in one place at a time: everything but its end must be refused. */
+export async function damagedLogs(): Promise<SmallFigures> {
+  const figures: SmallFigures = { sequences: 1, states: 0, violation: undefined, what: '' };
+  const base = await baseDisks();
+  const batches = 6;
+  for (let batch = 0; batch < batches - 1 && figures.violation === undefined; batch++) {
+    for (const place of [0, 70, 120, 300, 4096, 6000]) {
+      const small = new SmallWorld(base, place);
+      figures.violation = await finish(small.script, async () => {
+        await small.start(Number.POSITIVE_INFINITY);
+        for (let i = 0; i < batches; i++) {
+          await small.script.line(`write a data ${i * 4096} 4096 fua`);
+          await small.script.line('wait 3');
+        }
+        small.crash('power');
+        figures.states++;
+        small.site.log.corrupt(RING_START + batch * 8192 + place, place % 8);
+        small.script.world.tainted.add('a');
+        const isUp = await small.start(Number.POSITIVE_INFINITY);
+        // A byte that no record covers may change unnoticed; then the site must hold everything.
+        if (!isUp && small.script.refusals.get('a')?.code === 'LOG_CORRUPT') return;
+        const { appendedLsn } = small.site.group.log;
+        if (appendedLsn < batches) throw new Violation('loud', `LSN ${batch + 1} is damaged, and the log was cut to LSN ${appendedLsn}`);
+        const words = new Uint32Array(small.site.volumes[0]?.view.slice(batch * 4096, batch * 4096 + 4096).buffer as ArrayBuffer);
+        if (words.some((word, i) => i % 128 !== 1 && word !== words[0]))
+          throw new Violation('loud', `LSN ${batch + 1} is damaged and was applied`);
+      });
+      figures.what = `batch ${batch}, byte ${place}`;
+      if (figures.violation !== undefined) break;
+    }
   }
   for (const disk of base) disk.discard();
   return figures;
