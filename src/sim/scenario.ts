@@ -1,6 +1,6 @@
 // Scenario files: a script (script.ts) with knobs in front and expected states between its lines. Shrunk failures have the same form.
 //
-//   # comment         knob NAME=VALUE          expect SITE KEY=VALUE...
+//   # comment         knob NAME=VALUE          expect SITE KEY=VALUE...          fault ... in front of everything: meets the first start
 //
 // Keys of expect: up, role, health, image, epoch, appended, durable, applied, trimmed, refused (code of a refused start), failure (code),
 // waiting (requests without an answer), and for the site x: x.session, x.replication, x.code, x.rule, x.mode,
@@ -30,6 +30,7 @@ export async function runScenario(text: string): Promise<ScenarioOutcome> {
   const script = new Script(knobs);
   let expectations = 0;
   const result = await finish(script, async () => {
+    for (; (lines[at] ?? '').startsWith('fault ') || lines[at] === ''; at++) if (lines[at] !== '') await script.line(lines[at] as string);
     await script.begin();
     for (; at < lines.length; at++) {
       const line = lines[at] as string;

@@ -1,0 +1,77 @@
+// Runs of `lvr selftest` as a user would start it, in pieces, because a process that has simulated hundreds of crashed processes holds on
+// to what their promises wait for.
+
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import type { SelftestResult } from '../../src/sim/selftest.js';
+
+const LVR = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.js');
+const BATCH = 200;
+const DEADLINE_MS = 500_000;
+
+/** Situations that the runs of the suite must meet, so that the generator is known to reach them. */
+export const REQUIRED_COUNTS = [
+  'log created',
+  'log ends at',
+  'log wrapped',
+  'writers wait for log space',
+  'crash inside recovery',
+  'crash inside a role change',
+  'crash inside a join',
+  'crash while a primary hears its sites',
+  'crash with log writes in flight',
+  'crash loses unflushed log sectors',
+  'half-open connection',
+  'paused',
+  'promoted',
+  'demoted',
+  'event stepped-down',
+  'event link-refused',
+  'event group-failed',
+  'effective mode is less',
+  'writes fail while a site is away',
+  'catching up',
+  'records cut that the primary had lost',
+  'apart DIVERGED',
+  'apart NEEDS_SEED',
+  'corrupt log refused',
+  'start refused LOG_FOREIGN',
+  'loud LOG_FAILED',
+  'loud DEVICE_FAILED',
+  'loud DISK_FULL',
+  'slow device',
+  'disks blank',
+  'disks rollback',
+  ...['eio', 'eio-sticky', 'enospc', 'short', 'hang', 'flush-eio', 'lost', 'phantom', 'misdirect', 'rot'].map((kind) => `fault ${kind}`),
+  ...['C3', 'C4', 'C5', 'C6', 'C7', 'C8', 'C9', 'C11', 'C12', 'C13', 'C14'].map((rule) => `rule ${rule}`),
+];
+
+/** What many batches came to; `failure` is empty when nothing was violated. */
+export type Sums = Omit<SelftestResult, 'counts' | 'failure'> & { readonly counts: Map<string, number>; readonly failure: string };
+
+/** Runs `rounds` seeds from `first` on. Stops at the first violation. */
+export async function runSeeds(first: number, rounds: number): Promise<Sums> {
+  const sums = { seeds: 0, repeated: 0, virtualHours: 0, events: 0, answers: 0, checks: 0 };
+  const counts = new Map<string, number>();
+  for (let at = first; at < first + rounds; at += BATCH) {
+    const result = await selftest(at, Math.min(BATCH, first + rounds - at));
+    for (const key of ['seeds', 'repeated', 'virtualHours', 'events', 'answers', 'checks'] as const) sums[key] += result[key];
+    for (const [what, count] of Object.entries(result.counts)) counts.set(what, (counts.get(what) ?? 0) + count);
+    const { failure } = result;
+    if (failure !== null) return { ...sums, counts, failure: `seed ${failure.seed}: ${failure.message}\n${failure.script.join('\n')}` };
+  }
+  return { ...sums, counts, failure: '' };
+}
+
+function selftest(seed: number, rounds: number): Promise<SelftestResult> {
+  const parameters = [LVR, 'selftest', '--seed', String(seed), '--rounds', String(rounds), '-o', 'json'];
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, parameters, { timeout: DEADLINE_MS, maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
+      try {
+        resolve(JSON.parse(stdout) as SelftestResult);
+      } catch {
+        reject(new Error(`selftest of seeds from ${seed}: ${error?.message ?? 'no result'} ${stderr.slice(-2000)}`));
+      }
+    });
+  });
+}

@@ -1,0 +1,13 @@
+// Every device operation of thirteen scenarios goes wrong, one at a time, in six ways.
+
+import t from 'tap';
+import { nthIo, SCENARIOS, WAYS } from './nth-io.js';
+
+const RUNS_MIN = 10_000;
+
+t.test('whichever device operation fails, nothing promised is lost and the sites come together', async (t) => {
+  const figures = await nthIo(0, 1);
+  t.equal(figures.violation?.message ?? '', '', figures.what);
+  t.ok(figures.runs >= RUNS_MIN, `${figures.runs} runs`);
+  t.comment(`figure simulator, fail-Nth-I/O runs: ${figures.runs} (${SCENARIOS.length} scenarios, ${WAYS.length} ways)`);
+});
