@@ -137,6 +137,8 @@ export class LinkPort implements ShipSource, ReceiveSink {
 
   async #prepare(plan: ReconnectPlan & { action: 'stream' }, primary: SiteHistory): Promise<void> {
     const { log, applier } = this.#group;
+    // Before anything is adopted: a site that must stay apart must not look like one that follows the new epoch.
+    if (plan.cut) this.#assertCuttable(plan.from, primary);
     if (plan.adopt || (primary.epoch > log.store.current.epoch && PLANTED !== 'epoch-not-kept')) {
       const adopted = plan.adopt ? { groupUuid: primary.groupUuid, bornZero: true } : {};
       await log.store.update((current) => ({ ...current, ...adopted, epoch: Math.max(current.epoch, primary.epoch) }));
