@@ -31,14 +31,12 @@ export type PlantedBug =
   | 'payload-unchecked'
   | 'cut-forgotten'
   | 'applied-may-be-cut'
-  | 'own-writes-cut'
   | 'older-primary-gives-way'
   | 'superblock-one-slot'
   | 'open-without-flush'
   | 'leftovers-not-wiped'
   | 'room-ignored'
-  | 'promotion-not-recorded'
-  | 'acked-not-clamped';
+  | 'promotion-not-recorded';
 
 /** The fault that is in, none in production. */
 export const PLANTED = '' as PlantedBug | '';

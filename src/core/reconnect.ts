@@ -100,8 +100,7 @@ function decideStream(primary: SiteHistory, secondary: SiteHistory, sender: Side
         entry.own && entry.startLsn <= secondary.last && (secondary.lineage[i + 1]?.startLsn ?? secondary.last + 1) > common + 1,
     );
     const extra = `LSNs ${common + 1}..${secondary.last}`;
-    if (own && PLANTED !== 'own-writes-cut')
-      return refuse('C11', 'DIVERGED', `${name} wrote ${extra} itself, which ${primary.site} does not have`);
+    if (own) return refuse('C11', 'DIVERGED', `${name} wrote ${extra} itself, which ${primary.site} does not have`);
     if (secondary.applied > common && PLANTED !== 'applied-may-be-cut')
       return refuse('C12', 'DIVERGED', `${name} has applied ${extra}, which ${primary.site} does not have`);
   }
