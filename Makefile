@@ -2,7 +2,7 @@
 # `make demo` and `make test` work as the first command after a clone; every step is skipped when nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help deps debian build native proto demo test test-kernel vm check bench clean
+.PHONY: help deps debian build native proto demo test test-kernel vm check bench soak clean
 .DELETE_ON_ERROR:
 
 # Debian packages: building the addon, and everything the tests, the demo and the benchmark run against.
@@ -77,6 +77,10 @@ check: build ## static checks only: types, formatting, lint, unused code, house 
 
 bench: build ## lvr beside nbdkit, qemu-nbd and a qemu quorum; ROUNDS=3 SECONDS=3 ONLY=B1,B4
 	@ROUNDS=$(ROUNDS) SECONDS=$(SECONDS) ONLY=$(ONLY) node dist/test/bench/bench.js
+
+HOURS ?= 1
+soak: build ## the simulator with fresh seeds for HOURS=1, two processes; stops by itself or at the first violation
+	@node dist/test/sim/soak.js $(HOURS)
 
 clean: ## remove what was built (packages stay)
 	rm -rf dist native/build .cache .tap bench.json

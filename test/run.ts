@@ -44,7 +44,7 @@ const STAGES: readonly Stage[] = [
   },
   { name: 'unit and property', places: UNIT_PLACES, parallel: 2, deadlineMs: 180_000 },
   { name: 'unit with the thread pool', places: ['disk', 'group'], parallel: 2, deadlineMs: 180_000, environment: { LVR_IO: 'threads' } },
-  { name: 'simulator', places: ['sim'], parallel: 2, deadlineMs: 600_000 },
+  { name: 'simulator', places: ['sim'], parallel: 2, deadlineMs: 900_000 },
   { name: 'crash images', places: ['crash'], parallel: 1, deadlineMs: 600_000 },
   { name: 'processes', places: ['integration'], parallel: 1, deadlineMs: 600_000 },
   { name: 'kernel', places: ['kernel'], parallel: 1, deadlineMs: 900_000 },
@@ -54,6 +54,8 @@ const TEST_DIRECTORY = import.meta.dirname;
 const ROOT = join(TEST_DIRECTORY, '..', '..');
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 const running = new Set<ChildProcess>();
+/** What tests measured: comments `figure NAME: VALUE`, printed in one table at the end. */
+const measured: [string, string][] = [];
 
 /** Kills the whole process group of a child, so that nothing a test started outlives it. */
 function killGroup(child: ChildProcess): void {
@@ -129,6 +131,7 @@ async function runFile(path: string, stage: Stage): Promise<Figures> {
   const startMs = performance.now();
   const ended = await run(process.execPath, ['--enable-source-maps', path], stage);
   const report = parseTap(ended.stdout);
+  for (const match of ended.stdout.matchAll(/^ *# figure (.+?): (.+)$/gm)) measured.push([match[1] as string, match[2] as string]);
   const file = relative(TEST_DIRECTORY, path).replace(/\.js$/, '.ts');
   const leaves = [...report.leaves];
   if (leaves.every((leaf) => leaf.outcome !== 'failed')) {
@@ -210,6 +213,8 @@ async function main(): Promise<void> {
     const figures = await runStage(stage, only);
     if (figures !== undefined) add(total, figures);
   }
+  const width = Math.max(0, ...measured.map(([name]) => name.length));
+  for (const [name, value] of measured.sort(([a], [b]) => (a < b ? -1 : 1))) console.log(`  ${name.padEnd(width)}  ${value}`);
   if (total.passed + total.failed === 0) console.log('nothing ran');
   process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
   console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);

@@ -34,7 +34,6 @@ export type PlantedBug =
   | 'older-primary-gives-way'
   | 'superblock-one-slot'
   | 'open-without-flush'
-  | 'leftovers-not-wiped'
   | 'room-ignored'
   | 'promotion-not-recorded';
 

@@ -141,7 +141,7 @@ export class SimClient implements RequestOwner {
     for (const backend of this.#backends) backend.commit();
   }
 
-  /** Something random; false when there was no room for it. `long`: sectors of the longest requests, of which there are more with `isBig`. */
+  /** Something random; false when there was no room. `long`: sectors of the longest requests, of which there are more with `isBig`. */
   act(random: Random, long = 200, isBig = false): boolean {
     const volume = random.below(2);
     const sectors = 1 + random.below(random.below(isBig ? 2 : 10) === 0 ? long : 12);

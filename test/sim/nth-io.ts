@@ -56,7 +56,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'the end of the primary log is lost',
     knobs: { sites: 2, logMs: [5, 0.1] },
-    lines: ['load a 40 22', 'crash a power', 'start a', 'wait 5000', 'load a 20 23', 'wait 500'],
+    lines: ['load a 40 22', 'crash a power', 'wait 3000', 'start a', 'wait 20000', 'crash b power', 'start b', 'wait 3000', 'load a 20 23'],
   },
   {
     name: 'three sites',

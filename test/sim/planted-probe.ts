@@ -29,7 +29,7 @@ async function damage(): Promise<Caught | undefined> {
 }
 
 async function nth(): Promise<Caught | undefined> {
-  const { violation, what } = await nthIo(0, 2);
+  const { violation, what } = await nthIo(0, 2, process.argv[3] === undefined ? undefined : [process.argv[3]]);
   return violation === undefined ? undefined : { by: what, oracle: violation.oracle, message: violation.message, script: [] };
 }
 
