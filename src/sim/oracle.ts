@@ -293,7 +293,7 @@ export class Oracle {
     return this.#historyAt(a, lsnA)?.written[common - 1]?.serial !== this.#historyAt(b, lsnB)?.written[common - 1]?.serial;
   }
 
-  /** A primary that was never replaced lost the end of what it wrote: `site` may not stay apart with it, since it must not have applied it. */
+  /** The primary, never replaced, lost the end of what it wrote: `site` may not stay apart with it, for it must not have applied it. */
   isOwnTail(primary: SimSite, site: SimSite): boolean {
     const theirs = this.#historyAt(site, site.group.log.appendedLsn);
     const ours = this.#historyAt(primary, primary.group.log.appendedLsn);

@@ -3,9 +3,11 @@
 import t from 'tap';
 import { nthIo, SCENARIOS, WAYS } from './nth-io.js';
 
+t.setTimeout(890_000);
+
 const RUNS_MIN = 10_000;
 
-t.test('whichever device operation fails, nothing promised is lost and the sites come together', async (t) => {
+t.test('whichever device operation fails, nothing promised is lost and the sites come together', { timeout: 890_000 }, async (t) => {
   const figures = await nthIo(0, 1);
   t.equal(figures.violation?.message ?? '', '', figures.what);
   t.ok(figures.runs >= RUNS_MIN, `${figures.runs} runs`);

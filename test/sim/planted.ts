@@ -6,6 +6,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
+t.setTimeout(890_000);
+
 const PROBE = join(import.meta.dirname, 'planted-probe.js');
 const REGISTER = join(import.meta.dirname, 'planted-register.js');
 const SOURCE = join(import.meta.dirname, '..', '..', '..', 'src', 'core', 'planted.ts');
@@ -45,7 +47,7 @@ function probe(bug: string, look: readonly string[], shrinks = false): Promise<C
 let caughtCount = 0;
 
 for (const bug of BUGS) {
-  t.test(`planted bug ${bug} is caught`, async (t) => {
+  t.test(`planted bug ${bug} is caught`, { timeout: 890_000 }, async (t) => {
     const caught = await probe(bug, LOOK[bug] ?? []);
     t.ok(caught, 'an oracle objects');
     if (caught !== null) caughtCount++;
@@ -53,18 +55,26 @@ for (const bug of BUGS) {
   });
 }
 
-t.test('there are enough planted bugs, none is in a build, and without one the same looks find nothing', async (t) => {
-  t.ok(BUGS.length >= BUGS_MIN);
-  const { PLANTED } = await import('../../src/core/planted.js');
-  t.equal(PLANTED, '');
-  t.equal(await probe('', ['damage']), null);
-  t.equal(await probe('', ['runs', '1', '5']), null);
-  t.comment(`figure simulator, planted bugs caught: ${caughtCount} of ${BUGS.length}`);
-});
+t.test(
+  'there are enough planted bugs, none is in a build, and without one the same looks find nothing',
+  { timeout: 890_000 },
+  async (t) => {
+    t.ok(BUGS.length >= BUGS_MIN);
+    const { PLANTED } = await import('../../src/core/planted.js');
+    t.equal(PLANTED, '');
+    t.equal(await probe('', ['damage']), null);
+    t.equal(await probe('', ['runs', '1', '5']), null);
+    t.comment(`figure simulator, planted bugs caught: ${caughtCount} of ${BUGS.length}`);
+  },
+);
 
-t.test(`the run that catches a planted bug is shrunk to at most ${LINES_MAX} lines that still catch it`, async (t) => {
-  const caught = await probe('trim-forgets-sites', ['runs'], true);
-  const lines = (caught?.script ?? []).filter((line) => !line.startsWith('knob ') && !line.startsWith('#'));
-  t.ok(lines.length > 0 && lines.length <= LINES_MAX, lines.join('; '));
-  t.comment(`figure simulator, a planted bug's run shrunk to: ${lines.length} lines`);
-});
+t.test(
+  `the run that catches a planted bug is shrunk to at most ${LINES_MAX} lines that still catch it`,
+  { timeout: 890_000 },
+  async (t) => {
+    const caught = await probe('trim-forgets-sites', ['runs'], true);
+    const lines = (caught?.script ?? []).filter((line) => !line.startsWith('knob ') && !line.startsWith('#'));
+    t.ok(lines.length > 0 && lines.length <= LINES_MAX, lines.join('; '));
+    t.comment(`figure simulator, a planted bug's run shrunk to: ${lines.length} lines`);
+  },
+);

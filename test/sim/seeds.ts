@@ -4,10 +4,12 @@
 import t from 'tap';
 import { REQUIRED_COUNTS, runSeeds } from './batches.js';
 
+t.setTimeout(890_000);
+
 const FIRST = 1;
 const SEEDS = 1400;
 
-t.test('no promise is broken in any of the random runs, and every situation that matters is met', async (t) => {
+t.test('no promise is broken in any of the random runs, and every situation that matters is met', { timeout: 890_000 }, async (t) => {
   const sums = await runSeeds(FIRST, SEEDS);
   t.equal(sums.failure, '', 'repeat with: lvr selftest --seed N --rounds 1');
   t.equal(sums.seeds, SEEDS);
