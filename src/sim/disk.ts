@@ -28,7 +28,11 @@ type Pending = SimOp & {
 };
 
 /** A value of a sector that is not durable yet; `write` counts completed writes. */
-type Version = { readonly write: number; readonly bytes: Uint8Array };
+type Version = { readonly write: number; readonly data: Uint8Array; readonly at: number };
+
+function bytesOf({ data, at }: Version): Uint8Array {
+  return data.subarray(at, at + SECTOR);
+}
 
 /** What a crash does: the process ends and the cache stays, or the power goes. */
 export type CrashKind = 'process' | 'power';
@@ -133,10 +137,10 @@ export class SimDisk {
     if (kind === 'process') return;
     const fate = new Map<number, 'kept' | 'lost' | 'torn'>();
     for (const [sector, versions] of this.#versions) {
-      for (const { write, bytes } of versions) {
-        const chosen = fate.get(write) ?? (['kept', 'lost', 'torn'] as const)[random.below(3)] ?? 'lost';
-        fate.set(write, chosen);
-        if (chosen === 'kept' || (chosen === 'torn' && random.below(2) === 0)) this.durable.set(bytes, sector * SECTOR);
+      for (const version of versions) {
+        const chosen = fate.get(version.write) ?? (['kept', 'lost', 'torn'] as const)[random.below(3)] ?? 'lost';
+        fate.set(version.write, chosen);
+        if (chosen === 'kept' || (chosen === 'torn' && random.below(2) === 0)) this.durable.set(bytesOf(version), sector * SECTOR);
       }
       this.view.set(this.durable.subarray(sector * SECTOR, (sector + 1) * SECTOR), sector * SECTOR);
     }
@@ -161,6 +165,7 @@ export class SimDisk {
     this.view.set(bytes, offset);
     if (durable) this.durable.set(bytes, offset);
     if (durable && this.#versions.size === 0) return;
+    const copy = durable ? bytes : bytes.slice();
     for (let at = 0; at < bytes.length; at += SECTOR) {
       const sector = (offset + at) / SECTOR;
       if (durable) {
@@ -168,7 +173,7 @@ export class SimDisk {
         continue;
       }
       const versions = this.#versions.get(sector);
-      const version = { write: this.#writes, bytes: bytes.slice(at, at + SECTOR) };
+      const version = { write: this.#writes, data: copy, at };
       if (versions === undefined) this.#versions.set(sector, [version]);
       else versions.push(version);
     }
@@ -179,7 +184,7 @@ export class SimDisk {
     for (const [sector, versions] of this.#versions) {
       const last = versions.findLast((version) => version.write <= writes);
       if (last === undefined) continue;
-      this.durable.set(last.bytes, sector * SECTOR);
+      this.durable.set(bytesOf(last), sector * SECTOR);
       const left = versions.filter((version) => version.write > writes);
       if (left.length === 0) this.#versions.delete(sector);
       else this.#versions.set(sector, left);
