@@ -1,7 +1,7 @@
 // A client of a simulated group that knows what it wrote (history.ts) and checks every read against it.
 
 import { assert } from '../core/assert.js';
-import type { Backend, IoRequest, Op, RequestOwner, Slab } from '../core/ports.js';
+import type { Backend, IoRequest, Op, RequestOwner, RoomWaiter, Slab } from '../core/ports.js';
 import { fillContent, type History, idsOf, SECTOR } from './history.js';
 import type { Random } from './random.js';
 import { type SimSite, VOLUMES } from './site.js';
@@ -38,7 +38,7 @@ export class SimRequest implements IoRequest {
   }
 }
 
-export class SimClient implements RequestOwner {
+export class SimClient implements RequestOwner, RoomWaiter {
   readonly history: History;
   readonly #site: SimSite;
   readonly #backends: readonly Backend[];
@@ -50,6 +50,8 @@ export class SimClient implements RequestOwner {
   onAnswer: ((request: SimRequest) => void) | undefined;
   isRevoked = false;
   waiting = 0;
+  /** A request was refused for lack of room, and nobody has said since that there is some. */
+  isShortOfRoom = false;
 
   constructor(site: SimSite, history: History) {
     this.#site = site;
@@ -156,6 +158,17 @@ export class SimClient implements RequestOwner {
     else if (what === 18) this.flush(random.below(2));
     else this.commit();
     return true;
+  }
+
+  /** After a refusal: asks to be told when there may be room. */
+  waitForRoom(): void {
+    if (this.isShortOfRoom || this.isRevoked) return;
+    this.isShortOfRoom = true;
+    this.#backends[0]?.waitForRoom(this);
+  }
+
+  roomAvailable(): void {
+    this.isShortOfRoom = false;
   }
 
   #request(op: Op, volume: number, offset: number, length: number, fua: boolean): SimRequest {

@@ -251,6 +251,7 @@ async function mustAnswer(script: Script, primary: SimSite): Promise<void> {
   while (!flush.isDone && world.nowMs < until) await world.run(50);
   if (!flush.isDone) throw new Violation('progress', `${primary.name} does not answer a flush in ${ANSWER_MS / 1000} s`);
   await world.run(5_000);
+  if (script.isAnyoneShortOfRoom(primary)) throw new Violation('progress', `a client of ${primary.name} waits for room that there is`);
   for (const site of world.sites) {
     if (site !== primary && site.isUp && primary.group.links.get(site.name)?.state().session === 'connected' && !isInSync(primary, site)) {
       throw new Violation('convergence', `${site.name} is connected to ${primary.name} but does not get its last write`);

@@ -187,6 +187,11 @@ export class Script {
     return (this.#clients.get(site.name) ?? []).reduce((sum, client) => sum + client.waiting, 0);
   }
 
+  /** A client of the site was told that there is no room and never that there is some. */
+  isAnyoneShortOfRoom(site: SimSite): boolean {
+    return (this.#clients.get(site.name) ?? []).some((client) => client.isShortOfRoom && !client.isRevoked);
+  }
+
   disconnectClients(site: SimSite): void {
     for (const client of this.#clients.get(site.name) ?? []) client.disconnect();
     this.#clients.delete(site.name);
@@ -207,7 +212,10 @@ export class Script {
     for (let i = 0; i < count; i++) {
       const client = this.client(site, random.below(CLIENTS_MAX));
       if (client === undefined) return;
-      if (!client.act(random, world.knobs.longSectors, isBig)) world.count('no room for a request');
+      if (!client.act(random, world.knobs.longSectors, isBig)) {
+        world.count('no room for a request');
+        client.waitForRoom();
+      }
       if (random.chance(30)) client.commit();
       if (random.chance(25)) await world.run(random.pick([0, 0.05, 0.5, 3, 30]));
       if (this.violation !== undefined) return;
@@ -291,6 +299,7 @@ export class Script {
   }
 
   end(): void {
+    if (this.world.network.lateBytes > 0) this.world.count('closed connection delivers late');
     for (const disks of this.#snapshots.values()) for (const disk of disks) disk.discard();
     this.world.end();
   }

@@ -23,6 +23,8 @@ export const REQUIRED_COUNTS = [
   'crash with log writes in flight',
   'crash loses unflushed log sectors',
   'half-open connection',
+  'closed connection delivers late',
+  'event link-rejected',
   'paused',
   'promoted',
   'demoted',
