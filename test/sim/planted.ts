@@ -15,7 +15,10 @@ const DEADLINE_MS = 300_000;
 const BUGS_MIN = 25;
 const LINES_MAX = 30;
 
-/** Ways to look, and the scenario for failing operations; others: random runs from seed 1 on, then the small worlds. */
+/**
+ * Ways to look, and the scenario for failing operations or the first seed and the number of random runs. Others: random runs from seed 1
+ * on, then the small worlds.
+ */
 const LOOK: Readonly<Record<string, readonly string[]>> = {
   'ghosts-accepted': ['small'],
   'superblock-one-slot': ['small'],
@@ -23,6 +26,7 @@ const LOOK: Readonly<Record<string, readonly string[]>> = {
   'failed-volume-flush-ignored': ['nth', 'one site writes and flushes'],
   'cut-forgotten': ['nth', 'the end of the primary log is lost'],
   'tail-always-cut': ['damage'],
+  'promotion-not-recorded': ['runs', '75', '100'],
 };
 
 /** The bugs, as the source names them. */
