@@ -3,7 +3,7 @@
 import t from 'tap';
 import { type KnownEnd, openLog } from '../../src/disk/log-open.js';
 import { RING_START } from '../../src/format/superblock.js';
-import { SimDisk } from '../helpers/sim-device.js';
+import { SimDisk } from '../../src/sim/disk.js';
 import { drive, IDENTITY, SimLog, SimMemory } from '../helpers/sim-log.js';
 
 const MIB = 1 << 20;
