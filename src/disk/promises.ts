@@ -23,7 +23,16 @@ class Waiters implements IoTarget {
   }
 }
 
-const waiters = new Waiters();
+// One per device, so that what waits for a device that is gone goes with it.
+const waitersByDevice = new WeakMap<Device, Waiters>();
+
+function waitersOf(device: Device): Waiters {
+  const known = waitersByDevice.get(device);
+  if (known !== undefined) return known;
+  const waiters = new Waiters();
+  waitersByDevice.set(device, waiters);
+  return waiters;
+}
 
 /** The error for a failed operation on a device; `errno` is positive. */
 export function deviceError(what: string, path: string, errno: number): LvrError {
@@ -38,29 +47,30 @@ export function deviceError(what: string, path: string, errno: number): LvrError
       });
 }
 
-function submit(device: Device, what: string, queue: (tag: number) => void): Promise<void> {
+function submit(device: Device, what: string, queue: (target: IoTarget, tag: number) => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    queue(waiters.add({ resolve, reject, what, path: device.path }));
+    const waiters = waitersOf(device);
+    queue(waiters, waiters.add({ resolve, reject, what, path: device.path }));
     device.kick();
   });
 }
 
 /** Reads into arena[start, start + length). Rejects with DEVICE_FAILED. */
 export function readDevice(device: Device, arena: Arena, start: number, length: number, offset: number): Promise<void> {
-  return submit(device, 'read', (tag) => device.read(arena, start, length, offset, waiters, tag));
+  return submit(device, 'read', (target, tag) => device.read(arena, start, length, offset, target, tag));
 }
 
 /** Writes so that the data survives a power cut when the promise resolves. */
 export function writeDurably(device: Device, arena: Arena, start: number, length: number, offset: number): Promise<void> {
-  return submit(device, 'write', (tag) => device.write(arena, start, length, offset, true, waiters, tag));
+  return submit(device, 'write', (target, tag) => device.write(arena, start, length, offset, true, target, tag));
 }
 
 /** Flushes everything written before. */
 export function syncDevice(device: Device): Promise<void> {
-  return submit(device, 'flush', (tag) => device.sync(waiters, tag));
+  return submit(device, 'flush', (target, tag) => device.sync(target, tag));
 }
 
 /** Zeroes a range; durable after the next syncDevice(). */
 export function zeroDevice(device: Device, offset: number, length: number): Promise<void> {
-  return submit(device, 'zero', (tag) => device.zero(offset, length, false, waiters, tag));
+  return submit(device, 'zero', (target, tag) => device.zero(offset, length, false, target, tag));
 }
