@@ -1,5 +1,4 @@
-// Runs of `lvr selftest` as a user would start it, in pieces, because a process that has simulated hundreds of crashed processes holds on
-// to what their promises wait for.
+// Runs of `lvr selftest` as a user would start it, in pieces, so that what one process keeps in memory stays small.
 
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
