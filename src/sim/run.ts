@@ -32,8 +32,8 @@ const ANSWER_MS = 60_000;
 /** Every run lasts this long at least: what only shows after minutes shows. */
 const RUN_MS = 560_000;
 
-/** `nth`: an operation that goes wrong; `idleMs`: the run lasts this long at least. */
-export type RunOptions = { readonly nth?: World['nth']; readonly idleMs?: number };
+/** `nth`: an operation that goes wrong; `seen`: takes all operations; `idleMs`: the run lasts this long at least. */
+export type RunOptions = { readonly nth?: World['nth']; readonly seen?: World['seen']; readonly idleMs?: number };
 
 /** Runs what a seed decides. */
 export function runSeed(seed: number): Promise<Outcome> {
@@ -56,6 +56,7 @@ export async function runLines(knobs: Knobs, lines: readonly string[], options: 
   const script = new Script({ ...knobs });
   const { world, oracle } = script;
   world.nth = options.nth;
+  world.seen = options.seen;
   let done = 0;
   const failure = await finish(script, async () => {
     await script.begin();

@@ -218,6 +218,8 @@ export class World implements SiteWorld {
   /** Operations so far, and before the faults ended. */
   operations = 0;
   operationsBeforeHealing = 0;
+  /** Operations as they came, if wanted. */
+  seen: SimOp[] | undefined;
   onTorn: ((site: SimSite) => void) | undefined;
   onReported: ((site: SimSite, event: string) => void) | undefined;
 
@@ -276,6 +278,7 @@ export class World implements SiteWorld {
   #verdict(site: SimSite, device: SimDevice, op: SimOp): Verdict {
     this.trace(2, op.offset / 512, this.nowMs * 1000);
     this.operations++;
+    this.seen?.push(op);
     if (this.#hung.has(device.path)) return 'hang';
     if (this.nth !== undefined && this.operations === this.nth.at) return this.#strikeNth(site, device, op, this.nth.kind);
     const fault = this.#faults.get(device.path);
@@ -335,7 +338,8 @@ export class World implements SiteWorld {
   }
 }
 
-function concerns(kind: FaultKind, op: SimOp): boolean {
+/** Whether a fault of this kind changes anything about this operation. */
+export function concerns(kind: FaultKind, op: SimOp): boolean {
   if (kind === 'flush-eio') return op.kind === 'sync';
   if (kind === 'lost') return op.kind === 'sync' || op.durable;
   if (kind === 'eio' || kind === 'eio-sticky' || kind === 'hang' || kind === 'slow') return true;

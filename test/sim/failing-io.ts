@@ -1,4 +1,4 @@
-// Every device operation of thirteen scenarios goes wrong, one at a time, in six ways.
+// Every device operation of thirteen scenarios goes wrong, one at a time, in eight ways.
 
 import t from 'tap';
 import { nthIo, SCENARIOS, WAYS } from './nth-io.js';

@@ -1,8 +1,10 @@
 // One device operation of a scenario goes wrong: the first, the second, and so on to the last, in each of several ways. Whatever it is, the
 // fault is loud where it can be, nothing promised is lost, and the sites come together afterwards.
 
+import type { SimOp } from '../../src/sim/disk.js';
 import { type Knobs, plainKnobs } from '../../src/sim/knobs.js';
 import { type Outcome, runLines } from '../../src/sim/run.js';
+import { concerns } from '../../src/sim/world.js';
 
 /** A scenario: knobs that differ from the plain ones, and its lines. */
 type Scenario = { readonly name: string; readonly knobs: Partial<Knobs>; readonly lines: readonly string[] };
@@ -11,7 +13,7 @@ const LOGGED: Knobs['modes'] = ['logged', 'logged', 'logged'];
 const SMALL = 64 * 1024;
 
 /** The ways in which an operation goes wrong. torn: the power of the site goes while it is under way. */
-export const WAYS = ['eio', 'enospc', 'short', 'torn', 'lost', 'flush-eio'] as const;
+export const WAYS = ['eio', 'torn', 'hang', 'enospc', 'short', 'lost', 'phantom', 'misdirect'] as const;
 
 export const SCENARIOS: readonly Scenario[] = [
   {
@@ -74,11 +76,13 @@ export async function nthIo(from: number, step: number, names?: readonly string[
   for (const [i, { name, knobs, lines }] of SCENARIOS.entries()) {
     if (names !== undefined && !names.includes(name)) continue;
     const all = { ...plainKnobs(100 + i), volumeBytes: SMALL, longSectors: 20, ...knobs };
-    const whole = await runLines(all, lines, { idleMs: 0 });
+    const seen: SimOp[] = [];
+    const whole = await runLines(all, lines, { idleMs: 0, seen });
     figures.operations += whole.operations;
     if (whole.oracle !== '') return { ...figures, violation: whole, what: name };
     for (let at = 1 + from; at <= whole.operations; at += step) {
       for (const kind of WAYS) {
+        if (kind !== 'torn' && !concerns(kind, seen[at - 1] as SimOp)) continue;
         figures.runs++;
         const outcome = await runLines(all, lines, { idleMs: 0, nth: { at, kind } });
         if (outcome.oracle !== '') return { ...figures, violation: outcome, what: `${name}: operation ${at} ${kind}` };
