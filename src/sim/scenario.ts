@@ -1,4 +1,5 @@
-// Scenario files: a script (script.ts) with knobs in front and expected states between its lines. Shrunk failures have the same form.
+// Scenario files: a script (script.ts) with knobs in front and expected states between its lines. A file without expectations, as a shrunk
+// failure is printed, is run with healing and convergence at its end.
 //
 //   # comment         knob NAME=VALUE          expect SITE KEY=VALUE...          fault ... in front of everything: meets the first start
 //
@@ -8,7 +9,7 @@
 
 import { plainKnobs, setKnob } from './knobs.js';
 import { Violation } from './oracle.js';
-import { finish } from './run.js';
+import { finish, runLines } from './run.js';
 import { Script } from './script.js';
 import type { SimSite } from './site.js';
 
@@ -27,6 +28,13 @@ export async function runScenario(text: string): Promise<ScenarioOutcome> {
     else if (line !== '') break;
   }
   if (problem !== undefined) return { line: at, message: problem, expectations: 0 };
+  if (!lines.some((line) => line.startsWith('expect '))) {
+    const found = await runLines(
+      knobs,
+      lines.slice(at).filter((line) => line !== ''),
+    );
+    return { line: at + found.lines, message: found.message, expectations: 0 };
+  }
   const script = new Script(knobs);
   let expectations = 0;
   const result = await finish(script, async () => {

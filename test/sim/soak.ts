@@ -7,7 +7,7 @@ import { nthIo } from './nth-io.js';
 import { smallWorlds } from './small-worlds.js';
 
 const WORKERS = 2;
-const ROUND_SEEDS = 400;
+const ROUND_SEEDS = 100;
 /** One round in so many is of small worlds and failing operations. */
 const OTHER_EVERY = 6;
 const PRIME = 17;
