@@ -14,6 +14,8 @@ import { SimSite, type SiteWorld } from './site.js';
 /** Names of the sites of a run. */
 export const SITES = ['a', 'b', 'c', 'd', 'e'];
 const PORT = 7001;
+/** Slower than this is hung. */
+const SLOWEST_MS = 30_000;
 
 /** A fault of a device that waits for its operation. `left`: matching operations before it strikes; `times`: how often it strikes. */
 export type DeviceFault = { readonly kind: FaultKind; left: number; times: number };
@@ -237,7 +239,8 @@ export class World implements SiteWorld {
       const baseMs = i === 0 ? (knobs.logMs[SITES.indexOf(site.name)] ?? 1) : knobs.volumeMs;
       device.timing = {
         after: (ms, fn) => clock.after(ms, fn),
-        latencyMs: () => (baseMs * (0.2 + random.fraction()) + (random.chance(3) ? baseMs * 10 : 0)) * this.#slowness(device),
+        latencyMs: () =>
+          Math.min(SLOWEST_MS, (baseMs * (0.2 + random.fraction()) + (random.chance(3) ? baseMs * 10 : 0)) * this.#slowness(device)),
         deliver: (fn) => {
           clock.isBusy = true;
           process.run(fn);
