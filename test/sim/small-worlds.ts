@@ -179,7 +179,7 @@ function recoveryCrashes(recovery: number, salt: number): Crash[][] {
   const twice = once.map(([crash], i): Crash[] => [crash as Crash, { kind: 'power', after: (i * 3 + salt) % recovery }]);
   const thrice = twice.map((pair, i): Crash[] => [...pair, { kind: 'power', after: (i * 5 + salt) % recovery }]);
   const some = (of: Crash[][], step: number): Crash[][] => of.filter((_, i) => (i + salt) % step === 0);
-  return [...some(once, 2), ...some(twice, 3), ...some(thrice, 3)];
+  return [...some(once, 2), ...some(twice, 4), ...some(thrice, 4)];
 }
 
 /** Runs sequences number `from`, `from + step`, ...; stops at the first violation, or when `statesMax` is reached. */
