@@ -80,3 +80,17 @@ export class LogBatch implements Slab {
     return sum;
   }
 }
+
+/** The batch with `lsn` among batches[from...], which are in LSN order; undefined when it is in none of them. */
+export function findBatch(batches: readonly (LogBatch | undefined)[], from: number, lsn: number): LogBatch | undefined {
+  let low = from;
+  let high = batches.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    const batch = batches[middle] as LogBatch;
+    if (lsn < batch.firstLsn) high = middle - 1;
+    else if (lsn > batch.lastLsn) low = middle + 1;
+    else return batch;
+  }
+  return undefined;
+}

@@ -9,7 +9,7 @@ import { ConflictFilter } from '../core/conflict-filter.js';
 import { LvrError } from '../core/errors.js';
 import { PLANTED } from '../core/planted.js';
 import type { Device, IoTarget } from '../core/ports.js';
-import type { LogBatch } from '../disk/log-batch.js';
+import { findBatch, type LogBatch } from '../disk/log-batch.js';
 import type { LogReader } from '../disk/log-reader.js';
 import { deviceError } from '../disk/promises.js';
 import { recordHasPayload, recordLength, recordMayUnmap, recordOffset, recordVolume } from '../format/record.js';
@@ -78,16 +78,7 @@ export class Applier implements IoTarget {
 
   /** The batch in memory that holds `lsn`; undefined when it is applied or only in the log. */
   find(lsn: number): LogBatch | undefined {
-    let low = 0;
-    let high = this.#batches.length - 1;
-    while (low <= high) {
-      const middle = (low + high) >> 1;
-      const batch = this.#batches[middle] as LogBatch;
-      if (lsn < batch.firstLsn) high = middle - 1;
-      else if (lsn > batch.lastLsn) low = middle + 1;
-      else return batch;
-    }
-    return undefined;
+    return findBatch(this.#batches, 0, lsn);
   }
 
   /** Forgets batches after `lsn`: the log was cut there and none of them was submitted. */

@@ -5,7 +5,7 @@
 // Nothing depends on what is kept: it is released on every change of role and given up whenever memory is short.
 
 import { assert } from '../core/assert.js';
-import type { LogBatch } from '../disk/log-batch.js';
+import { findBatch, type LogBatch } from '../disk/log-batch.js';
 
 /** One per group. Holds each kept batch once. */
 export class ShipCache {
@@ -23,16 +23,7 @@ export class ShipCache {
 
   /** The kept batch with `lsn`, if any. */
   find(lsn: number): LogBatch | undefined {
-    let low = this.#head;
-    let high = this.#batches.length - 1;
-    while (low <= high) {
-      const middle = (low + high) >> 1;
-      const batch = this.#batches[middle] as LogBatch;
-      if (lsn < batch.firstLsn) high = middle - 1;
-      else if (lsn > batch.lastLsn) low = middle + 1;
-      else return batch;
-    }
-    return undefined;
+    return findBatch(this.#batches, this.#head, lsn);
   }
 
   /** Every connected site has received everything up to `lsn`. */
