@@ -48,11 +48,13 @@ interface Comparison {
   readonly atMost?: boolean;
 }
 
-/** Ids ending in `q` compare with the quorum that writes through, in `w` with the one that writes back. S: this stage, B: final goals. */
+/** Ids ending in `q` compare with the quorum that writes through, in `w` with the one that writes back, in `c` with the ceiling: a server
+ * without data. S: this stage, B: final goals. */
 const COMPARISONS: readonly Comparison[] = [
   { id: 'S1', lvr: 'async', peer: 'nbdkit', workload: 'write4k-d32', figure: 'iops', target: 0.8 },
   { id: 'S1n', lvr: 'lvr', peer: 'nbdkit', workload: 'write4k-d32', figure: 'iops', target: 0.8 },
   { id: 'S2', lvr: 'lvr', peer: 'nbdkit', workload: 'read4k-d32', figure: 'iops', target: 1.5 },
+  { id: 'S2c', lvr: 'lvr', peer: 'null', workload: 'read4k-d32', figure: 'iops', target: 1 },
   { id: 'S3q', lvr: 'logged', peer: 'quorum', workload: 'write4k-d32', figure: 'iops', target: 3 },
   { id: 'S3w', lvr: 'logged', peer: 'quorum-wb', workload: 'write4k-d32', figure: 'iops', target: 3 },
   { id: 'S4', lvr: 'async', peer: 'nbdkit', workload: 'write1m-d8', figure: 'mibPerSecond', target: 0.4 },

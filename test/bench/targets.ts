@@ -48,6 +48,10 @@ const nbdkit: Launcher = (workspace, sizeMib) => {
   return startPeer(workspace, 'nbdkit', 'nbdkit', (socket) => ['-f', '-U', socket, 'file', `file=${file}`]);
 };
 
+/** A server that has nothing to read or write: what the load generator and the protocol allow at most. */
+const nothing: Launcher = (workspace, sizeMib) =>
+  startPeer(workspace, 'null', 'nbdkit', (socket) => ['-f', '-U', socket, 'null', `size=${sizeMib}M`]);
+
 const qemuNbd: Launcher = (workspace, sizeMib) => {
   const file = makeFile(workspace, 'qemu.img', sizeMib);
   return startPeer(workspace, 'qemu-nbd', 'qemu-nbd', (socket) => ['-t', '-k', socket, '-f', 'raw', '-x', '', '-e', '16', file]);
@@ -56,6 +60,7 @@ const qemuNbd: Launcher = (workspace, sizeMib) => {
 /**
  * A synchronous mirror of two files without a log. `writethrough`: a write is durable in both files before it is answered, which is what
  * `logged` promises; `writeback`: it is in the page cache of one machine, which is less than any mode of lvr promises about its log.
+ * Reads take the first file: the quorum does not order overlapping writes, so its files may differ and a vote between them fail with EIO.
  */
 function quorum(cache: 'writethrough' | 'writeback'): Launcher {
   return (workspace, sizeMib) => {
@@ -63,7 +68,7 @@ function quorum(cache: 'writethrough' | 'writeback'): Launcher {
     const children = files.map(
       (file, at) => `children.${at}.driver=raw,children.${at}.file.driver=file,children.${at}.file.filename=${file}`,
     );
-    const image = `driver=quorum,vote-threshold=2,${children.join(',')}`;
+    const image = `driver=quorum,vote-threshold=2,read-pattern=fifo,${children.join(',')}`;
     const options = ['-x', '', '-e', '16', `--cache=${cache}`, '--image-opts', image];
     return startPeer(workspace, `quorum-${cache}`, 'qemu-nbd', (socket) => ['-t', '-k', socket, ...options]);
   };
@@ -98,6 +103,7 @@ function lvrPair(mode: SiteMode): Launcher {
 /** Every target by the name it has in tables and in ONLY. */
 export const TARGETS: Readonly<Record<string, Launcher>> = {
   nbdkit,
+  null: nothing,
   'qemu-nbd': qemuNbd,
   quorum: quorum('writethrough'),
   'quorum-wb': quorum('writeback'),
