@@ -5,7 +5,7 @@ import { LvrError } from '../core/errors.js';
 import { SLAB_LARGE_PAYLOAD_BYTES } from '../core/limits.js';
 import { generate } from './generate.js';
 import type { Knobs } from './knobs.js';
-import { Violation } from './oracle.js';
+import { type Oracle, Violation } from './oracle.js';
 import { Script } from './script.js';
 import type { SimSite } from './site.js';
 import { shortly, type World } from './world.js';
@@ -217,9 +217,10 @@ function isGoodReason(script: Script, primary: SimSite, site: SimSite, code: str
   const lsn = site.group.log.appendedLsn;
   switch (code) {
     case 'DIVERGED':
-      if (!isExcused && oracle.isOwnTail(primary, site)) return false;
-      if (isExcused || oracle.haveParted(primary, site) || lsn > primary.group.log.appendedLsn) return true;
-      return isRivalEpoch(primary, site);
+      // First of all: an epoch that somebody else was promoted to rules out that the primary may take back what it lost.
+      if (isExcused || isRivalEpoch(oracle, primary, site)) return true;
+      if (oracle.isOwnTail(primary, site)) return false;
+      return oracle.haveParted(primary, site) || lsn > primary.group.log.appendedLsn;
     case 'NEEDS_SEED':
       return isExcused || primary.group.log.trimmedLsn > 0;
     case 'LOG_CORRUPT':
@@ -233,10 +234,10 @@ function isGoodReason(script: Script, primary: SimSite, site: SimSite, code: str
 }
 
 /** Rules C3 and C9: promoted to the same epoch, or to a newer one that is primary no more, while the primary wrote on in its own. */
-function isRivalEpoch(primary: SimSite, site: SimSite): boolean {
+function isRivalEpoch(oracle: Oracle, primary: SimSite, site: SimSite): boolean {
   const [ours, theirs] = [primary.group.log.store.current.epoch, site.group.log.store.current.epoch];
   if (ours === theirs) return site.group.role === 'primary';
-  return theirs > ours && primary.group.log.appendedLsn > site.group.log.appendedLsn;
+  return theirs > ours && (primary.group.log.appendedLsn > site.group.log.appendedLsn || oracle.haveParted(primary, site));
 }
 
 /** The surviving primary serves: a write and a flush are answered, unless a site that it may not go on without is away for a reason. */
