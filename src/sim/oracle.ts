@@ -302,13 +302,13 @@ export class Oracle {
     const end = Math.min(primary.group.log.appendedLsn, site.group.log.appendedLsn);
     let common = 0;
     while (common < end && a[common]?.serial === b[common]?.serial) common++;
-    return common < site.group.log.appendedLsn && this.#branchOfSerial(b[common]?.serial)?.site === primary.name;
+    return common < site.group.log.appendedLsn && this.#isKnownOnlyTo(primary.name, b[common]?.serial);
   }
 
-  #branchOfSerial(serial: number | undefined): Branch | undefined {
-    // The oldest branch with the record made it; later ones took it over.
-    for (const branch of this.#branches.values()) if (branch.history.written.some((w) => w.serial === serial)) return branch;
-    return undefined;
+  /** Only this site wrote the record, or led a history with it: nobody else can have told another site to apply it. */
+  #isKnownOnlyTo(name: string, serial: number | undefined): boolean {
+    const having = [...this.#branches.values()].filter((branch) => branch.history.written.some((w) => w.serial === serial));
+    return having.length > 0 && having.every((branch) => branch.site === name);
   }
 
   /** Byte equality of two sites that both say they have everything. */

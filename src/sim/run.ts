@@ -5,7 +5,7 @@ import { LvrError } from '../core/errors.js';
 import { SLAB_LARGE_PAYLOAD_BYTES } from '../core/limits.js';
 import { generate } from './generate.js';
 import type { Knobs } from './knobs.js';
-import { type Oracle, Violation } from './oracle.js';
+import { Violation } from './oracle.js';
 import { Script } from './script.js';
 import type { SimSite } from './site.js';
 import { shortly, type World } from './world.js';
@@ -218,7 +218,7 @@ function isGoodReason(script: Script, primary: SimSite, site: SimSite, code: str
   switch (code) {
     case 'DIVERGED':
       // First of all: an epoch that somebody else was promoted to rules out that the primary may take back what it lost.
-      if (isExcused || isRivalEpoch(oracle, primary, site)) return true;
+      if (isExcused || isRivalEpoch(script, primary, site)) return true;
       if (oracle.isOwnTail(primary, site)) return false;
       return oracle.haveParted(primary, site) || lsn > primary.group.log.appendedLsn;
     case 'NEEDS_SEED':
@@ -233,10 +233,14 @@ function isGoodReason(script: Script, primary: SimSite, site: SimSite, code: str
   }
 }
 
-/** Rules C3 and C9: promoted to the same epoch, or to a newer one that is primary no more, while the primary wrote on in its own. */
-function isRivalEpoch(oracle: Oracle, primary: SimSite, site: SimSite): boolean {
-  const [ours, theirs] = [primary.group.log.store.current.epoch, site.group.log.store.current.epoch];
-  if (ours === theirs) return site.group.role === 'primary';
+/**
+ * Rules C3 and C9: promoted to the same epoch, or to a newer one that is primary no more, while the primary wrote on in its own. A
+ * secondary follows one of two primaries of the same epoch.
+ */
+function isRivalEpoch({ oracle, world }: Script, primary: SimSite, site: SimSite): boolean {
+  const epochOf = (other: SimSite): number => other.group.log.store.current.epoch;
+  const [ours, theirs] = [epochOf(primary), epochOf(site)];
+  if (ours === theirs) return world.sites.some((s) => s !== primary && s.isUp && s.group.role === 'primary' && epochOf(s) === ours);
   return theirs > ours && (primary.group.log.appendedLsn > site.group.log.appendedLsn || oracle.haveParted(primary, site));
 }
 
