@@ -2,6 +2,8 @@
 // machine, are in config-checks.ts.
 
 import { z } from 'zod';
+import { isRegionBytes, REGION_BYTES_DEFAULT } from '../core/dirty-map.js';
+import { RESYNC_DEFAULTS } from '../core/group-config.js';
 import { parseAddress, parseNbdListen, parseSize, SOCKET_PATH_BYTES_MAX } from './config-values.js';
 
 /** Listeners an agent may have for NBD clients. */
@@ -49,15 +51,31 @@ const agent = z.strictObject({
 
 const volume = z.strictObject({ device: path, size: size.optional(), io: z.enum(['buffered', 'direct']).optional() });
 
+const region = size.refine((bytes) => isRegionBytes(bytes), expects('a power of two from "4KiB" to "4MiB"'));
+
+const resync = z.strictObject({
+  max_rate: size.prefault(RESYNC_DEFAULTS.maxRate),
+  min_rate: size.prefault(RESYNC_DEFAULTS.minRate),
+  latency_target: z.number().min(0).default(RESYNC_DEFAULTS.latencyTargetMs),
+  min_dwell: z
+    .number()
+    .min(0)
+    .default(RESYNC_DEFAULTS.minDwellMs / 1000),
+});
+
 const site = z.strictObject({
   address,
   mode: z.enum(['async', 'memory', 'logged', 'applied']).default('async'),
   on_disconnect: z.enum(['continue', 'block', 'fail']).default('continue'),
+  log_full: z.enum(['bitmap', 'bitmap-if-disconnected', 'throttle']).default('bitmap'),
 });
 
 const group = z.strictObject({
   role: z.enum(['primary', 'secondary']).default('secondary'),
   write_cache: z.boolean().default(true),
+  region: region.default(REGION_BYTES_DEFAULT),
+  undo: z.enum(['auto', 'required', 'off']).default('auto'),
+  resync: resync.prefault({}),
   log: z.strictObject({ path, size: size.optional() }),
   volumes: z.record(z.string(), volume),
   sites: z.record(z.string(), site).default({}),
@@ -76,6 +94,7 @@ export function knownKeys(at: readonly PropertyKey[]): readonly string[] {
   if (at[0] !== 'groups') return [];
   if (at.length === 2) return Object.keys(group.shape);
   if (at.length === 3 && at[2] === 'log') return Object.keys(group.shape.log.shape);
+  if (at.length === 3 && at[2] === 'resync') return Object.keys(resync.shape);
   if (at.length === 4 && at[2] === 'volumes') return Object.keys(volume.shape);
   if (at.length === 4 && at[2] === 'sites') return Object.keys(site.shape);
   return [];

@@ -139,6 +139,14 @@ function toGroup([name, group]: [string, ConfigFile['groups'][string]]): GroupCo
     name,
     role: group.role,
     writeCache: group.write_cache,
+    regionBytes: group.region,
+    undo: group.undo,
+    resync: {
+      maxRate: group.resync.max_rate,
+      minRate: group.resync.min_rate,
+      latencyTargetMs: group.resync.latency_target,
+      minDwellMs: group.resync.min_dwell * 1000,
+    },
     log: { path: group.log.path, sizeBytes: group.log.size ?? 0 },
     volumes: Object.entries(group.volumes).map(([volume, v]) => ({ name: volume, device: v.device, sizeBytes: v.size ?? 0, io: v.io })),
     sites: Object.entries(group.sites).map(([site, s]) => ({
@@ -147,6 +155,7 @@ function toGroup([name, group]: [string, ConfigFile['groups'][string]]): GroupCo
       port: s.address.port,
       mode: s.mode,
       onDisconnect: s.on_disconnect,
+      logFull: s.log_full,
     })),
   };
 }

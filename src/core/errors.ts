@@ -55,6 +55,12 @@ export const ERRORS = {
     exit: EXIT.failed,
     summary: 'A write or flush of the log failed; nothing further is acknowledged until the agent is restarted.',
   },
+  UNDO_CORRUPT: {
+    id: 'LVR-E1205',
+    exit: EXIT.refused,
+    summary: 'Old content that a resync saved is missing or damaged; the copy cannot be taken back to what it was before.',
+  },
+  UNDO_FULL: { id: 'LVR-E1206', exit: EXIT.failed, summary: 'The undo store has no room for more old content.' },
   ROLE: { id: 'LVR-E1300', exit: EXIT.refused, summary: 'The group has the wrong role for this operation.' },
   PRIMARY_CONNECTED: {
     id: 'LVR-E1301',

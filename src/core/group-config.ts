@@ -1,10 +1,16 @@
 // What the configuration says about a group, after it was checked: the gateway is agent/config.ts, everyone else may assume.
 
+import { MIB } from './limits.js';
+import { LATENCY_TARGET_MS_DEFAULT, MIN_DWELL_MS_DEFAULT, type PaceLimits } from './resync-pace.js';
+
 /** When a write is answered beyond being accepted in order (site condition). */
 export type SiteMode = 'async' | 'memory' | 'logged' | 'applied';
 
 /** What happens to writes while a site with a mode other than async is away. */
 export type OnDisconnect = 'continue' | 'block' | 'fail';
+
+/** What happens when the log is full of what a site lacks: it is tracked by a bitmap, or writers wait for it. */
+export type LogFull = 'bitmap' | 'bitmap-if-disconnected' | 'throttle';
 
 export type SiteConfig = {
   readonly name: string;
@@ -12,6 +18,7 @@ export type SiteConfig = {
   readonly port: number;
   readonly mode: SiteMode;
   readonly onDisconnect: OnDisconnect;
+  readonly logFull: LogFull;
 };
 
 export type VolumeConfig = {
@@ -23,11 +30,27 @@ export type VolumeConfig = {
   readonly io: 'buffered' | 'direct' | undefined;
 };
 
+/** Copying to sites that the log no longer covers: rates, and how often a site may change between log and bitmap. */
+export type ResyncConfig = PaceLimits & { readonly minDwellMs: number };
+
+/** What holds unless it is configured. */
+export const RESYNC_DEFAULTS: ResyncConfig = {
+  maxRate: 0,
+  minRate: MIB,
+  latencyTargetMs: LATENCY_TARGET_MS_DEFAULT,
+  minDwellMs: MIN_DWELL_MS_DEFAULT,
+};
+
 export type GroupConfig = {
   readonly name: string;
   /** Only for a group without history; afterwards the superblock decides. */
   readonly role: 'primary' | 'secondary';
   readonly writeCache: boolean;
+  /** Unit of the bitmaps of sites: a power of two from 4 KiB to 4 MiB. */
+  readonly regionBytes: number;
+  /** What a resync overwrites here is kept, so that it can be put back: as long as there is space, always, or never. */
+  readonly undo: 'auto' | 'required' | 'off';
+  readonly resync: ResyncConfig;
   readonly log: { readonly path: string; readonly sizeBytes: number };
   readonly volumes: readonly VolumeConfig[];
   readonly sites: readonly SiteConfig[];

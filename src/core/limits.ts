@@ -87,6 +87,9 @@ export const LINK_TICK_MS = 500;
 export const LINK_UNKNOWN_MAX = 64;
 export const LINK_UNKNOWN_PER_ADDRESS_MAX = 16;
 
+/** Longest run of zeroes that travels as one piece of a resync. */
+export const RESYNC_ZERO_BYTES_MAX = 64 * MIB;
+
 export const VOLUMES_PER_GROUP_MAX = 32;
 export const SITES_PER_GROUP_MAX = 16;
 export const LINEAGE_ENTRIES_MAX = 128;

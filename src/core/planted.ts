@@ -35,7 +35,15 @@ export type PlantedBug =
   | 'superblock-one-slot'
   | 'open-without-flush'
   | 'room-ignored'
-  | 'promotion-not-recorded';
+  | 'promotion-not-recorded'
+  | 'log-dropped-before-bitmap'
+  | 'bit-cleared-on-send'
+  | 'regions-not-flushed'
+  | 'resync-not-recorded'
+  | 'undo-not-saved'
+  | 'rollback-not-recorded'
+  | 'consistent-too-early'
+  | 'end-mark-forgotten';
 
 /** The fault that is in, none in production. */
 export const PLANTED = '' as PlantedBug | '';

@@ -24,6 +24,8 @@ export class LogBatch implements Slab {
   position = 0;
   /** What the batch header says is durable at the primary; set when the batch is sealed. */
   primaryDurableLsn = 0;
+  /** For the owner: when it was sealed (ms of its clock). */
+  sealedMs = 0;
   /** For the owner: records not yet applied. */
   unapplied = 0;
 

@@ -17,31 +17,11 @@ import { recordEpoch, recordIncarnation, recordTimeUs } from '../format/record.j
 import { RING_START, type Superblock } from '../format/superblock.js';
 import type { LogBatch } from './log-batch.js';
 import type { LogIndex } from './log-index.js';
+import type { LogOwner, LogParts } from './log-parts.js';
 import type { LogReader } from './log-reader.js';
 import { deviceError, syncDevice, zeroDevice } from './promises.js';
 import { type CrcSpans, sealForLog, sealIdentities } from './seal.js';
 import type { SuperblockStore } from './superblock-store.js';
-
-/** Told by the log, in LSN order. */
-export interface LogOwner {
-  /** `batch` and everything before it would survive a power cut. The log lets go of the batch after this call. */
-  batchDurable(batch: LogBatch): void;
-  /** A log write failed; nothing becomes durable any more. */
-  logFailed(error: LvrError): void;
-}
-
-export type LogParts = {
-  readonly device: Device;
-  readonly store: SuperblockStore;
-  readonly index: LogIndex;
-  readonly reader: LogReader;
-  readonly crc32cSpans: CrcSpans;
-  readonly lineage: Lineage;
-  readonly lastLsn: number;
-  readonly lastChain: number;
-  readonly endPosition: number;
-  readonly primaryDurableLsn: number;
-};
 
 // Batches sealed but not yet durable; bounded by the pool they come from.
 const QUEUE_SLOTS = 512;
@@ -73,6 +53,8 @@ export class Log implements IoTarget {
   #head = 0;
   #submitted = 0;
   #tail = 0;
+  /** Counts how often the log began anew: positions noted before mean nothing afterwards. */
+  beginnings = 0;
 
   constructor(parts: LogParts) {
     this.device = parts.device;
@@ -335,6 +317,35 @@ export class Log implements IoTarget {
     if (first > 0) await zeroDevice(this.device, RING_START + this.ring.offset(this.#appendPosition), first);
     if (bytes > first) await zeroDevice(this.device, RING_START, bytes - first);
     await syncDevice(this.device);
+  }
+
+  /**
+   * Forgets every record: the log goes on behind `lsn`, a record with this chain value that it does not have. `change` sets further
+   * superblock fields in the same write. Durable before it returns. No write may be in flight.
+   */
+  async rebase(lsn: number, chain: number, lineage: Lineage, change: Partial<Superblock>): Promise<void> {
+    assert(this.undurable === 0, 'a log begins anew only when it is quiet');
+    await this.store.update((current) => ({
+      ...current,
+      ...change,
+      lineage,
+      trimmedLsn: lsn,
+      trimmedPosition: this.#appendPosition,
+      trimmedChain: chain,
+      appliedLsn: lsn,
+      durableLsn: lsn,
+      primaryDurableLsn: lsn,
+    }));
+    this.beginnings++;
+    this.index.trim(Number.POSITIVE_INFINITY);
+    this.#lineage = lineage;
+    this.#chain = chain;
+    this.#appendedLsn = lsn;
+    this.#durableLsn = lsn;
+    this.#trimmedLsn = lsn;
+    this.#primaryDurableLsn = lsn;
+    this.#recordedPrimaryDurableLsn = lsn;
+    this.#freePosition = this.#appendPosition;
   }
 
   /** Resolves when every appended batch is durable. Rejects with LOG_FAILED. */

@@ -65,6 +65,11 @@ export function writeDurably(device: Device, arena: Arena, start: number, length
   return submit(device, 'write', (target, tag) => device.write(arena, start, length, offset, true, target, tag));
 }
 
+/** Writes; durable after the next syncDevice(). */
+export function writeDevice(device: Device, arena: Arena, start: number, length: number, offset: number): Promise<void> {
+  return submit(device, 'write', (target, tag) => device.write(arena, start, length, offset, false, target, tag));
+}
+
 /** Flushes everything written before. */
 export function syncDevice(device: Device): Promise<void> {
   return submit(device, 'flush', (target, tag) => device.sync(target, tag));

@@ -18,11 +18,30 @@
 //   10    6   zero
 //   16   56 each  record identities (record.ts, bytes 8..64 of a record header), LSNs without a gap
 //
-// Its payload part is the payloads of the write records, in order without gaps. So a change of any single bit of a frame is found: in
-// the header and the meta part here, in the payload part by the payload CRCs inside the identities, which the owner of the log checks.
+// Meta part of a region frame (a piece of a volume as it is, in a resync):
+//
+//    0    2   volume
+//    2    2   flags (bit 0: all zeroes, there is no payload)
+//    4    4   length, bytes
+//    8    8   offset in the volume
+//   16    4   CRC32C of the payload part; 0 when there is none
+//   20    4   zero
+//
+// The payload part of a records frame is the payloads of the write records, in order without gaps. So a change of any single bit of a frame
+// is found: in the header and the meta part here, in the payload part by the payload CRCs inside the identities, which the owner of the log
+// checks.
 
 import { assert } from '../core/assert.js';
-import { BATCH_RECORDS_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MAX_BEFORE_HELLO, KIB, SLAB_LARGE_PAYLOAD_BYTES } from '../core/limits.js';
+import {
+  BATCH_RECORDS_MAX,
+  FRAME_BYTES_MAX,
+  FRAME_BYTES_MAX_BEFORE_HELLO,
+  KIB,
+  RECORD_PAYLOAD_BYTES_MAX,
+  RECORD_ZERO_BYTES_MAX,
+  SECTOR_BYTES,
+  SLAB_LARGE_PAYLOAD_BYTES,
+} from '../core/limits.js';
 import { getU16, getU32, getU64, isZero, putU16, putU32, putU64 } from './bytes.js';
 import { crc32cSmall } from './crc32c.js';
 import { IDENTITY_BYTES } from './record.js';
@@ -42,16 +61,35 @@ assert(RECORDS_META_BYTES_MAX <= META_BYTES_MAX && META_BYTES_MAX <= 16 * KIB, '
 assert(META_BYTES_MAX + SLAB_LARGE_PAYLOAD_BYTES <= FRAME_BYTES_MAX, 'a batch fits a frame');
 
 /** Frame types; the codes are part of the format. */
-const TYPE_CODES = { hello: 1, plan: 2, ready: 3, refused: 4, ack: 5, durable: 6, ping: 7, pong: 8, bye: 9, records: 16 } as const;
+const TYPE_CODES = {
+  hello: 1,
+  plan: 2,
+  ready: 3,
+  refused: 4,
+  ack: 5,
+  durable: 6,
+  ping: 7,
+  pong: 8,
+  bye: 9,
+  regionsDone: 10,
+  resyncEnd: 11,
+  records: 16,
+  region: 17,
+} as const;
 export type FrameType = keyof typeof TYPE_CODES;
 const TYPES = new Map<number, FrameType>((Object.keys(TYPE_CODES) as FrameType[]).map((type) => [TYPE_CODES[type], type]));
+
+/** Frames of this type can have a payload part. */
+export function hasPayload(type: FrameType): boolean {
+  return type === 'records' || type === 'region';
+}
 
 /** A frame header that passed every check. Lengths in bytes. */
 export type FrameHeader = { type: FrameType; metaBytes: number; payloadBytes: number; metaCrc: number };
 
 /** Completes a frame whose meta part already stands at start + FRAME_HEADER_BYTES. */
 export function sealFrame(bytes: Uint8Array, start: number, type: FrameType, metaBytes: number, payloadBytes: number): void {
-  assert(metaBytes <= META_BYTES_MAX && (payloadBytes === 0 || type === 'records'), 'a frame keeps its limits');
+  assert(metaBytes <= META_BYTES_MAX && (payloadBytes === 0 || hasPayload(type)), 'a frame keeps its limits');
   putU32(bytes, start, FRAME_MAGIC);
   bytes[start + 8] = FRAME_VERSION;
   bytes[start + 9] = TYPE_CODES[type];
@@ -74,7 +112,7 @@ export function readFrameHeader(bytes: Uint8Array, start: number): FrameHeader |
   const payloadBytes = getU32(bytes, start + 16);
   if (metaBytes > (type === 'records' ? RECORDS_META_BYTES_MAX : META_BYTES_MAX))
     return `${type} frame with ${metaBytes} bytes of meta part`;
-  if (payloadBytes > (type === 'records' ? SLAB_LARGE_PAYLOAD_BYTES : 0)) return `${type} frame with ${payloadBytes} bytes of payload`;
+  if (payloadBytes > (hasPayload(type) ? SLAB_LARGE_PAYLOAD_BYTES : 0)) return `${type} frame with ${payloadBytes} bytes of payload`;
   return { type, metaBytes, payloadBytes, metaCrc: getU32(bytes, start + 20) };
 }
 
@@ -106,4 +144,50 @@ export function recordsMetaCount(bytes: Uint8Array, start: number, metaBytes: nu
 /** The durable LSN of a records frame's meta part. */
 export function recordsMetaDurable(bytes: Uint8Array, start: number): number {
   return getU64(bytes, start);
+}
+
+/** A piece of a volume. `isZero`: it is all zeroes and travels without payload. */
+export type RegionMeta = {
+  readonly volume: number;
+  readonly offset: number;
+  readonly length: number;
+  readonly isZero: boolean;
+  readonly crc: number;
+};
+
+/** Bytes of the meta part of a region frame. */
+export const REGION_META_BYTES = 24;
+
+/** Writes the meta part of a region frame. */
+export function putRegionMeta(bytes: Uint8Array, start: number, meta: RegionMeta): void {
+  putU16(bytes, start, meta.volume);
+  putU16(bytes, start + 2, meta.isZero ? 1 : 0);
+  putU32(bytes, start + 4, meta.length);
+  putU64(bytes, start + 8, meta.offset);
+  putU32(bytes, start + 16, meta.crc);
+  putU32(bytes, start + 20, 0);
+}
+
+/** Reads the meta part of a region frame; words when it is not possible. The caller checks the volume's size and the CRC. */
+export function readRegionMeta(bytes: Uint8Array, start: number, metaBytes: number, payloadBytes: number): RegionMeta | string {
+  if (metaBytes !== REGION_META_BYTES || getU16(bytes, start + 2) > 1 || getU32(bytes, start + 20) !== 0)
+    return 'region frame with an impossible meta part';
+  const isZero = getU16(bytes, start + 2) === 1;
+  const meta = {
+    volume: getU16(bytes, start),
+    isZero,
+    length: getU32(bytes, start + 4),
+    offset: getU64(bytes, start + 8),
+    crc: getU32(bytes, start + 16),
+  };
+  const lengthMax = isZero ? RECORD_ZERO_BYTES_MAX : RECORD_PAYLOAD_BYTES_MAX;
+  const isSane =
+    meta.length > 0 &&
+    meta.length <= lengthMax &&
+    meta.length % SECTOR_BYTES === 0 &&
+    meta.offset >= 0 &&
+    meta.offset % SECTOR_BYTES === 0 &&
+    payloadBytes === (isZero ? 0 : meta.length) &&
+    (!isZero || meta.crc === 0);
+  return isSane ? meta : 'region frame with an impossible extent';
 }

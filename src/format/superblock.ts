@@ -4,7 +4,7 @@
 //
 //      at  size  field
 //       0     8  magic "LVRsuper"
-//       8     4  version (1); a reader refuses a higher one
+//       8     4  version (2; a reader of version 2 takes 1, whose added fields are zero); a reader refuses a higher one
 //      12     4  CRC32C over bytes 0..12 and 16..16384
 //      16     8  sequence, grows by one with every write
 //      24    16  UUID of this log                      40    16  UUID of the group's history (zero: blank)
@@ -16,11 +16,19 @@
 //     240     8  applied LSN (checkpoint)             248     8  durable LSN at the time of writing
 //     256     8  void after LSN  264  8  void epoch  272  8  void incarnation
 //     280     8  LSN known durable at the primary (secondary only)
-//     288     2  volumes   290  2  sites   292  2  lineage entries    294..512 zero
+//     288     2  volumes   290  2  sites   292  2  lineage entries
+//     294     1  resync under way here (1: the volumes are no image of any moment)    295  1  what it overwrites is kept (1)
+//     296    16  UUID of that resync          312     8  LSN that the volumes had before it    320  4  chain value of that record
+//     324     4  zero                         328     8  LSN from which on they are consistent again (0: not known yet)
+//     336    16  UUID of what is kept         352..512 zero
 //     512   128 each  volumes (32): name 64, size 8, block size 4, zero
-//    4608   128 each  sites (16): name 64, acked LSN 8, zero
+//    4608   128 each  sites (16): name 64, acked LSN 8, tracking 1 (1: bitmap), flags 1 (bit 0: the log is kept from the base on,
+//                     bit 1: no base), bitmap slot 1, zero 5, base LSN 8, UUID of the bitmap 16, zero
 //    6656    32 each  lineage (128): epoch 8, incarnation 8, start LSN 8, flags 1 (bit 0 own), zero
 //   10752..16384 zero
+//
+// A site that is tracked by a bitmap lacks what the bitmap says, and may be brought up to date from it if it has everything up to the base
+// (or is in the resync of the bitmap's UUID).
 //
 // "Void": records with an LSN above `after` whose writer (epoch, incarnation) is not newer than the one named were cut off and never count
 // again, whatever is left of them in the ring.
@@ -32,7 +40,7 @@ import { getName, getU16, getU32, getU64, getUuid, isZero, putName, putU16, putU
 import { crc32cSmall } from './crc32c.js';
 
 export const SUPERBLOCK_BYTES = 16 * 1024;
-export const SUPERBLOCK_VERSION = 1;
+export const SUPERBLOCK_VERSION = 2;
 /** The ring starts here; the two slots stand at 0 and SUPERBLOCK_BYTES. */
 export const RING_START = 64 * 1024;
 
@@ -44,7 +52,30 @@ const VOLUMES_AT = 512;
 const SITES_AT = 4608;
 const LINEAGE_AT = 6656;
 const ENTRY_BYTES = 128;
+const RESYNC_AT = 294;
 const LINEAGE_ENTRY_BYTES = 32;
+
+/**
+ * How a site is tracked that the log no longer covers. `base`: a site that has everything up to here lacks at most what the bitmap says;
+ * undefined when bits were cleared, so that only the site in the resync `uuid` may use it. `isKept`: the log is kept from the base on.
+ */
+export type SiteBitmap = { readonly uuid: Uuid; readonly slot: number; readonly base: number | undefined; readonly isKept: boolean };
+
+/** What this agent knows of a site, durably. */
+export type SuperblockSite = { readonly name: string; readonly ackedLsn: number; readonly bitmap?: SiteBitmap | undefined };
+
+/**
+ * A resync that overwrites this site's volumes: `uuid` is that of the primary's bitmap, UUID_NONE when it does not go on because what it
+ * has overwritten is being put back. `fromLsn`, `fromChain`: where the volumes stood before; `endLsn`: where they are consistent again, 0
+ * while it is not known; `undo`: UUID in the undo store of everything overwritten so far, undefined when that was not kept.
+ */
+export type ResyncState = {
+  readonly uuid: Uuid;
+  readonly fromLsn: number;
+  readonly fromChain: number;
+  readonly endLsn: number;
+  readonly undo: Uuid | undefined;
+};
 
 /** Content of a superblock; see the table above for the meaning of each field. */
 export type Superblock = {
@@ -66,8 +97,9 @@ export type Superblock = {
   voidAfter: { lsn: number; epoch: number; incarnation: number };
   primaryDurableLsn: number;
   volumes: readonly { name: string; sizeBytes: number; blockBytes: number }[];
-  sites: readonly { name: string; ackedLsn: number }[];
+  sites: readonly SuperblockSite[];
   lineage: Lineage;
+  resync?: ResyncState | undefined;
 };
 
 /** What stands in a slot: nothing (zeroes), a newer version, bytes that are no superblock, or one. */
@@ -107,8 +139,50 @@ export function encodeSuperblock(superblock: Superblock, bytes: Uint8Array): voi
   putU16(bytes, 288, superblock.volumes.length);
   putU16(bytes, 290, superblock.sites.length);
   putU16(bytes, 292, superblock.lineage.length);
+  putResync(superblock.resync, bytes);
   putTables(superblock, bytes);
   putU32(bytes, CRC_AT, checksum(bytes));
+}
+
+function putResync(resync: ResyncState | undefined, bytes: Uint8Array): void {
+  if (resync === undefined) return;
+  bytes[RESYNC_AT] = 1;
+  bytes[RESYNC_AT + 1] = resync.undo === undefined ? 0 : 1;
+  putUuid(bytes, RESYNC_AT + 2, resync.uuid);
+  putU64(bytes, RESYNC_AT + 18, resync.fromLsn);
+  putU32(bytes, RESYNC_AT + 26, resync.fromChain);
+  putU64(bytes, RESYNC_AT + 34, resync.endLsn);
+  if (resync.undo !== undefined) putUuid(bytes, RESYNC_AT + 42, resync.undo);
+}
+
+function getResync(bytes: Uint8Array): ResyncState | undefined {
+  if (bytes[RESYNC_AT] !== 1) return undefined;
+  return {
+    uuid: getUuid(bytes, RESYNC_AT + 2),
+    undo: bytes[RESYNC_AT + 1] === 1 ? getUuid(bytes, RESYNC_AT + 42) : undefined,
+    fromLsn: getU64(bytes, RESYNC_AT + 18),
+    fromChain: getU32(bytes, RESYNC_AT + 26),
+    endLsn: getU64(bytes, RESYNC_AT + 34),
+  };
+}
+
+function putBitmap(bitmap: SiteBitmap, bytes: Uint8Array, at: number): void {
+  bytes[at] = 1;
+  bytes[at + 1] = (bitmap.isKept ? 1 : 0) | (bitmap.base === undefined ? 2 : 0);
+  bytes[at + 2] = bitmap.slot;
+  putU64(bytes, at + 8, bitmap.base ?? 0);
+  putUuid(bytes, at + 16, bitmap.uuid);
+}
+
+function getBitmap(bytes: Uint8Array, at: number): SiteBitmap | undefined {
+  if (bytes[at] !== 1) return undefined;
+  const flags = bytes[at + 1] as number;
+  return {
+    uuid: getUuid(bytes, at + 16),
+    slot: bytes[at + 2] as number,
+    base: (flags & 2) === 2 ? undefined : getU64(bytes, at + 8),
+    isKept: (flags & 1) === 1,
+  };
 }
 
 function putTables(superblock: Superblock, bytes: Uint8Array): void {
@@ -122,6 +196,7 @@ function putTables(superblock: Superblock, bytes: Uint8Array): void {
     const at = SITES_AT + i * ENTRY_BYTES;
     putName(bytes, at, NAME_BYTES, site.name);
     putU64(bytes, at + 64, site.ackedLsn);
+    if (site.bitmap !== undefined) putBitmap(site.bitmap, bytes, at + 72);
   });
   superblock.lineage.forEach((entry, i) => {
     const at = LINEAGE_AT + i * LINEAGE_ENTRY_BYTES;
@@ -165,13 +240,18 @@ export function decodeSuperblock(bytes: Uint8Array): SlotContent {
       sizeBytes: getU64(bytes, at + 64),
       blockBytes: getU32(bytes, at + 72),
     })),
-    sites: table(SITES_AT, ENTRY_BYTES, counts[1], (at) => ({
-      name: getName(bytes, at, NAME_BYTES),
-      ackedLsn: getU64(bytes, at + 64),
-    })),
+    sites: table(SITES_AT, ENTRY_BYTES, counts[1], (at) => readSite(bytes, at)),
     lineage: table(LINEAGE_AT, LINEAGE_ENTRY_BYTES, counts[2], (at) => readEntry(bytes, at)),
   };
+  const resync = getResync(bytes);
+  if (resync !== undefined) superblock.resync = resync;
   return { kind: 'valid', superblock };
+}
+
+function readSite(bytes: Uint8Array, at: number): SuperblockSite {
+  const bitmap = getBitmap(bytes, at + 72);
+  const site = { name: getName(bytes, at, NAME_BYTES), ackedLsn: getU64(bytes, at + 64) };
+  return bitmap === undefined ? site : { ...site, bitmap };
 }
 
 function readEntry(bytes: Uint8Array, at: number): LineageEntry {

@@ -168,6 +168,12 @@ export namespace lvr {
         /** History last. */
         last: number;
 
+        /** History resync. */
+        resync: string;
+
+        /** History bitmap. */
+        bitmap?: (lvr.Bitmap.$Properties|null);
+
         /**
          * Encodes the specified History message. Does not implicitly {@link lvr.History.verify|verify} messages.
          * @param message History message or plain object to encode
@@ -219,12 +225,87 @@ export namespace lvr {
             /** History last */
             last?: (number|null);
 
+            /** History resync */
+            resync?: (string|null);
+
+            /** History bitmap */
+            bitmap?: (lvr.Bitmap.$Properties|null);
+
             /** Unknown fields preserved while decoding when enabled */
             $unknowns?: Uint8Array[];
         }
 
         /** Shape of a History. */
         type $Shape = lvr.History.$Properties;
+    }
+
+    /**
+     * Properties of a Bitmap.
+     * @deprecated Use lvr.Bitmap.$Properties instead.
+     */
+    interface IBitmap extends lvr.Bitmap.$Properties {
+    }
+
+    /** Represents a Bitmap. */
+    class Bitmap {
+
+        /**
+         * Constructs a new Bitmap.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: lvr.Bitmap.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Bitmap uuid. */
+        uuid: string;
+
+        /** Bitmap base. */
+        base?: (number|null);
+
+        /** Bitmap kept. */
+        kept: boolean;
+
+        /**
+         * Encodes the specified Bitmap message. Does not implicitly {@link lvr.Bitmap.verify|verify} messages.
+         * @param message Bitmap message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: lvr.Bitmap.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a Bitmap message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {lvr.Bitmap & lvr.Bitmap.$Shape} Bitmap
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): lvr.Bitmap & lvr.Bitmap.$Shape;
+    }
+
+    namespace Bitmap {
+
+        /** Properties of a Bitmap. */
+        interface $Properties {
+
+            /** Bitmap uuid */
+            uuid?: (string|null);
+
+            /** Bitmap base */
+            base?: (number|null);
+
+            /** Bitmap kept */
+            kept?: (boolean|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a Bitmap. */
+        type $Shape = lvr.Bitmap.$Properties;
     }
 
     /**
@@ -378,7 +459,10 @@ export namespace lvr {
         ACTION_NONE = 0,
 
         /** STREAM value */
-        STREAM = 1
+        STREAM = 1,
+
+        /** RESYNC value */
+        RESYNC = 2
     }
 
     /** Mode enum. */
@@ -449,6 +533,9 @@ export namespace lvr {
         /** Plan mode. */
         mode: lvr.Mode;
 
+        /** Plan uuid. */
+        uuid: string;
+
         /**
          * Encodes the specified Plan message. Does not implicitly {@link lvr.Plan.verify|verify} messages.
          * @param message Plan message or plain object to encode
@@ -502,6 +589,9 @@ export namespace lvr {
 
             /** Plan mode */
             mode?: (lvr.Mode|null);
+
+            /** Plan uuid */
+            uuid?: (string|null);
 
             /** Unknown fields preserved while decoding when enabled */
             $unknowns?: Uint8Array[];
@@ -566,6 +656,138 @@ export namespace lvr {
 
         /** Shape of a Ready. */
         type $Shape = lvr.Ready.$Properties;
+    }
+
+    /**
+     * Properties of a RegionsDone.
+     * @deprecated Use lvr.RegionsDone.$Properties instead.
+     */
+    interface IRegionsDone extends lvr.RegionsDone.$Properties {
+    }
+
+    /** Represents a RegionsDone. */
+    class RegionsDone {
+
+        /**
+         * Constructs a new RegionsDone.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: lvr.RegionsDone.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** RegionsDone count. */
+        count: number;
+
+        /**
+         * Encodes the specified RegionsDone message. Does not implicitly {@link lvr.RegionsDone.verify|verify} messages.
+         * @param message RegionsDone message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: lvr.RegionsDone.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a RegionsDone message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {lvr.RegionsDone & lvr.RegionsDone.$Shape} RegionsDone
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): lvr.RegionsDone & lvr.RegionsDone.$Shape;
+    }
+
+    namespace RegionsDone {
+
+        /** Properties of a RegionsDone. */
+        interface $Properties {
+
+            /** RegionsDone count */
+            count?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a RegionsDone. */
+        type $Shape = lvr.RegionsDone.$Properties;
+    }
+
+    /**
+     * Properties of a ResyncEnd.
+     * @deprecated Use lvr.ResyncEnd.$Properties instead.
+     */
+    interface IResyncEnd extends lvr.ResyncEnd.$Properties {
+    }
+
+    /** Represents a ResyncEnd. */
+    class ResyncEnd {
+
+        /**
+         * Constructs a new ResyncEnd.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: lvr.ResyncEnd.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** ResyncEnd base. */
+        base: number;
+
+        /** ResyncEnd chain. */
+        chain: number;
+
+        /** ResyncEnd end. */
+        end: number;
+
+        /** ResyncEnd lineage. */
+        lineage: lvr.LineageEntry.$Properties[];
+
+        /**
+         * Encodes the specified ResyncEnd message. Does not implicitly {@link lvr.ResyncEnd.verify|verify} messages.
+         * @param message ResyncEnd message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: lvr.ResyncEnd.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a ResyncEnd message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {lvr.ResyncEnd & lvr.ResyncEnd.$Shape} ResyncEnd
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): lvr.ResyncEnd & lvr.ResyncEnd.$Shape;
+    }
+
+    namespace ResyncEnd {
+
+        /** Properties of a ResyncEnd. */
+        interface $Properties {
+
+            /** ResyncEnd base */
+            base?: (number|null);
+
+            /** ResyncEnd chain */
+            chain?: (number|null);
+
+            /** ResyncEnd end */
+            end?: (number|null);
+
+            /** ResyncEnd lineage */
+            lineage?: (lvr.LineageEntry.$Properties[]|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a ResyncEnd. */
+        type $Shape = lvr.ResyncEnd.$Properties;
     }
 
     /**

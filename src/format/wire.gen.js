@@ -341,6 +341,8 @@ export const lvr = $root.lvr = (() => {
          * @property {number|null} [trimmed] History trimmed
          * @property {number|null} [applied] History applied
          * @property {number|null} [last] History last
+         * @property {string|null} [resync] History resync
+         * @property {lvr.Bitmap.$Properties|null} [bitmap] History bitmap
          * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
          */
 
@@ -446,6 +448,22 @@ export const lvr = $root.lvr = (() => {
         History.prototype.last = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
 
         /**
+         * History resync.
+         * @member {string} resync
+         * @memberof lvr.History
+         * @instance
+         */
+        History.prototype.resync = "";
+
+        /**
+         * History bitmap.
+         * @member {lvr.Bitmap.$Properties|null|undefined} bitmap
+         * @memberof lvr.History
+         * @instance
+         */
+        History.prototype.bitmap = null;
+
+        /**
          * Encodes the specified History message. Does not implicitly {@link lvr.History.verify|verify} messages.
          * @function encode
          * @memberof lvr.History
@@ -480,6 +498,10 @@ export const lvr = $root.lvr = (() => {
                 writer.uint32(/* id 8, wireType 0 =*/64).uint64(message.applied);
             if (message.last != null && $Object.hasOwnProperty.call(message, "last") && (typeof message.last === "object" ? message.last.low || message.last.high : message.last !== 0))
                 writer.uint32(/* id 9, wireType 0 =*/72).uint64(message.last);
+            if (message.resync != null && $Object.hasOwnProperty.call(message, "resync") && message.resync !== "")
+                writer.uint32(/* id 10, wireType 2 =*/82).string(message.resync);
+            if (message.bitmap != null && $Object.hasOwnProperty.call(message, "bitmap"))
+                $root.lvr.Bitmap.encode(message.bitmap, writer.uint32(/* id 11, wireType 2 =*/90).fork(), _depth + 1).ldelim();
             if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                 for (let i = 0; i < message.$unknowns.length; ++i)
                     writer.raw(message.$unknowns[i]);
@@ -604,6 +626,21 @@ export const lvr = $root.lvr = (() => {
                             delete message.last;
                         continue;
                     }
+                case 10: {
+                        if (wireType !== 2)
+                            break;
+                        if ((value = reader.stringVerify()).length)
+                            message.resync = value;
+                        else
+                            delete message.resync;
+                        continue;
+                    }
+                case 11: {
+                        if (wireType !== 2)
+                            break;
+                        message.bitmap = $root.lvr.Bitmap.decode(reader, reader.size(), $undefined, _depth + 1, message.bitmap);
+                        continue;
+                    }
                 }
                 reader.skipType(wireType, _depth, tag);
                 if (!reader.discardUnknown) {
@@ -622,6 +659,189 @@ export const lvr = $root.lvr = (() => {
         };
 
         return History;
+    })();
+
+    lvr.Bitmap = (function() {
+
+        /**
+         * Properties of a Bitmap.
+         * @typedef {Object} lvr.Bitmap.$Properties
+         * @property {string|null} [uuid] Bitmap uuid
+         * @property {number|null} [base] Bitmap base
+         * @property {boolean|null} [kept] Bitmap kept
+         * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+         */
+
+        /**
+         * Properties of a Bitmap.
+         * @memberof lvr
+         * @interface IBitmap
+         * @augments lvr.Bitmap.$Properties
+         * @deprecated Use lvr.Bitmap.$Properties instead.
+         */
+
+        /**
+         * Shape of a Bitmap.
+         * @typedef {lvr.Bitmap.$Properties} lvr.Bitmap.$Shape
+         */
+
+        /**
+         * Constructs a new Bitmap.
+         * @memberof lvr
+         * @classdesc Represents a Bitmap.
+         * @constructor
+         * @param {lvr.Bitmap.$Properties=} [properties] Properties to set
+         * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+         */
+        const Bitmap = function (properties) {
+            if (properties)
+                for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                    if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                        this[keys[i]] = properties[keys[i]];
+        };
+
+        /**
+         * Bitmap uuid.
+         * @member {string} uuid
+         * @memberof lvr.Bitmap
+         * @instance
+         */
+        Bitmap.prototype.uuid = "";
+
+        /**
+         * Bitmap base.
+         * @member {number|null|undefined} base
+         * @memberof lvr.Bitmap
+         * @instance
+         */
+        Bitmap.prototype.base = null;
+
+        /**
+         * Bitmap kept.
+         * @member {boolean} kept
+         * @memberof lvr.Bitmap
+         * @instance
+         */
+        Bitmap.prototype.kept = false;
+
+        // OneOf field names bound to virtual getters and setters
+        let $oneOfFields;
+
+        // Virtual OneOf for proto3 optional field
+        $Object.defineProperty(Bitmap.prototype, "_base", {
+            get: $util.oneOfGetter($oneOfFields = ["base"]),
+            set: $util.oneOfSetter($oneOfFields)
+        });
+
+        /**
+         * Encodes the specified Bitmap message. Does not implicitly {@link lvr.Bitmap.verify|verify} messages.
+         * @function encode
+         * @memberof lvr.Bitmap
+         * @static
+         * @param {lvr.Bitmap.$Properties} message Bitmap message or plain object to encode
+         * @param {$protobuf.Writer} [writer] Writer to encode to
+         * @returns {$protobuf.Writer} Writer
+         */
+        Bitmap.encode = function (message, writer, _depth) {
+            if (!writer)
+                writer = $Writer.create();
+            if (_depth === $undefined)
+                _depth = 0;
+            if (_depth > $util.recursionLimit)
+                throw $Error("max depth exceeded");
+            if (message.uuid != null && $Object.hasOwnProperty.call(message, "uuid") && message.uuid !== "")
+                writer.uint32(/* id 1, wireType 2 =*/10).string(message.uuid);
+            if (message.base != null && $Object.hasOwnProperty.call(message, "base"))
+                writer.uint32(/* id 2, wireType 0 =*/16).uint64(message.base);
+            if (message.kept != null && $Object.hasOwnProperty.call(message, "kept") && message.kept !== false)
+                writer.uint32(/* id 3, wireType 0 =*/24).bool(message.kept);
+            if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                for (let i = 0; i < message.$unknowns.length; ++i)
+                    writer.raw(message.$unknowns[i]);
+            return writer;
+        };
+
+        /**
+         * Decodes a Bitmap message from the specified reader or buffer.
+         * @function decode
+         * @memberof lvr.Bitmap
+         * @static
+         * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+         * @param {number} [length] Message length if known beforehand
+         * @returns {lvr.Bitmap & lvr.Bitmap.$Shape} Bitmap
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        Bitmap.decode = function (reader, length, _end, _depth, _target) {
+            if (!(reader instanceof $Reader))
+                reader = $Reader.create(reader);
+            if (_depth === $undefined)
+                _depth = 0;
+            if (_depth > $Reader.recursionLimit)
+                throw $Error("max depth exceeded");
+            let end, message, value;
+            if (length === $undefined)
+                end = reader.len;
+            else {
+                end = reader.pos + length;
+                if (end > reader.len)
+                    throw $RangeError("index out of range");
+                length = reader.len;
+                reader.len = end;
+            }
+            message = _target || new $root.lvr.Bitmap();
+            while (reader.pos < end) {
+                let start = reader.pos;
+                let tag = reader.tag();
+                if (tag === _end) {
+                    _end = $undefined;
+                    break;
+                }
+                let wireType = tag & 7;
+                switch (tag >>>= 3) {
+                case 1: {
+                        if (wireType !== 2)
+                            break;
+                        if ((value = reader.stringVerify()).length)
+                            message.uuid = value;
+                        else
+                            delete message.uuid;
+                        continue;
+                    }
+                case 2: {
+                        if (wireType !== 0)
+                            break;
+                        message.base = reader.uint64();
+                        message._base = "base";
+                        continue;
+                    }
+                case 3: {
+                        if (wireType !== 0)
+                            break;
+                        if (value = reader.bool())
+                            message.kept = value;
+                        else
+                            delete message.kept;
+                        continue;
+                    }
+                }
+                reader.skipType(wireType, _depth, tag);
+                if (!reader.discardUnknown) {
+                    $util.makeProp(message, "$unknowns", false);
+                    (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                }
+            }
+            if (length !== $undefined) {
+                if (reader.pos !== end)
+                    throw $RangeError("index out of range");
+                reader.len = length;
+            }
+            if (_end !== $undefined)
+                throw $Error("missing end group");
+            return message;
+        };
+
+        return Bitmap;
     })();
 
     lvr.LineageEntry = (function() {
@@ -1002,11 +1222,13 @@ export const lvr = $root.lvr = (() => {
      * @enum {number}
      * @property {number} ACTION_NONE=0 ACTION_NONE value
      * @property {number} STREAM=1 STREAM value
+     * @property {number} RESYNC=2 RESYNC value
      */
     lvr.Action = (function() {
         const valuesById = $Object.create(null), values = $Object.create(valuesById);
         values[valuesById[0] = "ACTION_NONE"] = 0;
         values[valuesById[1] = "STREAM"] = 1;
+        values[valuesById[2] = "RESYNC"] = 2;
         return values;
     })();
 
@@ -1045,6 +1267,7 @@ export const lvr = $root.lvr = (() => {
          * @property {number|null} [dialerDigest] Plan dialerDigest
          * @property {number|null} [acceptorDigest] Plan acceptorDigest
          * @property {lvr.Mode|null} [mode] Plan mode
+         * @property {string|null} [uuid] Plan uuid
          * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
          */
 
@@ -1157,6 +1380,14 @@ export const lvr = $root.lvr = (() => {
         Plan.prototype.mode = 0;
 
         /**
+         * Plan uuid.
+         * @member {string} uuid
+         * @memberof lvr.Plan
+         * @instance
+         */
+        Plan.prototype.uuid = "";
+
+        /**
          * Encodes the specified Plan message. Does not implicitly {@link lvr.Plan.verify|verify} messages.
          * @function encode
          * @memberof lvr.Plan
@@ -1192,6 +1423,8 @@ export const lvr = $root.lvr = (() => {
                 writer.uint32(/* id 9, wireType 5 =*/77).fixed32(message.acceptorDigest);
             if (message.mode != null && $Object.hasOwnProperty.call(message, "mode") && message.mode !== 0)
                 writer.uint32(/* id 10, wireType 0 =*/80).int32(message.mode);
+            if (message.uuid != null && $Object.hasOwnProperty.call(message, "uuid") && message.uuid !== "")
+                writer.uint32(/* id 11, wireType 2 =*/90).string(message.uuid);
             if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                 for (let i = 0; i < message.$unknowns.length; ++i)
                     writer.raw(message.$unknowns[i]);
@@ -1324,6 +1557,15 @@ export const lvr = $root.lvr = (() => {
                             message.mode = value;
                         else
                             delete message.mode;
+                        continue;
+                    }
+                case 11: {
+                        if (wireType !== 2)
+                            break;
+                        if ((value = reader.stringVerify()).length)
+                            message.uuid = value;
+                        else
+                            delete message.uuid;
                         continue;
                     }
                 }
@@ -1480,6 +1722,339 @@ export const lvr = $root.lvr = (() => {
         };
 
         return Ready;
+    })();
+
+    lvr.RegionsDone = (function() {
+
+        /**
+         * Properties of a RegionsDone.
+         * @typedef {Object} lvr.RegionsDone.$Properties
+         * @property {number|null} [count] RegionsDone count
+         * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+         */
+
+        /**
+         * Properties of a RegionsDone.
+         * @memberof lvr
+         * @interface IRegionsDone
+         * @augments lvr.RegionsDone.$Properties
+         * @deprecated Use lvr.RegionsDone.$Properties instead.
+         */
+
+        /**
+         * Shape of a RegionsDone.
+         * @typedef {lvr.RegionsDone.$Properties} lvr.RegionsDone.$Shape
+         */
+
+        /**
+         * Constructs a new RegionsDone.
+         * @memberof lvr
+         * @classdesc Represents a RegionsDone.
+         * @constructor
+         * @param {lvr.RegionsDone.$Properties=} [properties] Properties to set
+         * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+         */
+        const RegionsDone = function (properties) {
+            if (properties)
+                for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                    if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                        this[keys[i]] = properties[keys[i]];
+        };
+
+        /**
+         * RegionsDone count.
+         * @member {number} count
+         * @memberof lvr.RegionsDone
+         * @instance
+         */
+        RegionsDone.prototype.count = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+        /**
+         * Encodes the specified RegionsDone message. Does not implicitly {@link lvr.RegionsDone.verify|verify} messages.
+         * @function encode
+         * @memberof lvr.RegionsDone
+         * @static
+         * @param {lvr.RegionsDone.$Properties} message RegionsDone message or plain object to encode
+         * @param {$protobuf.Writer} [writer] Writer to encode to
+         * @returns {$protobuf.Writer} Writer
+         */
+        RegionsDone.encode = function (message, writer, _depth) {
+            if (!writer)
+                writer = $Writer.create();
+            if (_depth === $undefined)
+                _depth = 0;
+            if (_depth > $util.recursionLimit)
+                throw $Error("max depth exceeded");
+            if (message.count != null && $Object.hasOwnProperty.call(message, "count") && (typeof message.count === "object" ? message.count.low || message.count.high : message.count !== 0))
+                writer.uint32(/* id 1, wireType 0 =*/8).uint64(message.count);
+            if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                for (let i = 0; i < message.$unknowns.length; ++i)
+                    writer.raw(message.$unknowns[i]);
+            return writer;
+        };
+
+        /**
+         * Decodes a RegionsDone message from the specified reader or buffer.
+         * @function decode
+         * @memberof lvr.RegionsDone
+         * @static
+         * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+         * @param {number} [length] Message length if known beforehand
+         * @returns {lvr.RegionsDone & lvr.RegionsDone.$Shape} RegionsDone
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        RegionsDone.decode = function (reader, length, _end, _depth, _target) {
+            if (!(reader instanceof $Reader))
+                reader = $Reader.create(reader);
+            if (_depth === $undefined)
+                _depth = 0;
+            if (_depth > $Reader.recursionLimit)
+                throw $Error("max depth exceeded");
+            let end, message, value;
+            if (length === $undefined)
+                end = reader.len;
+            else {
+                end = reader.pos + length;
+                if (end > reader.len)
+                    throw $RangeError("index out of range");
+                length = reader.len;
+                reader.len = end;
+            }
+            message = _target || new $root.lvr.RegionsDone();
+            while (reader.pos < end) {
+                let start = reader.pos;
+                let tag = reader.tag();
+                if (tag === _end) {
+                    _end = $undefined;
+                    break;
+                }
+                let wireType = tag & 7;
+                switch (tag >>>= 3) {
+                case 1: {
+                        if (wireType !== 0)
+                            break;
+                        if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                            message.count = value;
+                        else
+                            delete message.count;
+                        continue;
+                    }
+                }
+                reader.skipType(wireType, _depth, tag);
+                if (!reader.discardUnknown) {
+                    $util.makeProp(message, "$unknowns", false);
+                    (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                }
+            }
+            if (length !== $undefined) {
+                if (reader.pos !== end)
+                    throw $RangeError("index out of range");
+                reader.len = length;
+            }
+            if (_end !== $undefined)
+                throw $Error("missing end group");
+            return message;
+        };
+
+        return RegionsDone;
+    })();
+
+    lvr.ResyncEnd = (function() {
+
+        /**
+         * Properties of a ResyncEnd.
+         * @typedef {Object} lvr.ResyncEnd.$Properties
+         * @property {number|null} [base] ResyncEnd base
+         * @property {number|null} [chain] ResyncEnd chain
+         * @property {number|null} [end] ResyncEnd end
+         * @property {Array.<lvr.LineageEntry.$Properties>|null} [lineage] ResyncEnd lineage
+         * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+         */
+
+        /**
+         * Properties of a ResyncEnd.
+         * @memberof lvr
+         * @interface IResyncEnd
+         * @augments lvr.ResyncEnd.$Properties
+         * @deprecated Use lvr.ResyncEnd.$Properties instead.
+         */
+
+        /**
+         * Shape of a ResyncEnd.
+         * @typedef {lvr.ResyncEnd.$Properties} lvr.ResyncEnd.$Shape
+         */
+
+        /**
+         * Constructs a new ResyncEnd.
+         * @memberof lvr
+         * @classdesc Represents a ResyncEnd.
+         * @constructor
+         * @param {lvr.ResyncEnd.$Properties=} [properties] Properties to set
+         * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+         */
+        const ResyncEnd = function (properties) {
+            this.lineage = [];
+            if (properties)
+                for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                    if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                        this[keys[i]] = properties[keys[i]];
+        };
+
+        /**
+         * ResyncEnd base.
+         * @member {number} base
+         * @memberof lvr.ResyncEnd
+         * @instance
+         */
+        ResyncEnd.prototype.base = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+        /**
+         * ResyncEnd chain.
+         * @member {number} chain
+         * @memberof lvr.ResyncEnd
+         * @instance
+         */
+        ResyncEnd.prototype.chain = 0;
+
+        /**
+         * ResyncEnd end.
+         * @member {number} end
+         * @memberof lvr.ResyncEnd
+         * @instance
+         */
+        ResyncEnd.prototype.end = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+        /**
+         * ResyncEnd lineage.
+         * @member {Array.<lvr.LineageEntry.$Properties>} lineage
+         * @memberof lvr.ResyncEnd
+         * @instance
+         */
+        ResyncEnd.prototype.lineage = $util.emptyArray;
+
+        /**
+         * Encodes the specified ResyncEnd message. Does not implicitly {@link lvr.ResyncEnd.verify|verify} messages.
+         * @function encode
+         * @memberof lvr.ResyncEnd
+         * @static
+         * @param {lvr.ResyncEnd.$Properties} message ResyncEnd message or plain object to encode
+         * @param {$protobuf.Writer} [writer] Writer to encode to
+         * @returns {$protobuf.Writer} Writer
+         */
+        ResyncEnd.encode = function (message, writer, _depth) {
+            if (!writer)
+                writer = $Writer.create();
+            if (_depth === $undefined)
+                _depth = 0;
+            if (_depth > $util.recursionLimit)
+                throw $Error("max depth exceeded");
+            if (message.base != null && $Object.hasOwnProperty.call(message, "base") && (typeof message.base === "object" ? message.base.low || message.base.high : message.base !== 0))
+                writer.uint32(/* id 1, wireType 0 =*/8).uint64(message.base);
+            if (message.chain != null && $Object.hasOwnProperty.call(message, "chain") && message.chain !== 0)
+                writer.uint32(/* id 2, wireType 5 =*/21).fixed32(message.chain);
+            if (message.end != null && $Object.hasOwnProperty.call(message, "end") && (typeof message.end === "object" ? message.end.low || message.end.high : message.end !== 0))
+                writer.uint32(/* id 3, wireType 0 =*/24).uint64(message.end);
+            if (message.lineage != null && message.lineage.length)
+                for (let i = 0; i < message.lineage.length; ++i)
+                    $root.lvr.LineageEntry.encode(message.lineage[i], writer.uint32(/* id 4, wireType 2 =*/34).fork(), _depth + 1).ldelim();
+            if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                for (let i = 0; i < message.$unknowns.length; ++i)
+                    writer.raw(message.$unknowns[i]);
+            return writer;
+        };
+
+        /**
+         * Decodes a ResyncEnd message from the specified reader or buffer.
+         * @function decode
+         * @memberof lvr.ResyncEnd
+         * @static
+         * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+         * @param {number} [length] Message length if known beforehand
+         * @returns {lvr.ResyncEnd & lvr.ResyncEnd.$Shape} ResyncEnd
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        ResyncEnd.decode = function (reader, length, _end, _depth, _target) {
+            if (!(reader instanceof $Reader))
+                reader = $Reader.create(reader);
+            if (_depth === $undefined)
+                _depth = 0;
+            if (_depth > $Reader.recursionLimit)
+                throw $Error("max depth exceeded");
+            let end, message, value;
+            if (length === $undefined)
+                end = reader.len;
+            else {
+                end = reader.pos + length;
+                if (end > reader.len)
+                    throw $RangeError("index out of range");
+                length = reader.len;
+                reader.len = end;
+            }
+            message = _target || new $root.lvr.ResyncEnd();
+            while (reader.pos < end) {
+                let start = reader.pos;
+                let tag = reader.tag();
+                if (tag === _end) {
+                    _end = $undefined;
+                    break;
+                }
+                let wireType = tag & 7;
+                switch (tag >>>= 3) {
+                case 1: {
+                        if (wireType !== 0)
+                            break;
+                        if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                            message.base = value;
+                        else
+                            delete message.base;
+                        continue;
+                    }
+                case 2: {
+                        if (wireType !== 5)
+                            break;
+                        if (value = reader.fixed32())
+                            message.chain = value;
+                        else
+                            delete message.chain;
+                        continue;
+                    }
+                case 3: {
+                        if (wireType !== 0)
+                            break;
+                        if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                            message.end = value;
+                        else
+                            delete message.end;
+                        continue;
+                    }
+                case 4: {
+                        if (wireType !== 2)
+                            break;
+                        if (!(message.lineage && message.lineage.length))
+                            message.lineage = [];
+                        message.lineage.push($root.lvr.LineageEntry.decode(reader, reader.size(), $undefined, _depth + 1));
+                        continue;
+                    }
+                }
+                reader.skipType(wireType, _depth, tag);
+                if (!reader.discardUnknown) {
+                    $util.makeProp(message, "$unknowns", false);
+                    (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                }
+            }
+            if (length !== $undefined) {
+                if (reader.pos !== end)
+                    throw $RangeError("index out of range");
+                reader.len = length;
+            }
+            if (_end !== $undefined)
+                throw $Error("missing end group");
+            return message;
+        };
+
+        return ResyncEnd;
     })();
 
     lvr.Refused = (function() {

@@ -6,14 +6,14 @@ import { messageOf } from '../core/errors.js';
 import type { SiteMode } from '../core/group-config.js';
 import { NAME_PATTERN } from '../core/ids.js';
 import { BLOCK_BYTES, FRAME_BYTES_MAX_BEFORE_HELLO, LINEAGE_ENTRIES_MAX, SECTOR_BYTES, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
-import { compareWriters, type LineageEntry } from '../core/lineage.js';
-import type { SiteHistory } from '../core/reconnect.js';
+import { compareWriters, type Lineage, type LineageEntry } from '../core/lineage.js';
+import type { BitmapOffer, SiteHistory } from '../core/reconnect.js';
 import { crc32cSmall } from './crc32c.js';
 import { FRAME_HEADER_BYTES, type FrameType, sealFrame } from './frame.js';
 import { lvr } from './wire.gen.js';
 
 /** Version of the messages and their order. Ends with different versions refuse each other. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Longest text in a Refused or Bye. */
 const REASON_CHARACTERS_MAX = 1000;
@@ -24,6 +24,7 @@ const MODES: Record<SiteMode, lvr.Mode> = {
   logged: lvr.Mode.LOGGED,
   applied: lvr.Mode.APPLIED,
 };
+const UUID_PATTERN = /^[0-9a-f]{32}$/;
 const MODE_NAMES = Object.keys(MODES) as SiteMode[];
 
 export type WireVolume = { readonly name: string; readonly sizeBytes: number; readonly blockBytes: number };
@@ -41,8 +42,10 @@ export type Hello = {
   readonly frameBytesMax: number;
 };
 
-/** See wire.proto; `sender` is the name of the sending site, `mode` what it waits for at the receiving one. */
+/** See wire.proto; `sender` is the name of the sending site, `mode` what it waits for at the receiving one, `uuid` that of a resync. */
 export type PlanMessage = {
+  readonly action: 'stream' | 'resync';
+  readonly uuid: string;
   readonly rule: string;
   readonly sender: string;
   readonly from: number;
@@ -56,6 +59,8 @@ export type PlanMessage = {
 
 /** `code` is one of core/errors.ts, or one that only a newer version knows. */
 export type Refused = { readonly code: string; readonly reason: string };
+/** See wire.proto. */
+export type ResyncEnd = { readonly base: number; readonly chain: number; readonly end: number; readonly lineage: Lineage };
 export type Ack = { readonly received: number; readonly logged: number; readonly applied: number };
 
 /** Makes a whole control frame of an encoded message. */
@@ -98,21 +103,24 @@ export function historyDigest(history: SiteHistory): number {
 
 /** Encodes a Plan. */
 export function encodePlan(plan: PlanMessage): Uint8Array {
-  return lvr.Plan.encode({ ...plan, action: lvr.Action.STREAM, mode: MODES[plan.mode] }).finish();
+  const action = plan.action === 'stream' ? lvr.Action.STREAM : lvr.Action.RESYNC;
+  return lvr.Plan.encode({ ...plan, action, mode: MODES[plan.mode] }).finish();
 }
 
 /** Decodes a Plan. */
 export function decodePlan(bytes: Uint8Array): PlanMessage | string {
   return guard(bytes, lvr.Plan.decode, (wire) => {
-    if (wire.action !== lvr.Action.STREAM) return `plan: action ${wire.action} is not known`;
+    if (wire.action !== lvr.Action.STREAM && wire.action !== lvr.Action.RESYNC) return `plan: action ${wire.action} is not known`;
+    const action = wire.action === lvr.Action.STREAM ? 'stream' : 'resync';
+    if (action === 'resync' ? !UUID_PATTERN.test(wire.uuid) : wire.uuid !== '') return 'plan: no valid UUID';
     if (!/^C[0-9]{1,2}$/.test(wire.rule)) return 'plan: no valid rule label';
     if (!NAME_PATTERN.test(wire.sender)) return 'plan: no valid site name';
     const from = count(wire.from);
     if (!isCount(from) || from < 1) return 'plan: LSN is out of range';
     const mode = MODE_NAMES.find((name) => MODES[name] === wire.mode);
     if (mode === undefined) return `plan: mode ${wire.mode} is not known`;
-    const { rule, sender, cut, adopt, chain, dialerDigest, acceptorDigest } = wire;
-    return { rule, sender, from, cut, adopt, chain, dialerDigest, acceptorDigest, mode };
+    const { rule, sender, cut, adopt, chain, dialerDigest, acceptorDigest, uuid } = wire;
+    return { action, uuid, rule, sender, from, cut, adopt, chain, dialerDigest, acceptorDigest, mode };
   });
 }
 
@@ -156,6 +164,38 @@ export function decodeAck(bytes: Uint8Array): Ack | string {
     if (!isCount(received) || !isCount(logged) || !isCount(applied)) return 'ack: an LSN is out of range';
     if (applied > logged || logged > received) return `ack: positions ${received}, ${logged}, ${applied} are out of order`;
     return { received, logged, applied };
+  });
+}
+
+/** Encodes how many regions of this session are durable here. */
+export function encodeRegionsDone(regions: number): Uint8Array {
+  return lvr.RegionsDone.encode({ count: regions }).finish();
+}
+
+/** Decodes a RegionsDone to its number. */
+export function decodeRegionsDone(bytes: Uint8Array): number | string {
+  return guard(bytes, lvr.RegionsDone.decode, (wire) => {
+    const regions = count(wire.count);
+    return isCount(regions) ? regions : 'regionsDone: number is out of range';
+  });
+}
+
+/** Encodes a ResyncEnd. */
+export function encodeResyncEnd(end: ResyncEnd): Uint8Array {
+  return lvr.ResyncEnd.encode({ ...end, lineage: [...end.lineage] }).finish();
+}
+
+/** Decodes a ResyncEnd. */
+export function decodeResyncEnd(bytes: Uint8Array): ResyncEnd | string {
+  return guard(bytes, lvr.ResyncEnd.decode, (wire) => {
+    const base = count(wire.base);
+    const end = count(wire.end);
+    if (!isCount(base) || !isCount(end) || end < base) return 'resyncEnd: an LSN is out of range';
+    const lineage = readLineage(wire.lineage, Number.MAX_SAFE_INTEGER);
+    if (typeof lineage === 'string') return lineage.replace('hello', 'resyncEnd');
+    const last = lineage.at(-1);
+    if (last !== undefined && last.startLsn > base) return 'resyncEnd: a writer behind the base';
+    return { base, chain: wire.chain, end, lineage };
   });
 }
 
@@ -226,16 +266,33 @@ function printable(text: string): string {
 }
 
 function historyToWire(history: SiteHistory): lvr.History.$Properties {
-  const { groupUuid, blank, bornZero, epoch, trimmed, applied, last } = history;
+  const { groupUuid, blank, bornZero, epoch, trimmed, applied, last, resync } = history;
   const role = history.role === 'primary' ? lvr.Role.PRIMARY : lvr.Role.SECONDARY;
-  return { role, groupUuid, blank, bornZero, epoch, lineage: [...history.lineage], trimmed, applied, last };
+  const bitmap = history.bitmap === undefined ? null : bitmapToWire(history.bitmap);
+  return { role, groupUuid, blank, bornZero, epoch, lineage: [...history.lineage], trimmed, applied, last, resync, bitmap };
+}
+
+function bitmapToWire({ uuid, base, isKept }: BitmapOffer): lvr.Bitmap.$Properties {
+  return { uuid, base: base ?? null, kept: isKept };
+}
+
+function readBitmap(wire: lvr.Bitmap.$Properties | null | undefined): BitmapOffer | string | undefined {
+  if (!wire) return undefined;
+  if (!UUID_PATTERN.test(wire.uuid ?? '')) return 'hello: no valid bitmap UUID';
+  const base = wire.base === null || wire.base === undefined ? undefined : count(wire.base);
+  if (base !== undefined && !isCount(base)) return 'hello: base of the bitmap is out of range';
+  return { uuid: wire.uuid ?? '', base, isKept: wire.kept ?? false };
 }
 
 function readHistory(site: string, wire: lvr.History.$Properties | null | undefined): SiteHistory | string {
   if (!wire) return 'hello: no history';
   const { role, groupUuid } = wire;
   if (role !== lvr.Role.PRIMARY && role !== lvr.Role.SECONDARY) return `hello: role ${role} is not known`;
-  if (!groupUuid || !/^[0-9a-f]{32}$/.test(groupUuid)) return 'hello: no valid group UUID';
+  if (!groupUuid || !UUID_PATTERN.test(groupUuid)) return 'hello: no valid group UUID';
+  const resync = wire.resync ?? '';
+  if (resync !== '' && !UUID_PATTERN.test(resync)) return 'hello: no valid resync UUID';
+  const bitmap = readBitmap(wire.bitmap);
+  if (typeof bitmap === 'string') return bitmap;
   const numbers = [count(wire.epoch), count(wire.trimmed), count(wire.applied), count(wire.last)] as const;
   if (!numbers.every(isCount)) return 'hello: a number of the history is out of range';
   if (numbers[1] > numbers[2] || numbers[2] > numbers[3]) return 'hello: positions of the history are out of order';
@@ -252,6 +309,8 @@ function readHistory(site: string, wire: lvr.History.$Properties | null | undefi
     trimmed: numbers[1],
     applied: numbers[2],
     last: numbers[3],
+    resync,
+    bitmap,
   };
 }
 

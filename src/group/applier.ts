@@ -91,6 +91,16 @@ export class Applier implements IoTarget {
     }
   }
 
+  /** The log began anew behind `lsn`, and the volumes hold what it says up to there. Nothing is being applied. */
+  rebase(lsn: number): void {
+    assert(this.#submitting === 0 && this.#record === 0 && this.#freeOps.length === OPERATIONS_MAX, 'nothing is being applied');
+    this.#cuts++;
+    for (const batch of this.#batches.splice(0)) batch.release();
+    this.#limitLsn = lsn;
+    this.#lastSubmittedLsn = lsn;
+    this.#appliedLsn = lsn;
+  }
+
   /** Records up to `lsn` may be applied. Work starts at once. */
   allow(lsn: number): void {
     if (lsn <= this.#limitLsn) return;

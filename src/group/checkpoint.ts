@@ -1,9 +1,9 @@
 // Checkpoints: move the point from which a start has to replay, and free log space.
 //
-// Order of durability: 1. note the applied LSN; 2. flush the devices, which covers everything written to them before; 3. write the
-// superblock
-// with that LSN and the trimmed position; 4. only then reuse log space. A failed device flush is final (the kernel may have dropped the
-// dirty pages): the group fails, and the next start replays from the old checkpoint.
+// Order of durability: 1. note the applied LSN; 2. flush the devices, which covers everything written to them before, and the bitmaps of
+// sites that will miss what the log forgets; 3. write the superblock with that LSN and the trimmed position; 4. only then reuse log space.
+// A failed device flush is final (the kernel may have dropped the dirty pages): the group fails, and the next start replays from the old
+// checkpoint.
 
 import { LvrError } from '../core/errors.js';
 import { PLANTED } from '../core/planted.js';
@@ -23,7 +23,9 @@ export type CheckpointParts = {
   readonly clock: Clock;
   /** The log may forget records up to here at most: durable at every site that counts on them. */
   readonly neededFrom: (appliedLsn: number) => number;
-  /** Per-site acked positions for the superblock. */
+  /** Makes durable what the bitmaps of sites have marked. */
+  readonly flushBitmaps: () => Promise<void>;
+  /** Per-site fields of the superblock. */
   readonly sites: () => Superblock['sites'];
   readonly onFreed: () => void;
   readonly onFailed: (error: LvrError) => void;
@@ -94,19 +96,24 @@ export class Checkpointer {
   async #checkpoint(change: Partial<Superblock>): Promise<void> {
     const { log, applier, devices } = this.#parts;
     const appliedLsn = applier.appliedLsn;
+    const { beginnings } = log;
     if (PLANTED === 'failed-volume-flush-ignored') await Promise.allSettled(devices.map((device) => syncDevice(device)));
     else if (PLANTED !== 'checkpoint-without-flush') await Promise.all(devices.map((device) => syncDevice(device)));
+    await this.#parts.flushBitmaps();
     // All of it is taken when its turn to be written comes: a cut in front of it moves the end of the log.
-    await log.store.update((current) => ({
-      ...current,
-      ...log.trimmedAt(this.#parts.neededFrom(appliedLsn)),
-      ...change,
-      appliedLsn: PLANTED === 'checkpoint-ahead' ? log.durableLsn : appliedLsn,
-      durableLsn: log.durableLsn,
-      lineage: log.lineage,
-      sites: this.#parts.sites(),
-      primaryDurableLsn: Math.max(current.primaryDurableLsn, log.recordedPrimaryDurableLsn, change.primaryDurableLsn ?? 0),
-    }));
+    await log.store.update((current) => {
+      if (beginnings !== log.beginnings) return { ...current, ...change };
+      return {
+        ...current,
+        ...log.trimmedAt(this.#parts.neededFrom(appliedLsn)),
+        ...change,
+        appliedLsn: PLANTED === 'checkpoint-ahead' ? log.durableLsn : appliedLsn,
+        durableLsn: log.durableLsn,
+        lineage: log.lineage,
+        sites: this.#parts.sites(),
+        primaryDurableLsn: Math.max(current.primaryDurableLsn, log.recordedPrimaryDurableLsn, change.primaryDurableLsn ?? 0),
+      };
+    });
     this.#lastApplied = appliedLsn;
     log.free();
     this.#parts.onFreed();

@@ -2,7 +2,7 @@
 // file do the work. Everything runs on one thread, so a role change needs no lock: it sets `changing`, which closes every door first.
 
 import { assert } from '../core/assert.js';
-import { LvrError } from '../core/errors.js';
+import type { LvrError } from '../core/errors.js';
 import type { GroupConfig } from '../core/group-config.js';
 import { PLANTED } from '../core/planted.js';
 import type { Backend, Clock, Device, Log as Reporter } from '../core/ports.js';
@@ -21,9 +21,10 @@ import { LinkPort } from './link-port.js';
 import { Overlay } from './overlay.js';
 import { PrimaryDurable } from './primary-durable.js';
 import { Reads } from './reads.js';
+import { type GroupStores, Resyncs } from './resyncs.js';
 import { Roles } from './roles.js';
 import { ShipCache } from './ship-cache.js';
-import { type SiteProgress, Sites } from './sites.js';
+import { Sites } from './sites.js';
 import { groupStatus } from './status.js';
 import { Volume } from './volume.js';
 import { WritePath } from './write-path.js';
@@ -58,6 +59,7 @@ export class Group {
   readonly sites: Sites;
   readonly shipCache = new ShipCache();
   readonly checkpointer: Checkpointer;
+  readonly resyncs: Resyncs;
   readonly links: ReadonlyMap<string, SiteLink>;
   readonly backends: ReadonlyMap<string, Backend>;
   readonly #volumes: readonly Volume[];
@@ -77,7 +79,7 @@ export class Group {
   #pumping = false;
 
   /** Made by openGroup() from an opened log and devices; nothing is applied yet. */
-  constructor(config: GroupConfig, env: GroupEnv, log: Log, devices: readonly Device[]) {
+  constructor(config: GroupConfig, env: GroupEnv, log: Log, devices: readonly Device[], stores: GroupStores) {
     this.name = config.name;
     this.config = config;
     this.env = env;
@@ -92,13 +94,15 @@ export class Group {
     this.applier = new Applier(devices, log.reader, log.store.current.appliedLsn, this);
     // A site may have acknowledged records that a crash cost this one: what is written in their place it does not have.
     this.sites = new Sites(config.sites, new Map(log.store.current.sites.map((s) => [s.name, Math.min(s.ackedLsn, log.appendedLsn)])));
+    this.resyncs = new Resyncs(this, stores);
     this.checkpointer = new Checkpointer({
       log,
       devices,
       applier: this.applier,
       clock: env.clock,
       neededFrom: (applied) => this.#neededFrom(applied),
-      sites: () => this.sites.all.map((site) => ({ name: site.config.name, ackedLsn: site.durable })),
+      sites: () => this.resyncs.bitmaps.superblockSites(),
+      flushBitmaps: () => this.resyncs.bitmaps.flush(),
       onFreed: () => this.#roomAvailable(),
       onFailed: (error) => this.#fail(error),
     });
@@ -144,7 +148,7 @@ export class Group {
    */
   #neededFrom(appliedLsn: number): number {
     if (PLANTED === 'trim-forgets-sites') return appliedLsn;
-    if (this.role === 'primary') return this.sites.durableEverywhere(appliedLsn);
+    if (this.role === 'primary') return this.sites.neededFrom(appliedLsn);
     return this.changing || this.log.usedBytes < this.log.ring.bytes / 2 ? this.log.trimmedLsn : appliedLsn;
   }
 
@@ -179,8 +183,8 @@ export class Group {
     });
   }
 
-  /** This site's history, with everything admitted so far in it. */
-  history(): SiteHistory {
+  /** This site's history for another site, with everything admitted so far in it. */
+  history(forSite: string): SiteHistory {
     this.writePath?.sealAll();
     const { log } = this;
     const superblock = log.store.current;
@@ -198,6 +202,8 @@ export class Group {
       trimmed: log.trimmedLsn,
       applied: Math.min(mayBeApplied, log.appendedLsn),
       last: log.appendedLsn,
+      resync: superblock.resync?.uuid ?? '',
+      bitmap: this.resyncs.bitmaps.offer(forSite),
     };
   }
 
@@ -250,7 +256,8 @@ export class Group {
   async stop(options: { quick: boolean } = { quick: false }): Promise<void> {
     await this.#roles.stop(options.quick);
     this.#primaryDurable.stop();
-    for (const device of [...this.devices, this.log.device]) await device.close();
+    this.resyncs.bitmaps.stop();
+    for (const device of [...this.devices, this.log.device, ...this.resyncs.stores.devices]) await device.close();
   }
 
   /** Drops every client. */
@@ -278,16 +285,6 @@ export class Group {
     );
   }
 
-  leaveOthers(site: string): void {
-    for (const [name, link] of this.links) {
-      const { session, remoteRole } = link.state();
-      if (name === site || session !== 'connected' || remoteRole !== 'primary') continue;
-      link.roleChanged();
-      if (link.state().session !== 'connected') continue;
-      throw new LvrError('DIVERGED', `group ${this.name}: ${site} and ${name} are primaries of the same epoch`);
-    }
-  }
-
   rolesChanged(): void {
     for (const link of this.links.values()) link.roleChanged();
   }
@@ -300,8 +297,9 @@ export class Group {
 
   // ---- the log, the applier and the links report here
 
-  batchDurable(_batch: LogBatch): void {
+  batchDurable(batch: LogBatch): void {
     if (this.role === 'primary') {
+      this.resyncs.batchDurable(batch);
       // Clients first, then the next batch; the volumes can wait.
       this.writePath?.release();
       this.writePath?.commit();
@@ -318,6 +316,7 @@ export class Group {
   }
 
   batchApplied(batch: LogBatch): void {
+    this.resyncs.applied(batch);
     if (this.role === 'primary') {
       this.overlay.removeBatch(batch);
       if (batch.lastLsn > this.sites.receivedByConnected()) this.shipCache.keep(batch);
@@ -332,15 +331,26 @@ export class Group {
   allowApply(): void {
     if (this.role !== 'secondary' || this.joining) return;
     this.#primaryDurable.record();
+    if (this.resyncs.target.isActive) return this.resyncs.target.consider();
     if (PLANTED === 'applied-before-primary-durable') this.applier.allow(this.log.durableLsn);
     this.applier.allow(Math.min(this.log.durableLsn, this.log.recordedPrimaryDurableLsn));
   }
 
-  siteChanged(_site: SiteProgress): void {
+  siteChanged(): void {
     this.shipCache.releaseTo(this.sites.receivedByConnected());
     this.writePath?.release();
     this.checkpointer.consider();
     if (this.logFullSince > 0) this.checkpointer.urge();
+    this.resyncs.bitmaps.consider();
+  }
+
+  get writtenBytes(): number {
+    return this.writePath?.payloadBytes ?? 0;
+  }
+
+  consistent(): void {
+    this.allowApply();
+    this.#port.progressed();
   }
 
   #linkChanged(name: string): void {
@@ -349,8 +359,10 @@ export class Group {
     if (site === undefined || state === undefined) return;
     // Once caught up, a site counts until its session ends: a mode other than async bounds how far it can be behind, and falling back to
     // async here would answer writes that the site does not have.
-    site.streaming = site.connected && (site.streaming || (state.session === 'connected' && state.replication === 'streaming'));
-    this.siteChanged(site);
+    // A copy that is not consistent yet protects nothing.
+    const isWhole = site.bitmap === undefined;
+    site.streaming = isWhole && site.connected && (site.streaming || (state.session === 'connected' && state.replication === 'streaming'));
+    this.siteChanged();
   }
 
   #pumpSoon(): void {
@@ -365,6 +377,7 @@ export class Group {
   #logFull(): void {
     if (this.writePath?.waitingForRoom !== true) this.#logFullSince = this.env.clock.nowMs();
     this.checkpointer.urge();
+    this.resyncs.bitmaps.consider();
   }
 
   #roomAvailable(): void {

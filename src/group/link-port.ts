@@ -9,9 +9,13 @@ import type { BatchPool } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import { type CrcSpans, verifyIdentities } from '../disk/seal.js';
+import type { RegionMeta } from '../format/frame.js';
 import { recordEpoch, recordIncarnation } from '../format/record.js';
-import type { ReceiveSink, Refusal, ShipSource, VolumeDescription } from '../link/ports.js';
+import type { ResyncEnd } from '../format/wire.js';
+import type { SiteLink } from '../link/link.js';
+import type { ReceiveSink, Refusal, ResyncRun, ShipSource, VolumeDescription } from '../link/ports.js';
 import type { Applier } from './applier.js';
+import type { Resyncs } from './resyncs.js';
 import type { ShipCache } from './ship-cache.js';
 import type { SiteProgress, Sites } from './sites.js';
 
@@ -30,13 +34,13 @@ export interface LinkPortGroup {
   readonly sites: Sites;
   readonly shipCache: ShipCache;
   volumes(): readonly VolumeDescription[];
-  history(): SiteHistory;
+  history(forSite: string): SiteHistory;
+  readonly resyncs: Resyncs;
   becomeSecondary(reason: string): Promise<void>;
   /** Applies what the log's durable and recorded positions allow (secondary). */
   allowApply(): void;
   siteChanged(site: SiteProgress): void;
-  /** Ends sessions with primaries other than `site`: one primary at a time. Throws DIVERGED when one has the same epoch. */
-  leaveOthers(site: string): void;
+  readonly links: ReadonlyMap<string, SiteLink>;
 }
 
 export class LinkPort implements ShipSource, ReceiveSink {
@@ -62,8 +66,8 @@ export class LinkPort implements ShipSource, ReceiveSink {
     return this.#group.volumes();
   }
 
-  history(): SiteHistory {
-    return this.#group.history();
+  history(forSite: string): SiteHistory {
+    return this.#group.history(forSite);
   }
 
   chainAt(lsn: number): Promise<number> {
@@ -95,8 +99,16 @@ export class LinkPort implements ShipSource, ReceiveSink {
     return this.#group.log.reader.readBatch(lsn);
   }
 
+  resync(site: string, uuid: string): ResyncRun {
+    if (this.#site(site).bitmap?.uuid !== uuid || this.#group.role !== 'primary') {
+      throw new LvrError('FAILED', `group ${this.name}: there is no bitmap of site ${site} any more`);
+    }
+    return this.#group.resyncs.startCopy(site);
+  }
+
   siteStreaming(site: string, from: number): void {
     const progress = this.#site(site);
+    this.#group.resyncs.bitmaps.streaming(progress, from);
     progress.connected = true;
     progress.received = from - 1;
     progress.applied = Math.min(progress.applied, from - 1);
@@ -107,6 +119,8 @@ export class LinkPort implements ShipSource, ReceiveSink {
   siteProgress(site: string, received: number, durable: number, applied: number): void {
     const progress = this.#site(site);
     progress.received = received;
+    // A copy that is not consistent yet could still be rolled back: what it has logged behind the copy does not count.
+    if (!this.#group.resyncs.bitmaps.progress(progress, applied)) return this.#group.siteChanged(progress);
     progress.durable = PLANTED === 'status-optimistic' ? received : durable;
     progress.applied = applied;
     this.#group.siteChanged(progress);
@@ -122,7 +136,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
   // ---- receiving
 
   /** Durable before it returns: the group's identity, the primary's epoch (nothing older is accepted from now on), the cut. */
-  async prepare(plan: ReconnectPlan & { action: 'stream' }, primary: SiteHistory): Promise<void> {
+  async prepare(plan: ReconnectPlan & { action: 'stream' | 'resync' }, primary: SiteHistory): Promise<void> {
     const group = this.#group;
     if (group.role !== 'secondary' || group.changing || group.joining)
       throw new LvrError('ROLE', `group ${this.name} cannot be joined now`);
@@ -135,15 +149,20 @@ export class LinkPort implements ShipSource, ReceiveSink {
     group.allowApply();
   }
 
-  async #prepare(plan: ReconnectPlan & { action: 'stream' }, primary: SiteHistory): Promise<void> {
-    const { log, applier } = this.#group;
+  async #prepare(plan: ReconnectPlan & { action: 'stream' | 'resync' }, primary: SiteHistory): Promise<void> {
+    const { log, applier, resyncs } = this.#group;
+    const isResync = plan.action === 'resync';
     // Before anything is adopted: a site that must stay apart must not look like one that follows the new epoch.
     if (plan.cut) this.#assertCuttable(plan.from, primary);
-    if (plan.adopt || (primary.epoch > log.store.current.epoch && PLANTED !== 'epoch-not-kept')) {
-      const adopted = plan.adopt ? { groupUuid: primary.groupUuid, bornZero: true } : {};
-      await log.store.update((current) => ({ ...current, ...adopted, epoch: Math.max(current.epoch, primary.epoch) }));
+    const adopted = plan.adopt ? { groupUuid: primary.groupUuid, bornZero: true } : {};
+    if ((plan.adopt && !isResync) || (primary.epoch > log.store.current.epoch && PLANTED !== 'epoch-not-kept')) {
+      await log.store.update((current) => ({
+        ...current,
+        ...(isResync ? {} : adopted),
+        epoch: Math.max(current.epoch, primary.epoch),
+      }));
     }
-    this.#group.leaveOthers(primary.site);
+    this.#leaveOthers(primary.site);
     if (plan.cut) {
       await log.quiet();
       this.#assertCuttable(plan.from, primary);
@@ -151,9 +170,42 @@ export class LinkPort implements ShipSource, ReceiveSink {
       applier.cut(plan.from - 1);
     }
     await log.quiet();
+    if (plan.action === 'resync') return resyncs.target.prepare(plan.uuid, adopted);
     if (log.appendedLsn !== plan.from - 1) throw new LvrError('FAILED', `group ${this.name}: the log moved while the session was prepared`);
     const writer = writerOf(primary.lineage, plan.from);
     if (writer !== undefined) await log.welcome(writer);
+  }
+
+  /** Ends sessions with primaries other than `site`: one primary at a time. Throws DIVERGED when one has the same epoch. */
+  #leaveOthers(site: string): void {
+    for (const [name, link] of this.#group.links) {
+      const { session, remoteRole } = link.state();
+      if (name === site || session !== 'connected' || remoteRole !== 'primary') continue;
+      link.roleChanged();
+      if (link.state().session !== 'connected') continue;
+      throw new LvrError('DIVERGED', `group ${this.name}: ${site} and ${name} are primaries of the same epoch`);
+    }
+  }
+
+  leaseRegion(payloadBytes: number): LogBatch | undefined {
+    return this.#group.pool.take(payloadBytes);
+  }
+
+  receiveRegion(meta: RegionMeta, batch: LogBatch | undefined): string | undefined {
+    return this.#group.resyncs.target.take(meta, batch);
+  }
+
+  onRegions(fn: ((event: number | Refusal) => void) | undefined): void {
+    this.#group.resyncs.target.onEvent(fn);
+  }
+
+  async endResync(end: ResyncEnd, primary: SiteHistory): Promise<void> {
+    const { log, resyncs } = this.#group;
+    if (this.#group.role !== 'secondary' || this.#group.changing) throw new LvrError('ROLE', `group ${this.name} is not secondary here`);
+    await resyncs.target.end(end);
+    const writer = writerOf(primary.lineage, end.base + 1);
+    if (writer !== undefined) await log.welcome(writer);
+    this.#group.allowApply();
   }
 
   /** Cut records stay void only for newer writers, and what may be on the volumes is never cut. */

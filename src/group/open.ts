@@ -1,17 +1,21 @@
 // Opening a group: devices, log, identity, replay. On any refusal everything that was opened is closed again and nothing was changed.
 
-import { mkdir, open as openFile, readFile, rename } from 'node:fs/promises';
+import { mkdir, open as openFile, readFile, rename, stat, truncate } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LvrError } from '../core/errors.js';
 import type { GroupConfig } from '../core/group-config.js';
 import { MIB } from '../core/limits.js';
 import type { Device } from '../core/ports.js';
+import { BitmapStore } from '../disk/bitmap-store.js';
 import type { Engines } from '../disk/engine.js';
 import { openDevice } from '../disk/file-device.js';
 import { type KnownEnd, type OpenedLog, openLog } from '../disk/log-open.js';
 import { openVolume, readsAsZeroes } from '../disk/open-volume.js';
+import { UndoStore } from '../disk/undo-store.js';
 import { UUID_NONE } from '../format/bytes.js';
 import { Group, type GroupEnv } from './group.js';
+import { UNDO_UNIT_BYTES } from './resync-target.js';
+import type { GroupStores } from './resyncs.js';
 import { Roles } from './roles.js';
 
 /** What the real world adds: where small state lives and what does the I/O. */
@@ -33,8 +37,10 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
       reserve: true,
       engines: env.engines,
     });
+    const volumes = devices.slice();
     devices.push(logDevice);
-    const volumes = devices.slice(0, -1);
+    const storeDevices = await openStoreDevices(config, env, volumes);
+    devices.push(...storeDevices);
     const identity = {
       group: config.name,
       site: env.site,
@@ -42,7 +48,9 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
     };
     const opened = await openLog(logDevice, identity, config.role, env.memory, binding === undefined, knownEnd);
     checkBinding(opened, binding, config);
-    const group = await assembleGroup(config, env, opened, volumes);
+    const [bitmapDevice, undoDevice] = storeDevices as [Device, Device | undefined];
+    const sizes = volumes.map((device) => device.sizeBytes);
+    const group = await assembleGroup(config, env, opened, volumes, makeStores(config, bitmapDevice, undoDevice, env.memory, sizes));
     if (binding === undefined) await writeBinding(config.name, env.stateDir, opened.log.store.current.logUuid);
     return group;
   } catch (error) {
@@ -61,8 +69,52 @@ function deviceSize(devices: readonly Device[], i: number): number {
   return devices[i]?.sizeBytes ?? 0;
 }
 
+/** The stores of a group on their devices. */
+export function makeStores(
+  config: GroupConfig,
+  bitmaps: Device,
+  undo: Device | undefined,
+  memory: GroupEnv['memory'],
+  volumeBytes: readonly number[],
+): GroupStores {
+  return {
+    devices: undo === undefined ? [bitmaps] : [bitmaps, undo],
+    bitmaps: new BitmapStore(bitmaps, memory, volumeBytes, config.regionBytes),
+    undo: undo === undefined || config.undo === 'off' ? undefined : new UndoStore(undo, memory),
+  };
+}
+
+/** Size of an undo store that can take everything a resync may overwrite. */
+export function undoBytes(volumeBytes: readonly number[]): number {
+  const units = volumeBytes.reduce((sum, bytes) => sum + Math.ceil(bytes / UNDO_UNIT_BYTES), 0);
+  return UndoStore.sizeBytes(units, UNDO_UNIT_BYTES);
+}
+
+/** Files under state_dir, sparse until they are needed. */
+async function openStoreDevices(config: GroupConfig, env: OpenEnv, volumes: readonly Device[]): Promise<Device[]> {
+  const sizes = volumes.map((device) => device.sizeBytes);
+  const { engines } = env;
+  await mkdir(join(env.stateDir, 'groups'), { recursive: true, mode: 0o700 });
+  const open = async (name: string, sizeBytes: number): Promise<Device> => {
+    const path = join(env.stateDir, 'groups', `${config.name}.${name}`);
+    // Larger than before: another region size, of which the old pages are not.
+    const { size } = await stat(path).catch(() => ({ size: 0 }));
+    if (size > 0 && size < sizeBytes) await truncate(path, sizeBytes);
+    return openDevice({ path, io: 'direct', create: { sizeBytes }, engines });
+  };
+  const devices = [await open('bitmaps', BitmapStore.sizeBytes(sizes, config.regionBytes))];
+  if (config.undo !== 'off') devices.push(await open('undo', undoBytes(sizes)));
+  return devices;
+}
+
 /** Makes the group from its opened log and devices and replays. The simulator enters here. */
-export async function assembleGroup(config: GroupConfig, env: GroupEnv, opened: OpenedLog, devices: readonly Device[]): Promise<Group> {
+export async function assembleGroup(
+  config: GroupConfig,
+  env: GroupEnv,
+  opened: OpenedLog,
+  devices: readonly Device[],
+  stores: GroupStores,
+): Promise<Group> {
   const { log } = opened;
   if (opened.created || isUntouched(log)) {
     const arena = env.memory.createArena(MIB);
@@ -70,7 +122,8 @@ export async function assembleGroup(config: GroupConfig, env: GroupEnv, opened: 
     for (const device of devices) bornZero = bornZero && (await readsAsZeroes(device, arena));
     if (bornZero) await log.store.update((current) => ({ ...current, bornZero }));
   }
-  const group = new Group(config, env, log, devices);
+  const group = new Group(config, env, log, devices, stores);
+  await group.resyncs.recover();
   env.log.info('log-opened', `group ${config.name}: ${opened.decision.says}`, { group: config.name, rule: opened.decision.row });
   if (group.role === 'secondary') {
     group.allowApply();

@@ -48,6 +48,7 @@ export class Roles {
     }
     await this.#exclusive(async () => {
       await log.quiet();
+      await group.resyncs.target.rollBack();
       // Records that the old primary may have lost are about to touch the volumes: a crash from here on must not forget that.
       if (PLANTED !== 'promotion-not-recorded') {
         log.setPrimaryDurable(log.durableLsn);

@@ -3,6 +3,7 @@
 
 import { type AckLimits, ackLimits, effectiveMode, type SiteAcks } from '../core/ack-rule.js';
 import type { SiteConfig, SiteMode } from '../core/group-config.js';
+import type { SiteBitmap } from '../format/superblock.js';
 
 /** Mutable on purpose: updated with every answer of a site. */
 export class SiteProgress implements SiteAcks {
@@ -12,10 +13,18 @@ export class SiteProgress implements SiteAcks {
   received = 0;
   durable: number;
   applied = 0;
+  /** How it is tracked, when the log does not hold all that it lacks: as in the durable superblock, or stricter. */
+  bitmap: SiteBitmap | undefined;
 
   constructor(config: SiteConfig, ackedLsn: number) {
     this.config = config;
     this.durable = ackedLsn;
+  }
+
+  /** The log must keep what comes after; Infinity: it need not keep anything. */
+  get neededFrom(): number {
+    if (this.bitmap === undefined) return this.durable;
+    return this.bitmap.isKept && this.bitmap.base !== undefined ? this.bitmap.base : Number.POSITIVE_INFINITY;
   }
 
   get mode(): SiteMode {
@@ -57,8 +66,8 @@ export class Sites {
     return lsn;
   }
 
-  /** Everything up to here is durable at every site: what the log may forget. */
-  durableEverywhere(upTo: number): number {
-    return this.all.reduce((lsn, site) => Math.min(lsn, site.durable), upTo);
+  /** No site needs the log for anything up to here: what it may forget. */
+  neededFrom(upTo: number): number {
+    return this.all.reduce((lsn, site) => Math.min(lsn, site.neededFrom), upTo);
   }
 }

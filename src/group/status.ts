@@ -39,6 +39,7 @@ export function groupStatus(group: Group): GroupStatus {
 
 function imageOf(group: Group): GroupStatus['image'] {
   if (group.failure !== undefined) return 'failed';
+  if (group.resyncs.target.isActive) return 'inconsistent';
   if (group.role === 'primary') return 'upToDate';
   return group.log.store.current.groupUuid === UUID_NONE ? 'inconsistent' : 'consistent';
 }
@@ -73,13 +74,13 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
     effectiveMode: site.effectiveMode,
     session: state?.session ?? 'offline',
     replication: state?.replication ?? 'stopped',
-    tracking: 'log',
+    tracking: site.bitmap === undefined || site.bitmap.isKept ? 'log' : 'bitmap',
     ackedLsn: String(isPrimary ? site.durable : 0),
     appliedLsn: String(isPrimary ? site.applied : 0),
     lagBytes: lagIos === 0 ? 0 : log.index.payloadAfter(site.durable) + (writePath?.unsealedBytes ?? 0),
     lagIos,
     lagSeconds: lagIos === 0 || oldestUs === 0 ? 0 : Math.max(0, group.env.clock.wallMs() / 1000 - oldestUs / 1e6),
-    dirtyBytes: 0,
+    dirtyBytes: group.resyncs.bitmaps.dirtyBytes(site.config.name),
     reason: state?.reason ?? '',
     rule: state?.rule ?? '',
     insecure: state?.insecure ?? false,

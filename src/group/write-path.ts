@@ -269,6 +269,7 @@ export class WritePath {
     const batch = this.#open;
     if (batch === undefined) return;
     this.#open = undefined;
+    batch.sealedMs = this.#parts.clock.nowMs();
     this.#parts.applier.add(batch);
     this.#log.appendOwn(batch);
     if (PLANTED === 'device-before-log') this.#parts.applier.allow(batch.lastLsn);

@@ -11,7 +11,7 @@
 import { assert } from '../core/assert.js';
 import { DIRECT_PAYLOAD_BYTES, KIB, LINK_LINGER_MS, LINK_RECEIVE_BYTES } from '../core/limits.js';
 import type { Clock, Slab } from '../core/ports.js';
-import { FRAME_HEADER_BYTES, type FrameHeader, type FrameType, isMetaValid, readFrameHeader } from '../format/frame.js';
+import { FRAME_HEADER_BYTES, type FrameHeader, type FrameType, hasPayload, isMetaValid, readFrameHeader } from '../format/frame.js';
 import type { ByteStream } from './ports.js';
 
 const RESERVE_BYTES = 64 * KIB;
@@ -24,10 +24,13 @@ const AFTER_LARGE_BYTES = 4 * KIB;
 export interface ChannelOwner {
   /** A control frame. `message` is valid during the call only. */
   control(type: FrameType, message: Uint8Array): void;
-  /** The meta part of a records frame at bytes[start, start + length). Answers where its payload goes; undefined: no room, see retry(). */
-  records(bytes: Uint8Array, start: number, length: number, payloadBytes: number): Slab | undefined;
-  /** The payload of the last records frame is complete. */
-  recordsComplete(): void;
+  /**
+   * The meta part of a records or region frame at bytes[start, start + length). Answers where its payload goes; undefined: no room, see
+   * retry().
+   */
+  payload(type: FrameType, bytes: Uint8Array, start: number, length: number, payloadBytes: number): Slab | undefined;
+  /** The payload of the last such frame is complete. */
+  payloadComplete(): void;
   /** All frames that have arrived completely were delivered. */
   turnEnded(): void;
   /** Bytes that no correct other end sends. The owner closes the channel. */
@@ -107,7 +110,7 @@ export class Channel {
     return this.#stream.write([frame], undefined);
   }
 
-  /** Writes header, meta and payload of a records frame; the memory must not change until `sent` runs. It never runs after destroy(). */
+  /** Writes header, meta and payload of a frame; the memory must not change until `sent` runs. It never runs after destroy(). */
   sendPieces(pieces: readonly Uint8Array[], lengthBytes: number, sent: () => void): boolean {
     assert(this.#state === 'open', 'a sender stops before its channel');
     this.sentBytes += lengthBytes;
@@ -152,7 +155,7 @@ export class Channel {
     this.#stream.destroy();
   }
 
-  /** There may be room again for the records frame that had none. */
+  /** There may be room again for the frame that had none. */
   retry(): void {
     if (!this.#blocked || this.#state !== 'open') return;
     this.#blocked = false;
@@ -193,7 +196,7 @@ export class Channel {
       this.#handedDirect = false;
       this.#payloadAt += length;
       this.#payloadLeft -= length;
-      if (this.#payloadLeft === 0) this.#completeRecords();
+      if (this.#payloadLeft === 0) this.#completePayload();
     } else {
       this.#end += length;
     }
@@ -212,8 +215,8 @@ export class Channel {
       const meta = this.#start + FRAME_HEADER_BYTES;
       if (this.#end - meta < header.metaBytes) return;
       if (!isMetaValid(this.#buffer, meta, header)) return this.#owner.violated(`${header.type} frame with a wrong CRC`);
-      if (header.type === 'records') {
-        if (!this.#beginRecords(header, meta)) return;
+      if (hasPayload(header.type)) {
+        if (!this.#beginPayload(header, meta)) return;
       } else {
         this.#consume(header);
         this.#owner.control(header.type, this.#buffer.subarray(meta, meta + header.metaBytes));
@@ -239,8 +242,8 @@ export class Channel {
   }
 
   /** False: there is no room, or the owner closed the channel. */
-  #beginRecords(header: FrameHeader, meta: number): boolean {
-    const slab = this.#owner.records(this.#buffer, meta, header.metaBytes, header.payloadBytes);
+  #beginPayload(header: FrameHeader, meta: number): boolean {
+    const slab = this.#owner.payload(header.type, this.#buffer, meta, header.metaBytes, header.payloadBytes);
     if (this.#state !== 'open') return false;
     if (slab === undefined) {
       this.#noRoomSinceMs ??= this.#clock.nowMs();
@@ -269,12 +272,12 @@ export class Channel {
       this.#payloadLeft -= length;
     }
     if (this.#payloadLeft > 0) return false;
-    this.#completeRecords();
+    this.#completePayload();
     return true;
   }
 
-  #completeRecords(): void {
+  #completePayload(): void {
     this.#slab = undefined;
-    this.#owner.recordsComplete();
+    this.#owner.payloadComplete();
   }
 }

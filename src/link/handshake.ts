@@ -8,8 +8,8 @@ import { decideReconnect, type ReconnectPlan, type Side, type SiteHistory } from
 import { type Hello, historyDigest, type PlanMessage, PROTOCOL_VERSION, type Refused } from '../format/wire.js';
 import type { LinkGroup, VolumeDescription } from './ports.js';
 
-/** A plan of which records flow. */
-export type StreamPlan = ReconnectPlan & { action: 'stream' };
+/** A plan of which records flow, at once or behind regions. */
+export type StreamPlan = ReconnectPlan & { action: 'stream' | 'resync' };
 
 /** The hello of this site to `toSite`. */
 export function makeHello(group: LinkGroup, toSite: string, session: number, history: SiteHistory): Hello {
@@ -68,6 +68,8 @@ export function meet(own: SiteHistory, other: SiteHistory, dialed: boolean): Mee
 /** The Plan message of the sending site; `chain` is its chain value of record plan.from - 1, `mode` its setting for the other site. */
 export function planMessage(meeting: Meeting, plan: StreamPlan, chain: number, mode: SiteMode): PlanMessage {
   return {
+    action: plan.action,
+    uuid: plan.action === 'resync' ? plan.uuid : '',
     rule: plan.rule,
     sender: (plan.sender === 'a' ? meeting.dialer : meeting.acceptor).site,
     from: plan.from,
@@ -86,7 +88,7 @@ export function checkPlan(message: PlanMessage, meeting: Meeting, plan: StreamPl
   if (message.dialerDigest !== ours.dialerDigest || message.acceptorDigest !== ours.acceptorDigest) {
     return { code: 'PROTOCOL', reason: 'the sites decided from different histories' };
   }
-  for (const key of ['rule', 'sender', 'from', 'cut', 'adopt'] as const) {
+  for (const key of ['action', 'uuid', 'rule', 'sender', 'from', 'cut', 'adopt'] as const) {
     if (message[key] === ours[key]) continue;
     return { code: 'PROTOCOL', reason: `the sites came to different plans: ${key} is ${ours[key]} and ${message[key]}` };
   }

@@ -16,7 +16,8 @@ import type { Replication, Session as SessionStatus } from '../core/status.js';
 import type { Hello } from '../format/wire.js';
 import { checkHello, insecureRefusal, isLoopback } from './handshake.js';
 import type { ByteStream, Network, ReceiveSink, Refusal, ShipSource } from './ports.js';
-import { Session, type SessionEnd, type SessionOwner } from './session.js';
+import { Session } from './session.js';
+import type { SessionEnd, SessionOwner } from './session-parts.js';
 
 /** What a link needs. `random` gives numbers from 0 to below 1; `onChange` is called when session, replication or reason changed. */
 export type SiteLinkOptions = {
@@ -117,7 +118,7 @@ export class SiteLink implements SessionOwner {
   /** The group was promoted or demoted: the two sites must meet again. */
   roleChanged(): void {
     if (!this.#started) return;
-    const { role, epoch } = this.#options.group.history();
+    const { role, epoch } = this.#options.group.history(this.#site);
     if (role === this.#role && epoch === this.#epoch) return;
     this.#role = role;
     this.#epoch = epoch;
@@ -128,6 +129,11 @@ export class SiteLink implements SessionOwner {
     this.#code = '';
     this.#show('offline', '');
     this.#maybeDial();
+  }
+
+  /** The session goes by what no longer holds: ends it, so that the sites decide anew. */
+  meetAgain(reason: string): void {
+    this.#session?.bye(reason);
   }
 
   /** There may be something to send: a batch was sealed or the durable LSN moved. Called by the group once per turn. */
@@ -311,6 +317,7 @@ export class SiteLink implements SessionOwner {
 
   #replication(): Replication {
     const session = this.#session;
+    if (session?.isRunning === true && session.isResyncing) return 'resyncing';
     if (session === undefined || !session.isRunning || session.catchingUp === undefined) return 'stopped';
     return session.catchingUp ? 'catchingUp' : 'streaming';
   }

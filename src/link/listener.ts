@@ -135,12 +135,12 @@ class Caller implements ChannelOwner {
     this.#finish(undefined);
   }
 
-  records(_bytes: Uint8Array, _start: number, _length: number, _payloadBytes: number): Slab | undefined {
-    this.violated('records frame before a hello');
+  payload(type: FrameType, _bytes: Uint8Array, _start: number, _length: number, _payloadBytes: number): Slab | undefined {
+    this.violated(`${type} frame before a hello`);
     return undefined;
   }
 
-  recordsComplete(): void {}
+  payloadComplete(): void {}
 
   turnEnded(): void {}
 

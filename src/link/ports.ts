@@ -3,6 +3,8 @@
 
 import type { ReconnectPlan, SiteHistory } from '../core/reconnect.js';
 import type { LogBatch } from '../disk/log-batch.js';
+import type { RegionMeta } from '../format/frame.js';
+import type { ResyncEnd } from '../format/wire.js';
 
 /** Volume as described in a hello: both sites must agree on order, names and sizes. */
 export type VolumeDescription = { readonly name: string; readonly sizeBytes: number; readonly blockBytes: number };
@@ -15,12 +17,32 @@ export interface LinkGroup {
   readonly name: string;
   readonly site: string;
   volumes(): readonly VolumeDescription[];
-  /** This site's history as of now. */
-  history(): SiteHistory;
+  /** This site's history as of now, as another site is to know it. */
+  history(forSite: string): SiteHistory;
   /** The chain value of record `lsn` (trimmed <= lsn <= last; 0 for lsn 0). Reads the log. Rejects with LvrError. */
   chainAt(lsn: number): Promise<number>;
   /** The plan says that this site must become secondary: does so durably. */
   stepDown(plan: ReconnectPlan): Promise<void>;
+}
+
+/** A piece of a volume to send: `batch` holds its payload (released by the taker), undefined when it is all zeroes. */
+export type RegionPiece = { readonly meta: RegionMeta; readonly batch: LogBatch | undefined };
+
+/** One resync of one site, as long as its session lasts. */
+export interface ResyncRun {
+  /** Prepares the bitmap, durably; before the first piece is asked for. */
+  start(): Promise<void>;
+  /** The next piece; undefined when nothing waits to be copied now. */
+  next(): Promise<RegionPiece | undefined>;
+  /** So many pieces are durable at the other site. Words when that cannot be. */
+  done(count: number): string | undefined;
+  /** Pieces handed out that are not durable there. */
+  readonly unfinished: number;
+  /** The end mark when everything is copied; undefined when there is more to copy. */
+  end(): Promise<ResyncEnd | undefined>;
+  /** Resolves when something has changed, or the run was stopped. */
+  moved(): Promise<void>;
+  stop(): void;
 }
 
 /** Sending side: the primary's log as a stream of batches. */
@@ -39,6 +61,8 @@ export interface ShipSource extends LinkGroup {
    * DEVICE_FAILED).
    */
   readBatch(lsn: number): Promise<LogBatch>;
+  /** A resync of the site with the bitmap `uuid`. Throws LvrError when there is no such bitmap any more. */
+  resync(site: string, uuid: string): ResyncRun;
   /** The site's plan was accepted and records from `from` on are about to flow. */
   siteStreaming(site: string, from: number): void;
   /** The site answered; positions never go back within a session. */
@@ -49,8 +73,16 @@ export interface ShipSource extends LinkGroup {
 
 /** Receiving side: a secondary's log. */
 export interface ReceiveSink extends LinkGroup {
-  /** Carries out the receiver's part of a stream plan (cut, adopt) durably. `primary` is the other side's history. */
-  prepare(plan: ReconnectPlan & { action: 'stream' }, primary: SiteHistory): Promise<void>;
+  /** Carries out the receiver's part of a plan (cut, adopt, the beginning of a resync) durably. `primary` is the other side's history. */
+  prepare(plan: ReconnectPlan & { action: 'stream' | 'resync' }, primary: SiteHistory): Promise<void>;
+  /** As leaseBatch(), for a piece of a volume. */
+  leaseRegion(payloadBytes: number): LogBatch | undefined;
+  /** Takes over a piece of a volume (undefined: zeroes). Words when its payload is damaged; the batch is the sink's in both cases. */
+  receiveRegion(meta: RegionMeta, batch: LogBatch | undefined): string | undefined;
+  /** `fn` hears how many pieces of this session are durable, or why it cannot go on; replaces the previous one. */
+  onRegions(fn: ((event: number | Refusal) => void) | undefined): void;
+  /** All regions are here: the log begins anew behind end.base. Durable before it returns. */
+  endResync(end: ResyncEnd, primary: SiteHistory): Promise<void>;
   /** An empty batch to receive into; undefined when there is no memory: wait for onRoom. */
   leaseBatch(payloadBytes: number): LogBatch | undefined;
   /** Calls fn once when leaseBatch may succeed. */

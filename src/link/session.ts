@@ -5,6 +5,8 @@
 //    only)     hellos   ├─> stepDown ──> ended               one side becomes secondary, the other waits for its Bye
 //              known)   ├─> running                          idle: heartbeats only
 //                       └─> ended                            refused, nothing changed
+//   A resync goes through chain and plan as well; then regions flow while it is running, and after the end mark the receiver is ready once
+//   more, for the records.
 //
 // Every phase but running has a deadline, and running ends after LINK_DEAD_MS of silence. A session ends exactly once; after that neither
 // group nor sink hear of it, whatever the other end still sends. Nothing of the group changes before the plan is agreed on.
@@ -14,17 +16,10 @@ import type { SiteMode } from '../core/group-config.js';
 import { LINK_DEAD_MS, LINK_HELLO_MS, LINK_NO_ROOM_MS, LINK_PING_MS, LINK_PREPARE_MS } from '../core/limits.js';
 import type { Clock, Slab } from '../core/ports.js';
 import type { ReconnectPlan, SiteHistory } from '../core/reconnect.js';
+import { type ControlMessage, decodeControl } from '../format/control.js';
 import type { FrameType } from '../format/frame.js';
 import {
   controlFrame,
-  decodeAck,
-  decodeBye,
-  decodeDurable,
-  decodeHello,
-  decodePlan,
-  decodeReady,
-  decodeRefused,
-  decodeTime,
   encodeBye,
   encodeHello,
   encodePlan,
@@ -32,45 +27,29 @@ import {
   encodeRefused,
   encodeTime,
   type Hello,
+  type PlanMessage,
   PROTOCOL_VERSION,
+  type ResyncEnd,
 } from '../format/wire.js';
 import { Channel, type ChannelOwner } from './channel.js';
+import { Flow } from './flow.js';
 import { checkHello, checkPlan, isStillPlan, type Meeting, makeHello, meet, planMessage, refusalOf, type StreamPlan } from './handshake.js';
 import type { ByteStream, ReceiveSink, Refusal, ShipSource } from './ports.js';
 import { Receiver } from './receiver.js';
+import { ResyncReceiver } from './resync-receiver.js';
+import { ResyncSender } from './resync-sender.js';
 import { Sender, type SenderOwner } from './sender.js';
+import { EXPECTED, type Phase, type SessionContext, type SessionEnd, type SessionOwner } from './session-parts.js';
 
-type Phase = 'hello' | 'chain' | 'ready' | 'plan' | 'prepare' | 'stepDown' | 'running' | 'ended';
-
-/** How a session ended. lost: the stream broke or a deadline passed. stepDown, bye: orderly, try again soon. */
-export type SessionEnd = { readonly kind: 'lost' | 'refused' | 'stepDown' | 'bye'; readonly code: string; readonly reason: string };
-
-/** Told about a session; never after the end. */
-export interface SessionOwner {
-  /** Phase, rule or catching up changed. */
-  sessionChanged(session: Session): void;
-  /** Called once, as the last. */
-  sessionEnded(session: Session, end: SessionEnd): void;
-}
-
-/** What every session of a link has in common. */
-export type SessionContext = {
-  readonly group: ShipSource & ReceiveSink;
-  readonly site: string;
-  /** What this site waits for at the other one, as long as it is primary. */
-  readonly mode: SiteMode;
-  readonly clock: Clock;
-  readonly owner: SessionOwner;
-  /** Resolves when work of earlier sessions for the group has ended: two plans are never carried out at once. */
-  readonly before: Promise<void>;
-};
+const HISTORY_CHANGED = 'the history of a site changed while the sites met';
 
 export class Session implements ChannelOwner, SenderOwner {
   readonly id: number;
   readonly dialed: boolean;
   readonly #group: ShipSource & ReceiveSink;
   readonly #site: string;
-  readonly #mode: SiteMode;
+  /** Ours for the other site; once the other one sends, its own for us. */
+  #mode: SiteMode;
   readonly #clock: Clock;
   readonly #owner: SessionOwner;
   readonly #before: Promise<void>;
@@ -81,8 +60,7 @@ export class Session implements ChannelOwner, SenderOwner {
   #meeting: Meeting | undefined;
   #phase: Phase = 'hello';
   #deadlineMs = 0;
-  #sender: Sender | undefined;
-  #receiver: Receiver | undefined;
+  readonly #flow = new Flow();
   #pingSentMs: number;
   #work: Promise<void> | undefined;
   rttMs = 0;
@@ -97,7 +75,7 @@ export class Session implements ChannelOwner, SenderOwner {
     this.#before = context.before;
     this.id = id;
     this.dialed = hello === undefined;
-    this.#own = context.group.history();
+    this.#own = context.group.history(context.site);
     this.#other = hello?.history;
     this.#channel = new Channel(stream, this, context.clock);
     this.#pingSentMs = context.clock.nowMs();
@@ -127,9 +105,14 @@ export class Session implements ChannelOwner, SenderOwner {
     return this.#other?.role;
   }
 
+  /** Regions of a resync flow. */
+  get isResyncing(): boolean {
+    return this.#flow.isResyncing;
+  }
+
   /** undefined when nothing flows. The receiving end cannot tell streaming from catching up. */
   get catchingUp(): boolean | undefined {
-    return this.#sender !== undefined ? this.#sender.catchingUp : this.#receiver !== undefined ? false : undefined;
+    return this.#flow.catchingUp;
   }
 
   get lastReceivedMs(): number {
@@ -137,17 +120,18 @@ export class Session implements ChannelOwner, SenderOwner {
   }
 
   get sentLsn(): number {
-    return this.#sender?.sentLsn ?? 0;
+    return this.#flow.sentLsn;
   }
 
   get counters(): { sentBytes: number; receivedBytes: number; sentRecords: number; receivedRecords: number } {
     const { sentBytes, receivedBytes } = this.#channel;
-    return { sentBytes, receivedBytes, sentRecords: this.#sender?.sentRecords ?? 0, receivedRecords: this.#receiver?.receivedRecords ?? 0 };
+    const { sentRecords, receivedRecords } = this.#flow;
+    return { sentBytes, receivedBytes, sentRecords, receivedRecords };
   }
 
   /** Something to send, see Sender. */
   pump(): void {
-    this.#sender?.pump();
+    this.#flow.pump();
   }
 
   /** Looks at deadlines and sends heartbeats. `late`: this process itself was not running for a while, so silence means nothing. */
@@ -167,7 +151,7 @@ export class Session implements ChannelOwner, SenderOwner {
   /** Ends the session in order: the other end may come back soon. It is told first what it may apply meanwhile. */
   bye(reason: string): void {
     if (this.#phase === 'ended') return;
-    this.#sender?.tellDurable();
+    this.#flow.tellDurable();
     this.#channel.close(controlFrame('bye', encodeBye(reason)));
     this.#end({ kind: 'bye', code: '', reason });
   }
@@ -180,66 +164,65 @@ export class Session implements ChannelOwner, SenderOwner {
   /** Resolves when no work started by this session is going on (chain, prepare, stepDown, a read of the log). */
   async settled(): Promise<void> {
     await this.#work;
-    await this.#sender?.settled();
+    await this.#flow.settled();
   }
 
   // ---- Channel ----
 
-  control(type: FrameType, message: Uint8Array): void {
-    switch (type) {
+  control(type: FrameType, bytes: Uint8Array): void {
+    const phases = EXPECTED[type];
+    const isExpected = phases === undefined ? this.#phase !== 'hello' || type === 'refused' : phases.includes(this.#phase);
+    if (!isExpected) return this.violated(`${type} frame out of order (${this.#phase})`);
+    const message = decodeControl(type, bytes);
+    if (typeof message === 'string') return this.violated(message);
+    this.#controlled(message);
+  }
+
+  #controlled(message: ControlMessage): void {
+    switch (message.type) {
       case 'hello':
-        return this.#take(['hello'], type, decodeHello(message), (hello) => this.#helloReceived(hello));
+        return this.#helloReceived(message.value);
       case 'plan':
-        return this.#take(['plan'], type, decodePlan(message), (plan) => this.#planReceived(plan));
+        return this.#planReceived(message.value);
       case 'ready':
-        return this.#take(['ready'], type, decodeReady(message), (from) => this.#readyReceived(from));
+        return this.#readyReceived(message.value);
       case 'ack':
-        return this.#take(['running'], type, decodeAck(message), (ack) => {
-          const problem = this.#sender === undefined ? 'ack of nothing' : this.#sender.acked(ack);
-          if (problem !== undefined) this.violated(problem);
-        });
+        return this.#refuseIf(this.#flow.acked(message.value));
+      case 'regionsDone':
+        return this.#refuseIf(this.#flow.regionsDone(message.value));
+      case 'resyncEnd':
+        return this.#resyncEnded(message.value);
       case 'durable':
-        return this.#take(['running'], type, decodeDurable(message), (lsn) => {
-          if (this.#receiver === undefined) this.violated('durable frame from a secondary');
-          else this.#refuseIf(this.#receiver.durable(lsn));
-        });
+        return this.#refuseIf(this.#flow.durable(message.value));
       case 'ping':
-        return this.#take(undefined, type, decodeTime(message), (timeMs) => this.#channel.send(controlFrame('pong', encodeTime(timeMs))));
+        return void this.#channel.send(controlFrame('pong', encodeTime(message.value)));
       case 'pong':
-        return this.#take(undefined, type, decodeTime(message), (timeMs) => {
-          this.rttMs = Math.max(0, this.#clock.nowMs() - timeMs);
-        });
+        this.rttMs = Math.max(0, this.#clock.nowMs() - message.value);
+        return;
       case 'refused':
-        return this.#take(undefined, type, decodeRefused(message), ({ code, reason }) => {
-          this.#channel.destroy();
-          this.#end({ kind: 'refused', code, reason });
-        });
+        this.#channel.destroy();
+        return this.#end({ kind: 'refused', ...message.value });
       case 'bye':
-        return this.#take(undefined, type, decodeBye(message), ({ reason }) => {
-          this.#channel.destroy();
-          this.#end({ kind: this.#phase === 'stepDown' ? 'stepDown' : 'bye', code: '', reason });
-        });
-      case 'records':
-        return this.violated('records frame where a control frame was announced');
+        this.#channel.destroy();
+        return this.#end({ kind: this.#phase === 'stepDown' ? 'stepDown' : 'bye', code: '', reason: message.value.reason });
       default:
-        return unreachable(type);
+        return unreachable(message);
     }
   }
 
-  records(bytes: Uint8Array, start: number, length: number, payloadBytes: number): Slab | undefined {
-    const answer = this.#receiver?.records(bytes, start, length, payloadBytes) ?? undefined;
-    if (this.#receiver === undefined) this.violated('records frame where none was agreed on');
+  payload(type: FrameType, bytes: Uint8Array, start: number, length: number, payloadBytes: number): Slab | undefined {
+    const answer = this.#flow.payload(type, bytes, start, length, payloadBytes);
     if (answer === undefined || 'arena' in answer) return answer;
     this.#refuse(answer);
     return undefined;
   }
 
-  recordsComplete(): void {
-    this.#refuseIf(this.#receiver?.recordsComplete());
+  payloadComplete(): void {
+    this.#refuseIf(this.#flow.payloadComplete());
   }
 
   turnEnded(): void {
-    this.#receiver?.turnEnded();
+    this.#flow.turnEnded();
   }
 
   violated(reason: string): void {
@@ -247,7 +230,7 @@ export class Session implements ChannelOwner, SenderOwner {
   }
 
   closed(error: Error | undefined): void {
-    this.#sender?.dispose();
+    this.#flow.dispose();
     this.#end({ kind: 'lost', code: '', reason: error === undefined ? `site ${this.#site} closed the connection` : error.message });
   }
 
@@ -296,7 +279,7 @@ export class Session implements ChannelOwner, SenderOwner {
   /** What was written since the hello may be what the other site lacks, so the plan must still hold now. */
   #stepDown(meeting: Meeting, plan: ReconnectPlan & { action: 'stepDown' }): void {
     this.#run('stepDown', this.#before, () => {
-      if (!isStillPlan(meeting, this.#group.history())) return this.#historyChanged();
+      if (!isStillPlan(meeting, this.#group.history(this.#site))) return this.bye(HISTORY_CHANGED);
       this.#run('stepDown', this.#group.stepDown(plan), () => {
         this.#channel.close(controlFrame('bye', encodeBye(plan.reason)));
         this.#end({ kind: 'stepDown', code: '', reason: plan.reason });
@@ -304,17 +287,14 @@ export class Session implements ChannelOwner, SenderOwner {
     });
   }
 
-  #historyChanged(): void {
-    this.bye(`the history of site ${this.#own.site} changed while the sites met`);
-  }
-
   async #chainBefore(plan: StreamPlan): Promise<number> {
     await this.#before;
-    return plan.from === 1 ? 0 : this.#group.chainAt(plan.from - 1);
+    // A bitmap takes over where the log no longer reaches: there is nothing to compare.
+    return plan.from === 1 || plan.action === 'resync' ? 0 : this.#group.chainAt(plan.from - 1);
   }
 
   /** Receiving site: the same plan, from a history that is still ours, on top of the same record; then what the plan says. */
-  #planReceived(message: Exclude<ReturnType<typeof decodePlan>, string>): void {
+  #planReceived(message: PlanMessage): void {
     const meeting = this.#meeting as Meeting;
     const plan = meeting.plan as StreamPlan;
     const other = this.#other as SiteHistory;
@@ -322,24 +302,54 @@ export class Session implements ChannelOwner, SenderOwner {
     this.#run('prepare', this.#chainBefore(plan), (chain) => {
       const refusal = checkPlan(message, meeting, plan, chain);
       if (refusal !== undefined) return this.#refuse(refusal);
-      if (!isStillPlan(meeting, this.#group.history())) return this.#historyChanged();
+      if (!isStillPlan(meeting, this.#group.history(this.#site))) return this.bye(HISTORY_CHANGED);
       this.#run('prepare', this.#group.prepare(plan, other), () => {
-        this.#receiver = new Receiver(this.#group, this.#channel, this.#clock, plan.from, other.epoch, message.mode);
+        this.#mode = message.mode;
+        if (plan.action === 'stream') return this.#receiveFrom(plan.from);
+        this.#flow.receiveRegions(new ResyncReceiver(this.#group, this.#channel, (refusal) => this.#refuse(refusal)));
         this.#channel.send(controlFrame('ready', encodeReady(plan.from)));
-        this.#receiver.start();
         this.#enter('running', 0);
       });
     });
   }
 
+  /** Receiving site: records flow from `from` on. */
+  #receiveFrom(from: number): void {
+    const { epoch } = this.#other as SiteHistory;
+    this.#channel.send(controlFrame('ready', encodeReady(from)));
+    this.#flow.receive(new Receiver(this.#group, this.#channel, this.#clock, from, epoch, this.#mode));
+    this.#enter('running', 0);
+  }
+
+  /** Receiving site: all regions are durable here, and the records behind them follow. */
+  #resyncEnded(end: ResyncEnd): void {
+    if (!this.#flow.isReceivingRegions) return this.violated('resyncEnd frame where no resync was agreed on');
+    this.#enter('prepare', LINK_PREPARE_MS);
+    this.#run('prepare', this.#group.endResync(end, this.#other as SiteHistory), () => this.#receiveFrom(end.base + 1));
+  }
+
+  /** Sending site: the other one is ready for what the plan says, or, behind the end mark of a resync, for records. */
   #readyReceived(from: number): void {
     const plan = this.#meeting?.plan as StreamPlan;
-    if (from !== plan.from) return this.violated(`site ${this.#site} is ready for LSN ${from}, planned was ${plan.from}`);
+    if (plan.sender !== this.#meeting?.ownSide) return this.violated('ready frame from a primary');
+    const wanted = this.#flow.isSendingRegions ? (this.#flow.resyncBase ?? -1) + 1 : plan.from;
+    if (this.#flow.isSendingRecords || from !== wanted || wanted === 0) {
+      return this.violated(`site ${this.#site} is ready for LSN ${from}, planned was ${wanted}`);
+    }
+    if (plan.action === 'resync' && !this.#flow.isSendingRegions) return this.#sendRegions(plan.uuid);
     const parts = { source: this.#group, site: this.#site, mode: this.#mode, channel: this.#channel, clock: this.#clock, owner: this };
-    this.#sender = new Sender(parts, from);
+    this.#flow.send(new Sender(parts, from));
     this.#group.siteStreaming(this.#site, from);
     this.#enter('running', 0);
-    this.#sender.pump();
+    this.#flow.pump();
+  }
+
+  #sendRegions(uuid: string): void {
+    const run = this.#group.resync(this.#site, uuid);
+    const sender = new ResyncSender(run, this.#channel, this);
+    this.#flow.sendRegions(sender);
+    this.#enter('running', 0);
+    this.#run('running', run.start(), () => sender.start());
   }
 
   /** Goes on with `then` when the group has done its work, unless the session left the phase meanwhile. */
@@ -356,14 +366,6 @@ export class Session implements ChannelOwner, SenderOwner {
   }
 
   // ---- Ends ----
-
-  /** Checks that a message may come in this phase (any phase behind the hello when `phases` is undefined) and is well-formed. */
-  #take<Value>(phases: readonly Phase[] | undefined, type: FrameType, value: Value | string, then: (value: Value) => void): void {
-    const expected = phases === undefined ? this.#phase !== 'hello' || type === 'refused' : phases.includes(this.#phase);
-    if (!expected) return this.violated(`${type} frame out of order (${this.#phase})`);
-    if (typeof value === 'string') return this.violated(value);
-    then(value);
-  }
 
   #refuseIf(refusal: Refusal | undefined): void {
     if (refusal !== undefined) this.#refuse(refusal);
@@ -390,10 +392,9 @@ export class Session implements ChannelOwner, SenderOwner {
   #end(end: SessionEnd): void {
     if (this.#phase === 'ended') return;
     this.#phase = 'ended';
-    this.#receiver?.stop();
-    this.#sender?.stop();
-    if (this.#channel.isClosed) this.#sender?.dispose();
-    if (this.#sender !== undefined) this.#group.siteGone(this.#site);
+    this.#flow.stop();
+    if (this.#channel.isClosed) this.#flow.dispose();
+    if (this.#flow.isSending) this.#group.siteGone(this.#site);
     this.#owner.sessionEnded(this, end);
   }
 }

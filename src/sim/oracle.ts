@@ -5,6 +5,7 @@
 // that it has been promised to keep; `own`: promised to its own clients, so not even another primary may take it away.
 
 import { writerOf } from '../core/lineage.js';
+import type { SiteBitmap } from '../format/superblock.js';
 import type { SimClient, SimRequest } from './client.js';
 import { History, isState, SECTOR, stateDifferences, type Written } from './history.js';
 import type { SimSite } from './site.js';
@@ -199,7 +200,8 @@ export class Oracle {
     // What a process before this one has applied and not checkpointed is applied again before the volumes are a prefix.
     const target = site.group.role === 'primary' ? durableLsn : Math.min(durableLsn, log.recordedPrimaryDurableLsn);
     if (applier.startedLsn === appliedLsn && appliedLsn >= target) this.#checkImage(site, appliedLsn);
-    this.#checkFloors(site, history);
+    // What a resync has overwritten is judged when it is over, or rolled back.
+    if (!site.group.resyncs.target.isActive) this.#checkFloors(site, history);
     if (site.group.role === 'primary' && history !== undefined) this.#checkSites(site, history);
   }
 
@@ -260,6 +262,11 @@ export class Oracle {
       this.#promise(name, history, Math.min(progress.durable, history.written.length), false, `acked in the status of ${primary.name}`);
       const other = this.#world.site(name);
       if (!other.isUp || other.group.failure !== undefined) continue;
+      if (progress.bitmap !== undefined && !progress.bitmap.isKept) {
+        this.#checkBitmap(primary, other, progress.bitmap);
+        continue;
+      }
+      if (other.group.resyncs.target.isActive) continue;
       const { trimmedLsn } = primary.group.log;
       const { durableLsn } = other.group.log;
       // What it had forgotten before it became primary needs a seed, which it says when the two meet.
@@ -268,6 +275,35 @@ export class Oracle {
       const theirs = durableLsn === 0 ? undefined : this.#historyAt(other, durableLsn);
       if (theirs === undefined || theirs.written[durableLsn - 1]?.serial === history.written[durableLsn - 1]?.serial) {
         this.fail('master invariant', `${primary.name} keeps records from ${trimmedLsn + 1} on, but ${name} has only ${durableLsn}`);
+      }
+    }
+  }
+
+  /** A site that is tracked by a bitmap: every sector that differs is in a dirty region, if the site can make use of the bitmap at all. */
+  #checkBitmap(primary: SimSite, other: SimSite, bitmap: SiteBitmap): void {
+    const [ours, theirs] = [primary.group, other.group];
+    const { resync } = theirs.log.store.current;
+    const isQuiet = (group: SimSite['group']): boolean => group.applier.startedLsn === group.applier.appliedLsn;
+    if (this.isExcused(other.name) || !isQuiet(ours) || !isQuiet(theirs) || theirs.role === 'primary') return;
+    if (resync === undefined) {
+      // Consistent: it has a prefix, of this history or another, and what is in its log and not on its volumes comes first.
+      const { appliedLsn } = theirs.applier;
+      if (bitmap.base === undefined || theirs.log.durableLsn < bitmap.base || appliedLsn < theirs.log.durableLsn) return;
+      if (this.haveParted(primary, other)) return;
+    } else if (resync.uuid !== bitmap.uuid) return;
+    const map = ours.resyncs.bitmaps.mapOf(other.name);
+    if (map === undefined) return;
+    this.#world.count(resync === undefined ? 'bitmap of a consistent site checked' : 'bitmap of a site in resync checked');
+    for (const [volume, disk] of primary.volumes.entries()) {
+      const [a, b] = [disk.view, (other.volumes[volume] as { view: Uint8Array }).view];
+      for (let region = 0; region < map.regions(volume); region++) {
+        const from = region * map.regionBytes;
+        if (map.isDirty(volume, region)) continue;
+        if (Buffer.compare(a.subarray(from, from + map.regionBytes), b.subarray(from, from + map.regionBytes)) === 0) continue;
+        this.fail(
+          'master invariant',
+          `region ${region} of ${VOLUMES[volume]} differs between ${primary.name} and ${other.name} and is not dirty`,
+        );
       }
     }
   }

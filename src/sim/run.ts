@@ -140,7 +140,7 @@ async function converge(script: Script, idleMs: number): Promise<void> {
 /** No faults, no cuts, every process running, restarted where its group has failed or its device hangs. */
 async function heal(script: Script): Promise<void> {
   const { world } = script;
-  const hung = world.sites.filter((site) => [site.log, ...site.volumes].some((disk) => world.isHung(disk)));
+  const hung = world.sites.filter((site) => site.disks.some((disk) => world.isHung(disk)));
   world.healAll();
   world.clearFaults();
   for (const site of world.sites) {
@@ -162,10 +162,16 @@ async function heal(script: Script): Promise<void> {
 /** The site that the others must come to: the primary of the newest epoch; promoted here when there is none. */
 async function choosePrimary(script: Script): Promise<SimSite | undefined> {
   const up = script.world.sites.filter((site) => site.isUp && site.group.failure === undefined);
-  const rank = (site: SimSite): number => site.group.log.store.current.epoch * 1e9 + site.group.log.appendedLsn;
+  // What a resync has begun to overwrite comes last: it would be rolled back.
+  const rank = (site: SimSite): number =>
+    site.group.log.store.current.epoch * 1e9 + site.group.log.appendedLsn - (site.group.resyncs.target.isActive ? 1e12 : 0);
   const primaries = up.filter((site) => site.group.role === 'primary').sort((a, b) => rank(b) - rank(a));
   if (primaries[0] !== undefined) return primaries[0];
-  const best = up.filter((site) => site.group.log.store.current.epoch > 0).sort((a, b) => rank(b) - rank(a))[0];
+  const canLead = (site: SimSite): boolean => {
+    const { epoch, resync } = site.group.log.store.current;
+    return epoch > 0 && (resync?.undo !== undefined || resync === undefined);
+  };
+  const best = up.filter(canLead).sort((a, b) => rank(b) - rank(a))[0];
   if (best !== undefined && !best.group.changing) await script.promote(best, false, true);
   return undefined;
 }

@@ -5,7 +5,7 @@
 //
 // Keys of expect: up, role, health, image, epoch, appended, durable, applied, trimmed, refused (code of a refused start), failure (code),
 // waiting (requests without an answer), and for the site x: x.session, x.replication, x.code, x.rule, x.mode,
-// x.acked, x.lagIos.
+// x.acked, x.lagIos, x.tracking, x.dirty.
 
 import { plainKnobs, setKnob } from './knobs.js';
 import { Violation } from './oracle.js';
@@ -88,6 +88,8 @@ function factsOf(script: Script, site: SimSite): Record<string, unknown> {
     facts[`${other.site}.mode`] = other.effectiveMode;
     facts[`${other.site}.acked`] = other.ackedLsn;
     facts[`${other.site}.lagIos`] = other.lagIos;
+    facts[`${other.site}.tracking`] = other.tracking;
+    facts[`${other.site}.dirty`] = other.dirtyBytes > 0;
   }
   return facts;
 }

@@ -106,6 +106,8 @@ export class Script {
     if (group.log.store.current.trimmedPosition >= group.log.ring.bytes) world.count('log wrapped');
     if (group.logFullSince > 0) world.count('writers wait for log space');
     if (group.joining) world.count('seen joining');
+    if (group.resyncs.target.isActive) world.count('seen in a resync');
+    for (const { bitmap } of group.sites.all) if (bitmap !== undefined) world.count(bitmap.isKept ? 'bitmap and log' : 'bitmap');
     if (group.changing) world.count('seen changing its role');
     if (group.sites.limits.failing) world.count('writes fail while a site is away');
     for (const [name, link] of group.links) {
@@ -113,6 +115,7 @@ export class Script {
       if (rule !== '') world.count(`rule ${rule}`);
       world.count(`session ${session}`);
       if (replication === 'catchingUp') world.count('catching up');
+      if (replication === 'resyncing') world.count('resyncing');
       const progress = group.sites.find(name);
       if (group.role === 'primary' && progress !== undefined && progress.effectiveMode !== progress.mode)
         world.count('effective mode is less');
@@ -273,14 +276,14 @@ export class Script {
   replaceDisks(site: SimSite, how: string): void {
     if (site.isUp || this.#starting.has(site.name)) return;
     const { world } = this;
-    const old = [site.log, ...site.volumes];
+    const old = site.disks;
     let fresh: SimDisk[] = [];
     if (how === 'rollback') fresh = this.#snapshots.get(site.name) ?? [];
     else if (how === 'blank' || how === 'blank-log')
       fresh = old.map((disk, i) => (how === 'blank' || i === 0 ? disk.blank() : disk.clone()));
     else {
       const other = world.sites.find((s) => s !== site && !s.isUp);
-      if (other !== undefined) fresh = [other.log.clone(), ...site.volumes.map((disk) => disk.clone())];
+      if (other !== undefined) fresh = [other.log.clone(), ...[...site.volumes, ...site.stores].map((disk) => disk.clone())];
     }
     if (fresh.length === 0) return;
     // Volumes that hold something no log knows: a primary begins a new history with them as they are.
@@ -289,8 +292,7 @@ export class Script {
     world.count(`disks ${how}`);
     this.oracle.forgive(site.name);
     for (const disk of old) disk.discard();
-    site.log = fresh[0] as SimDisk;
-    site.volumes = fresh.slice(1);
+    site.setDisks(fresh);
     if (how !== 'foreign') site.hadLog = how === 'rollback';
   }
 
@@ -299,7 +301,7 @@ export class Script {
     for (const disk of this.#snapshots.get(site.name) ?? []) disk.discard();
     this.#snapshots.set(
       site.name,
-      [site.log, ...site.volumes].map((disk) => disk.clone()),
+      site.disks.map((disk) => disk.clone()),
     );
   }
 

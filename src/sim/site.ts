@@ -2,11 +2,20 @@
 // at any moment: its process hears and says nothing any more, its disks keep what survived. It can also be paused, and go on later.
 
 import { assert } from '../core/assert.js';
-import type { GroupConfig, OnDisconnect, SiteMode } from '../core/group-config.js';
+import { REGION_BYTES_DEFAULT } from '../core/dirty-map.js';
+import {
+  type GroupConfig,
+  type LogFull,
+  type OnDisconnect,
+  RESYNC_DEFAULTS,
+  type ResyncConfig,
+  type SiteMode,
+} from '../core/group-config.js';
 import type { Arena, Clock, Log } from '../core/ports.js';
+import { BitmapStore } from '../disk/bitmap-store.js';
 import { openLog } from '../disk/log-open.js';
 import type { Group, GroupEnv } from '../group/group.js';
-import { assembleGroup } from '../group/open.js';
+import { assembleGroup, makeStores, undoBytes } from '../group/open.js';
 import { Listener } from '../link/listener.js';
 import type { ByteStream, Network } from '../link/ports.js';
 import { type CrashKind, type SimDevice, SimDisk } from './disk.js';
@@ -31,6 +40,12 @@ export type SimSiteOptions = {
   readonly onDisconnect?: OnDisconnect;
   readonly logBytes?: number;
   readonly volumeBytes?: number;
+  readonly logFull?: LogFull;
+  readonly regionBytes?: number;
+  readonly undo?: GroupConfig['undo'];
+  readonly resync?: Partial<ResyncConfig>;
+  /** Size of the undo store; enough for everything unless it is given. */
+  readonly undoBytes?: number;
 };
 
 /** The world around sites. */
@@ -176,6 +191,8 @@ export class SimSite {
   readonly config: GroupConfig;
   log: SimDisk;
   volumes: readonly SimDisk[];
+  /** Bitmaps of other sites, and what a resync has overwritten. */
+  stores: readonly SimDisk[];
   readonly lines: string[] = [];
   readonly #memory: SimMemory;
   readonly #port: number;
@@ -197,10 +214,19 @@ export class SimSite {
     const volumeBytes = options.volumeBytes ?? VOLUME_BYTES;
     this.log = new SimDisk(`${name}.log`, options.logBytes ?? 16 << 20, 4096);
     this.volumes = VOLUMES.map((volume) => new SimDisk(`${name}.${volume}`, volumeBytes));
+    const sizes = this.#volumeSizes();
+    const regionBytes = options.regionBytes ?? REGION_BYTES_DEFAULT;
+    this.stores = [
+      new SimDisk(`${name}.bitmaps`, BitmapStore.sizeBytes(sizes, regionBytes)),
+      new SimDisk(`${name}.undo`, options.undoBytes ?? undoBytes(sizes)),
+    ];
     this.config = {
       name: 'app',
       role: options.role ?? 'primary',
       writeCache: options.writeCache ?? true,
+      regionBytes,
+      undo: options.undo ?? 'auto',
+      resync: { ...RESYNC_DEFAULTS, ...options.resync },
       log: { path: this.log.path, sizeBytes: this.log.sizeBytes },
       volumes: VOLUMES.map((volume) => ({ name: volume, device: volume, sizeBytes: volumeBytes, io: undefined })),
       sites: (options.sites ?? []).map((site) => ({
@@ -209,8 +235,25 @@ export class SimSite {
         port: world.portOf(site),
         mode: options.modeOf?.(site) ?? options.mode ?? 'async',
         onDisconnect: options.onDisconnect ?? 'continue',
+        logFull: options.logFull ?? 'bitmap',
       })),
     };
+  }
+
+  /** All disks: log, volumes, bitmaps, undo store. */
+  get disks(): readonly SimDisk[] {
+    return [this.log, ...this.volumes, ...this.stores];
+  }
+
+  /** Puts other disks in, in the order of `disks`. */
+  setDisks(disks: readonly SimDisk[]): void {
+    this.log = disks[0] as SimDisk;
+    this.volumes = disks.slice(1, 1 + VOLUMES.length);
+    this.stores = disks.slice(1 + VOLUMES.length);
+  }
+
+  #volumeSizes(): number[] {
+    return this.volumes.map((disk) => disk.sizeBytes);
   }
 
   get group(): Group {
@@ -234,7 +277,7 @@ export class SimSite {
   }
 
   get volumeDevices(): readonly SimDevice[] {
-    return this.#devices.slice(1);
+    return this.#devices.slice(1, 1 + VOLUMES.length);
   }
 
   get devices(): readonly SimDevice[] {
@@ -251,8 +294,8 @@ export class SimSite {
   async start(beforeStart?: () => void, limitMs = 60_000): Promise<void> {
     const { world } = this;
     this.boots++;
-    this.#devices = [this.log, ...this.volumes].map((disk) => disk.open());
-    const [logDevice, ...volumes] = this.#devices as [SimDevice, ...SimDevice[]];
+    this.#devices = this.disks.map((disk) => disk.open());
+    const { logDevice, volumeDevices } = this;
     const clock = new ProcessClock(world.clock);
     const network = new ProcessNetwork(world, this.name, clock);
     this.#clock = clock;
@@ -268,7 +311,9 @@ export class SimSite {
       volumes: VOLUMES.map((volume) => ({ name: volume, sizeBytes: this.volumes[0]?.sizeBytes ?? 0, blockBytes: 512 })),
     };
     const opened = await world.drive(openLog(logDevice, identity, this.config.role, this.#memory, !this.hadLog), limitMs);
-    const group = await world.drive(assembleGroup(this.config, env, opened, volumes), limitMs);
+    const [bitmaps, undo] = this.#devices.slice(-2) as [SimDevice, SimDevice];
+    const stores = makeStores(this.config, bitmaps, undo, this.#memory, this.#volumeSizes());
+    const group = await world.drive(assembleGroup(this.config, env, opened, volumeDevices, stores), limitMs);
     if (clock.isDead) return;
     this.hadLog = true;
     this.#group = group;
@@ -292,7 +337,7 @@ export class SimSite {
   crash(kind: CrashKind = 'power', halfOpen = false): void {
     if (this.#clock !== undefined) this.#clock.isDead = true;
     this.#halfOpen = [...this.#halfOpen, ...(this.#network?.end(halfOpen) ?? [])];
-    for (const disk of [this.log, ...this.volumes]) disk.crash(kind, this.world.random);
+    for (const disk of this.disks) disk.crash(kind, this.world.random);
     this.#memory.recycle();
     this.#group = undefined;
   }

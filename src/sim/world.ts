@@ -268,7 +268,7 @@ export class World implements SiteWorld {
 
   /** Faults of a disk end with the process that met them, but for those that stay. */
   powerCycled(site: SimSite): void {
-    for (const disk of [site.log, ...site.volumes]) this.#hung.delete(disk.path);
+    for (const disk of site.disks) this.#hung.delete(disk.path);
   }
 
   #slowness(device: SimDevice): number {
@@ -336,7 +336,7 @@ export class World implements SiteWorld {
   end(): void {
     for (const site of this.sites) {
       if (site.boots > 0) site.crash('process');
-      for (const disk of [site.log, ...site.volumes]) disk.discard();
+      for (const disk of site.disks) disk.discard();
     }
   }
 }

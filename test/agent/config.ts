@@ -55,9 +55,12 @@ t.test('a good file gives typed settings with defaults', async (t) => {
       name: 'app',
       role: 'primary',
       writeCache: true,
+      regionBytes: 64 * 1024,
+      undo: 'auto',
+      resync: { maxRate: 0, minRate: 1024 ** 2, latencyTargetMs: 20, minDwellMs: 10_000 },
       log: { path: '/var/lib/lvr/app.log', sizeBytes: 1024 ** 3 },
       volumes: [{ name: 'data', device: '/nowhere/data', sizeBytes: 256 * 1024 ** 2, io: undefined }],
-      sites: [{ name: 'b', host: '127.0.0.1', port: 7749, mode: 'logged', onDisconnect: 'continue' }],
+      sites: [{ name: 'b', host: '127.0.0.1', port: 7749, mode: 'logged', onDisconnect: 'continue', logFull: 'bitmap' }],
     },
   ]);
 });
@@ -72,6 +75,11 @@ t.test('wrong values are named with file, line, key and what was expected', asyn
       '"logged"',
       '"asynch"',
       'lvr.toml:14 groups.app.sites.b.mode: expected "async"|"memory"|"logged"|"applied", got "asynch" (did you mean "async"?)',
+    ],
+    [
+      '[groups.app]',
+      '[groups.app]\nregion = "96KiB"',
+      'lvr.toml:7 groups.app.region: expected a power of two from "4KiB" to "4MiB", got "96KiB"',
     ],
     ['role =', 'rolle =', 'lvr.toml:7 groups.app.rolle: unknown key (did you mean "role"?)'],
     ['[groups.app]', '[groups.app]\nwrite_cache = "yes"', 'lvr.toml:7 groups.app.write_cache: expected a boolean, got "yes"'],

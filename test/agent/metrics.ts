@@ -3,15 +3,18 @@
 import t from 'tap';
 import { MetricsServer } from '../../src/agent/metrics.js';
 import { statusDocument, unopenedStatus } from '../../src/agent/status.js';
-import type { GroupConfig } from '../../src/core/group-config.js';
+import { type GroupConfig, RESYNC_DEFAULTS } from '../../src/core/group-config.js';
 
 const config: GroupConfig = {
   name: 'app',
   role: 'primary',
   writeCache: true,
+  regionBytes: 65536,
+  undo: 'auto',
+  resync: RESYNC_DEFAULTS,
   log: { path: '/l', sizeBytes: 1000 },
   volumes: [{ name: 'data', device: '/d', sizeBytes: 4096, io: undefined }],
-  sites: [{ name: 'b', host: '127.0.0.1', port: 1, mode: 'async', onDisconnect: 'continue' }],
+  sites: [{ name: 'b', host: '127.0.0.1', port: 1, mode: 'async', onDisconnect: 'continue', logFull: 'bitmap' }],
 };
 const facts = { site: 'a', version: '1', insecure: false, wallMs: 0 };
 

@@ -9,6 +9,7 @@ import { formatError } from '../../src/cli/output.js';
 import { RULES } from '../../src/cli/rules.js';
 import { formatBytes, formatSeconds, table } from '../../src/cli/table.js';
 import { LvrError } from '../../src/core/errors.js';
+import { RESYNC_DEFAULTS } from '../../src/core/group-config.js';
 
 t.test('columns are as wide as their widest cell', async (t) => {
   t.equal(
@@ -45,9 +46,12 @@ t.test('the status for people names role, health, reason, devices, lag and a mod
     name: 'app',
     role: 'primary',
     writeCache: true,
+    regionBytes: 65536,
+    undo: 'auto',
+    resync: RESYNC_DEFAULTS,
     log: { path: '/l', sizeBytes: 1024 ** 3 },
     volumes: [{ name: 'data', device: '/d', sizeBytes: 4096, io: undefined }],
-    sites: [{ name: 'b', host: 'h', port: 1, mode: 'logged', onDisconnect: 'continue' }],
+    sites: [{ name: 'b', host: 'h', port: 1, mode: 'logged', onDisconnect: 'continue', logFull: 'bitmap' }],
   } as const;
   const item = unopenedStatus(config, new Error('the log is foreign'), true);
   const text = formatStatus(statusDocument({ site: 'a', version: '1', insecure: true, wallMs: 0 }, [item]));

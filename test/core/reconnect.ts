@@ -22,6 +22,8 @@ const BLANK: Omit<SiteHistory, 'role' | 'bornZero'> = {
   trimmed: 0,
   applied: 0,
   last: 0,
+  resync: '',
+  bitmap: undefined,
 };
 
 function allLogs(length: number): number[][] {
@@ -57,7 +59,7 @@ function allCases(): Case[] {
             for (const trimmed of new Set([0, applied])) {
               for (const keep of [1, 10]) {
                 const lineage = lineageOf(log, own).slice(-keep);
-                const common = { site: 'x', role, groupUuid: UUID, blank: false, bornZero: true };
+                const common = { site: 'x', role, groupUuid: UUID, blank: false, bornZero: true, resync: '', bitmap: undefined };
                 add(log, { ...common, epoch: epoch + grown, lineage, trimmed, applied, last });
               }
             }

@@ -1,11 +1,13 @@
 // Runs the product's own start of a group on the disks of an image: superblock, scan, recovery table, replay, new incarnation.
 
-import type { GroupConfig } from '../../src/core/group-config.js';
+import { type GroupConfig, RESYNC_DEFAULTS } from '../../src/core/group-config.js';
 import type { Arena, Clock } from '../../src/core/ports.js';
+import { BitmapStore } from '../../src/disk/bitmap-store.js';
 import { type LogMemory, openLog } from '../../src/disk/log-open.js';
 import { crc32c, crc32cSpans } from '../../src/disk/memory.js';
 import type { Group, GroupEnv } from '../../src/group/group.js';
-import { assembleGroup } from '../../src/group/open.js';
+import { assembleGroup, makeStores } from '../../src/group/open.js';
+import { SimDisk } from '../../src/sim/disk.js';
 import { readBlocks } from '../helpers/history.js';
 import { type ImageDisk, Power } from './image-disk.js';
 import { LOG_BYTES, VOLUME_BLOCKS, VOLUME_BYTES, VOLUMES } from './workload.js';
@@ -26,6 +28,9 @@ export function groupConfig(directory: string, role: GroupConfig['role']): Group
     name: 'app',
     role,
     writeCache: true,
+    regionBytes: 65536,
+    undo: 'off',
+    resync: RESYNC_DEFAULTS,
     log: { path: `${directory}/app.log`, sizeBytes: LOG_BYTES },
     volumes: VOLUMES.map((name) => ({ name, device: `${directory}/${name}.img`, sizeBytes: VOLUME_BYTES, io: undefined })),
     sites: [],
@@ -85,7 +90,10 @@ export class Recovery {
     };
     try {
       const opened = await openLog(log, identity, this.#config.role, this.#memory, mayCreate);
-      const group = await assembleGroup(this.#config, this.#env, opened, volumes);
+      const sizes = VOLUMES.map(() => VOLUME_BYTES);
+      const bitmaps = new SimDisk('bitmaps', BitmapStore.sizeBytes(sizes, this.#config.regionBytes)).open();
+      const stores = makeStores(this.#config, bitmaps, undefined, this.#memory, sizes);
+      const group = await assembleGroup(this.#config, this.#env, opened, volumes, stores);
       const asSecondary = group.role === 'secondary' ? await promoted(group, volumes) : undefined;
       const { logUuid, bornZero } = group.log.store.current;
       return { logUuid, bornZero, asSecondary };

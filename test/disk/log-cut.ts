@@ -68,6 +68,7 @@ t.test('a checkpoint beside a cut does not skip what is appended behind it', asy
     clock: new FakeClock(),
     neededFrom: (applied) => applied,
     sites: () => [],
+    flushBitmaps: () => Promise.resolve(),
     onFreed: () => {},
     onFailed: (error) => t.fail(error.message),
   });

@@ -6,9 +6,12 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { type BatchHeader, putBatchHeader, readBatchHeader } from '../../src/format/batch.js';
+import { BITMAP_BITS_AT, BITMAP_PAGE_BYTES, decodeBitmapPage, encodeBitmapPage } from '../../src/format/bitmap-page.js';
 import { putUuid } from '../../src/format/bytes.js';
+import { crc32cSmall } from '../../src/format/crc32c.js';
 import { isHeaderValid, putIdentity, type RecordIdentity, readIdentity, sealHeader, sealIdentity } from '../../src/format/record.js';
 import { decodeSuperblock, encodeSuperblock, SUPERBLOCK_BYTES, type Superblock } from '../../src/format/superblock.js';
+import { putUndoEntry, putUndoHeader, readUndoEntry, readUndoHeader, type UndoEntry } from '../../src/format/undo-entry.js';
 import { type Ack, decodeAck, encodeAck } from '../../src/format/wire.js';
 
 const FIXTURES = new URL('../../../test/fixtures/', import.meta.url);
@@ -95,12 +98,59 @@ const superblock: Superblock = {
   ],
 };
 
-t.test('a superblock of version 1', async (t) => {
+t.test('a superblock of version 1, which knew no bitmaps', async (t) => {
+  t.same(decodeSuperblock(fixture('superblock-v1.hex', SUPERBLOCK_BYTES)), { kind: 'valid', superblock }, 'is read as it was');
+});
+
+const withBitmaps: Superblock = {
+  ...superblock,
+  sites: [
+    { name: 'b', ackedLsn: 98, bitmap: { uuid: UUID, slot: 3, base: 98, isKept: true } },
+    { name: 'c', ackedLsn: 0, bitmap: { uuid: UUID, slot: 0, base: undefined, isKept: false } },
+    { name: 'd', ackedLsn: 97 },
+  ],
+  resync: { uuid: 'ffeeddccbbaa99887766554433221100', fromLsn: 4_294_967_299, fromChain: 0x0a0b_0c0d, endLsn: 4_294_967_400, undo: UUID },
+};
+
+t.test('a superblock of version 2', async (t) => {
   const bytes = new Uint8Array(SUPERBLOCK_BYTES);
-  encodeSuperblock(superblock, bytes);
-  const stored = fixture('superblock-v1.hex', SUPERBLOCK_BYTES);
+  encodeSuperblock(withBitmaps, bytes);
+  const stored = fixture('superblock-v2.hex', SUPERBLOCK_BYTES);
   t.same(bytes, stored, 'is written as it was');
-  t.same(decodeSuperblock(stored), { kind: 'valid', superblock }, 'is read as it was');
+  t.same(decodeSuperblock(stored), { kind: 'valid', superblock: withBitmaps }, 'is read as it was');
+});
+
+t.test('a page of a dirty bitmap of version 1', async (t) => {
+  const page = { page: 515, regionBytes: 65_536, uuid: uuidBytes };
+  const bits = new Uint8Array(BITMAP_PAGE_BYTES - BITMAP_BITS_AT);
+  bits.set([0x01, 0x80, 0xff, 0x00, 0x3c]);
+  const bytes = new Uint8Array(BITMAP_PAGE_BYTES);
+  encodeBitmapPage(bytes, 0, page, bits, crc32cSmall);
+  const stored = fixture('bitmap-page-v1.hex', BITMAP_PAGE_BYTES);
+  t.same(bytes, stored, 'is written as it was');
+  t.equal(decodeBitmapPage(stored, 0, page, crc32cSmall), 'valid');
+  t.same(stored.subarray(BITMAP_BITS_AT), bits, 'is read as it was');
+});
+
+const undoEntry: UndoEntry = {
+  sequence: 4_294_967_297,
+  durable: 4_294_967_290,
+  volume: 31,
+  offset: 1_099_511_627_776,
+  length: 65_024,
+  payloadCrc: 0xdead_beef,
+};
+
+t.test('the headers of an undo store of version 1', async (t) => {
+  const bytes = new Uint8Array(4096);
+  putUndoHeader(bytes, 0, uuidBytes, 65_536);
+  const header = fixture('undo-header-v1.hex', 4096);
+  t.same(bytes, header, 'is written as it was');
+  t.equal(readUndoHeader(header, 0, uuidBytes), 65_536, 'is read as it was');
+  putUndoEntry(bytes, 0, undoEntry, uuidBytes);
+  const entry = fixture('undo-entry-v1.hex', 4096);
+  t.same(bytes, entry, 'is written as it was');
+  t.same(readUndoEntry(entry, 0, uuidBytes), undoEntry, 'is read as it was');
 });
 
 t.test('an ack message of protocol version 1', async (t) => {

@@ -47,6 +47,8 @@ const history: SiteHistory = {
   trimmed: 3,
   applied: 40,
   last: MAX,
+  resync: '',
+  bitmap: { uuid: 'fedcba9876543210'.repeat(2), base: 7, isKept: true },
 };
 
 const hello: Hello = {
@@ -75,6 +77,8 @@ t.test('every message goes round, also with the largest numbers and with zeroes'
   };
   t.same(decodeHello(encodeHello({ ...hello, session: 0, history: blank })), { ...hello, session: 0, history: blank });
   const plan = {
+    action: 'stream' as const,
+    uuid: '',
     rule: 'C14',
     sender: 'a',
     from: MAX,
@@ -108,13 +112,14 @@ t.test('the largest hello fits what is taken before a hello', async (t) => {
 });
 
 t.test('a hello with a value that is not allowed is refused', async (t) => {
-  const { role: _role, site: _site, lineage: _lineage, ...numbers } = history;
-  const wireHistory = { ...numbers, role: lvr.Role.PRIMARY, lineage: entries(5) };
+  const { role: _role, site: _site, lineage: _lineage, bitmap: _bitmap, ...numbers } = history;
+  const bitmap = { uuid: 'fedcba9876543210'.repeat(2), base: 7, kept: true };
+  const wireHistory = { ...numbers, bitmap, role: lvr.Role.PRIMARY, lineage: entries(5) };
   const wire = { ...hello, history: wireHistory, volumes: [...hello.volumes] };
   const encode = (change: object): Uint8Array => lvr.Hello.encode({ ...wire, ...change }).finish();
   const withHistory = (change: object): object => ({ history: { ...wireHistory, ...change } });
   t.same(decodeHello(encode({})), hello);
-  t.same(decodeHello(encode({ protocol: 2, group: 'Not A Name' })), { protocol: 2 }, 'another version says nothing else');
+  t.same(decodeHello(encode({ protocol: 3, group: 'Not A Name' })), { protocol: 3 }, 'another version says nothing else');
   const volume = { name: 'data', sizeBytes: 4096, blockBytes: 512 };
   const [first, second] = entries(2) as [LineageEntry, LineageEntry];
   const cases: [string, object][] = [

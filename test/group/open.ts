@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { ErrorCode } from '../../src/core/errors.js';
-import type { GroupConfig } from '../../src/core/group-config.js';
+import { type GroupConfig, RESYNC_DEFAULTS } from '../../src/core/group-config.js';
 import { createEngines } from '../../src/disk/engine.js';
 import { crc32c, crc32cSpans, createArena } from '../../src/disk/memory.js';
 import { UUID_NONE } from '../../src/format/bytes.js';
@@ -27,7 +27,17 @@ function place(t: Test) {
   });
   const volumes = ['data', 'wal'].map((name) => ({ name, device: join(directory, name), sizeBytes: MIB, io: undefined }));
   const log = { path: join(directory, 'log'), sizeBytes: 16 * MIB };
-  const config: GroupConfig = { name: 'app', role: 'primary', writeCache: true, log, volumes, sites: [] };
+  const config: GroupConfig = {
+    name: 'app',
+    role: 'primary',
+    writeCache: true,
+    regionBytes: 65536,
+    undo: 'auto',
+    resync: RESYNC_DEFAULTS,
+    log,
+    volumes,
+    sites: [],
+  };
   const open = async (change: Partial<GroupConfig> = {}, site = 'a'): Promise<Group> => {
     const newUuid = (): string => (++uuids).toString(16).padStart(32, 'd');
     const memory = { createArena, crc32c, crc32cSpans, newUuid };

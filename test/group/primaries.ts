@@ -31,7 +31,7 @@ t.test('a site that has joined a newer primary takes nothing from the older one'
   await world.advance(5000);
   await world.drive(c.group.promote({ force: false }));
   await world.advance(30);
-  t.equal(b.group.history().epoch, 2, 'b has joined c');
+  t.equal(b.group.history('c').epoch, 2, 'b has joined c');
   t.match(a.group.status().sites[0], { session: /offline|refused|connecting|handshaking/ });
   const late = client.write(0, 0, 4096, true);
   client.commit();
@@ -57,7 +57,7 @@ t.test('while a site joins a primary it changes no role, and joins no other', as
   const port = new LinkPort(group as unknown as LinkPortGroup, () => {});
   const plan = { rule: 'C14', action: 'stream', sender: 'a', from: 1, cut: false, adopt: false } as const;
   const primary: SiteHistory = {
-    ...group.history(),
+    ...group.history('b'),
     site: 'x',
     role: 'primary',
     epoch: 9,
@@ -97,7 +97,7 @@ t.test('records are cut only for those of a newer writer, because the cut ones s
   const plan = { rule: 'C14', action: 'stream', sender: 'a', from: 1, cut: true, adopt: false } as const;
   const port = new LinkPort(group as unknown as LinkPortGroup, () => {});
   const primary = (incarnation: number): SiteHistory => ({
-    ...group.history(),
+    ...group.history('b'),
     site: 'x',
     role: 'primary',
     lineage: [{ epoch: own.epoch, incarnation, startLsn: 1, own: true }],

@@ -160,7 +160,7 @@ t.test('promotion that is cut off by a crash never leaves writes on a volume tha
   t.equal(b.volumes[0]?.view[0], 1, 'it is on the volume');
   await b.restart('process');
   t.equal(b.group.role, 'secondary');
-  t.equal(b.group.history().applied, 1);
+  t.equal(b.group.history('a').applied, 1);
   await a.start();
   await world.advance(5000);
   t.equal(b.group.log.appendedLsn, 1, 'nothing is cut that was applied');

@@ -134,8 +134,38 @@ export class FakeGroup implements ShipSource, ReceiveSink {
   history(): SiteHistory {
     const { site, role, groupUuid, blank, epoch, lineage, trimmed } = this;
     const last = this.records.length;
-    return { site, role, groupUuid, blank, bornZero: true, epoch, lineage, trimmed, applied: this.appliedLsn, last };
+    return {
+      site,
+      role,
+      groupUuid,
+      blank,
+      bornZero: true,
+      epoch,
+      lineage,
+      trimmed,
+      applied: this.appliedLsn,
+      last,
+      resync: '',
+      bitmap: undefined,
+    };
   }
+
+  // Resyncs are tested with real groups (test/group/resync.ts, the simulator).
+  resync(): never {
+    throw new LvrError('FAILED', 'a fake group has no bitmaps');
+  }
+
+  leaseRegion(): undefined {
+    return undefined;
+  }
+
+  receiveRegion(): string {
+    return 'a fake group takes no regions';
+  }
+
+  onRegions(): void {}
+
+  async endResync(): Promise<void> {}
 
   async chainAt(lsn: number): Promise<number> {
     const record = lsn < this.trimmed ? undefined : this.records[lsn - 1];

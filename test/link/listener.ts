@@ -3,7 +3,7 @@
 import t from 'tap';
 import { LINK_HELLO_MS, LINK_LINGER_MS, LINK_UNKNOWN_MAX, LINK_UNKNOWN_PER_ADDRESS_MAX } from '../../src/core/limits.js';
 import { lvr } from '../../src/format/wire.gen.js';
-import { controlFrame, encodeTime } from '../../src/format/wire.js';
+import { controlFrame, encodeTime, PROTOCOL_VERSION } from '../../src/format/wire.js';
 import { helloFrame, helloOf, RawPeer } from './raw-peer.js';
 import { World } from './world.js';
 
@@ -36,7 +36,7 @@ t.test('a hello for someone else is refused with code and reason, and changes no
     ['name', helloFrame({ volumes: [{ name: 'date', sizeBytes: 1 << 30, blockBytes: 512 }] }), /^WRONG_GROUP .*date/],
     ['block size', helloFrame({ volumes: [{ name: 'data', sizeBytes: 1 << 30, blockBytes: 4096 }] }), /^WRONG_GROUP .*4096/],
     ['version', controlFrame('hello', lvr.Hello.encode({ protocol: 9 }).finish()), /^PROTOCOL .*version 9/],
-    ['content', controlFrame('hello', lvr.Hello.encode({ protocol: 1, group: 'UP' }).finish()), /^PROTOCOL hello/],
+    ['content', controlFrame('hello', lvr.Hello.encode({ protocol: PROTOCOL_VERSION, group: 'UP' }).finish()), /^PROTOCOL hello/],
     ['other frame', controlFrame('ping', encodeTime(1)), /^PROTOCOL ping frame before/],
     ['bytes behind', Uint8Array.from([...helloFrame(), 1]), /^PROTOCOL bytes behind/],
     ['garbage', new TextEncoder().encode('GET / HTTP/1.1\r\nHost: lvr\r\n\r\n'), /^PROTOCOL not a frame/],

@@ -92,7 +92,7 @@ async function measure(title: string, batches: number, count: number, payloadByt
   const a = new Measured('a', 'primary', count, payloadBytes);
   const b = new Measured('b', 'secondary', count, payloadBytes);
   a.seal(batches);
-  const config = { host: '127.0.0.1', mode: 'async', onDisconnect: 'continue' } as const;
+  const config = { host: '127.0.0.1', mode: 'async', onDisconnect: 'continue', logFull: 'bitmap' } as const;
   const shared = { network: tcpNetwork, clock, random: Math.random, insecure: false, log };
   const linkB = new SiteLink({ ...shared, group: b, config: { ...config, name: 'a', port: 1 } });
   const listener = new Listener({ ...shared, site: 'b', lookup: () => ({ linkFor: () => linkB }) });

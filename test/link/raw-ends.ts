@@ -22,7 +22,10 @@ export async function rawPrimary(mode: SiteMode): Promise<{ world: World; peer: 
   peer.send(helloFrame({ history: own }));
   await world.settle();
   const digests = { dialerDigest: historyDigest(own), acceptorDigest: historyDigest(world.b.group.history()) };
-  peer.say('plan', encodePlan({ rule: 'C6', sender: 'a', from: 1, cut: false, adopt: true, chain: 0, mode, ...digests }));
+  peer.say(
+    'plan',
+    encodePlan({ action: 'stream', uuid: '', rule: 'C6', sender: 'a', from: 1, cut: false, adopt: true, chain: 0, mode, ...digests }),
+  );
   await world.settle();
   const send: Send = (count, payloadBytes, durableLsn, change) => {
     const batch = group.append(count, payloadBytes);

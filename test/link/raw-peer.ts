@@ -85,6 +85,8 @@ export function primaryHistory(last: number): SiteHistory {
     trimmed: 0,
     applied: last,
     last,
+    resync: '',
+    bitmap: undefined,
   };
 }
 

@@ -35,7 +35,17 @@ t.test('a plan that the receiver did not come to is refused, and nothing is prep
   const right = async (): Promise<Awaited<ReturnType<typeof met>> & { plan: Parameters<typeof encodePlan>[0] }> => {
     const all = await met();
     const chain = await all.world.b.group.chainAt(2);
-    const plan = { rule: 'C14', sender: 'a', from: 3, cut: false, adopt: false, chain, mode: 'logged' as const };
+    const plan = {
+      action: 'stream' as const,
+      uuid: '',
+      rule: 'C14',
+      sender: 'a',
+      from: 3,
+      cut: false,
+      adopt: false,
+      chain,
+      mode: 'logged' as const,
+    };
     return { ...all, plan: { ...plan, dialerDigest: historyDigest(all.own), acceptorDigest: historyDigest(all.theirs) } };
   };
   const good = await right();
@@ -136,6 +146,8 @@ t.test('a newer session of a site replaces the older one, whose bytes are no lon
   older.say(
     'plan',
     encodePlan({
+      action: 'stream',
+      uuid: '',
       rule: 'C14',
       sender: 'a',
       from: 3,

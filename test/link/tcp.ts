@@ -55,7 +55,7 @@ function collect(stream: ByteStream, memoryBytes: number, into: number[]): void 
 t.test('two sites over TCP: long and short records, a restart, an orderly stop', async (t) => {
   const a = new FakeGroup('a', 'primary');
   const b = new FakeGroup('b', 'secondary');
-  const config = { host: '127.0.0.1', mode: 'async', onDisconnect: 'continue' } as const;
+  const config = { host: '127.0.0.1', mode: 'async', onDisconnect: 'continue', logFull: 'bitmap' } as const;
   const shared = { network: tcpNetwork, clock, random: Math.random, insecure: false, log };
   const linkB = new SiteLink({ ...shared, group: b, config: { ...config, name: 'a', port: 1 } });
   const listener = new Listener({ ...shared, site: 'b', lookup: () => ({ linkFor: () => linkB }) });

@@ -37,7 +37,8 @@ export class World {
   #site(name: string, other: string, role: 'primary' | 'secondary', insecure: boolean, mode: SiteMode): Site {
     const group = new FakeGroup(name, role);
     const { network, clock } = this;
-    const config: SiteConfig = { name: other, host: 'host', port: PORTS[other] as number, mode, onDisconnect: 'continue' };
+    const port = PORTS[other] as number;
+    const config: SiteConfig = { name: other, host: 'host', port, mode, onDisconnect: 'continue', logFull: 'bitmap' };
     let seed = name.charCodeAt(0);
     const random = (): number => {
       seed = (seed * 1103515245 + 12345) % 2147483648;

@@ -1,5 +1,5 @@
-// The scenario files of test/scenarios: what an operator does and what status must say, and runs that once failed, which must come to a good
-// end.
+// The scenario files of test/scenarios: what an operator does and what status must say, and runs that once failed, which must come to a
+// good end.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -42,9 +42,8 @@ class SmallWorld {
   constructor(base: readonly SimDisk[], seed: number) {
     this.script = new Script({ ...plainKnobs(seed), sites: 1, volumeBytes: 64 * 1024, logMs: [0.2], volumeMs: 0.3 });
     const { site } = this;
-    for (const disk of [site.log, ...site.volumes]) disk.discard();
-    site.log = (base[0] as SimDisk).clone();
-    site.volumes = base.slice(1).map((disk) => disk.clone());
+    for (const disk of site.disks) disk.discard();
+    site.setDisks(base.map((disk) => disk.clone()));
     site.hadLog = true;
   }
 
@@ -103,7 +102,7 @@ async function baseDisks(): Promise<SimDisk[]> {
     await script.begin();
     script.crash(script.world.site('a'), 'power', false);
     const site = script.world.site('a');
-    disks = [site.log, ...site.volumes].map((disk) => disk.clone());
+    disks = site.disks.map((disk) => disk.clone());
   });
   return disks;
 }

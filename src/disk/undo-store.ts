@@ -1,0 +1,210 @@
+// Old content of regions that a resync overwrites, so that a copy in mid-resync can be taken back to what it was before. Entries are only
+// appended; format/undo-entry.ts has the layout, undo-reader.ts says which entries count after a start.
+//
+// Owner: this store owns the device's content. Which undo (UUID) counts, if any, is in the superblock; which regions are saved is known to
+// the caller, who hears it again from open().
+//
+// The order that must be kept:
+//  - begin() is durable before the superblock names the undo; a UUID is never begun twice.
+//  - A region is read, saved, and overwritten only after save() has resolved. Saves resolve in order: an entry that was answered has no
+//    predecessor that is not durable.
+//  - Before rollback() begins, the superblock says that this resync does not go on: what was copied is gone from then on.
+//  - What is behind the last entry that counts is made invalid by open(), before anything is appended.
+
+import { assert } from '../core/assert.js';
+import { isRegionBytes } from '../core/dirty-map.js';
+import { LvrError } from '../core/errors.js';
+import { BLOCK_BYTES } from '../core/limits.js';
+import type { Arena, Crc32c, Device } from '../core/ports.js';
+import { putUuid, type Uuid } from '../format/bytes.js';
+import { putUndoEntry, putUndoHeader, readUndoHeader, UNDO_ENTRIES_AT, undoCapacity, undoEntryBytes } from '../format/undo-entry.js';
+import { readDevice, writeDurably } from './promises.js';
+import { type SavedVisitor, UNDO_IN_FLIGHT_MAX, UndoReader } from './undo-reader.js';
+
+/** What the store needs of the process; LogMemory has it. */
+export type UndoMemory = { readonly createArena: (lengthBytes: number) => Arena; readonly crc32c: Crc32c };
+
+type Save = {
+  readonly sequence: number;
+  readonly volume: number;
+  readonly offset: number;
+  readonly length: number;
+  readonly arena: Arena;
+  readonly start: number;
+  readonly resolve: () => void;
+  readonly reject: (error: LvrError) => void;
+  /** The device has ended both its writes. */
+  isSettled: boolean;
+};
+
+export class UndoStore {
+  readonly #device: Device;
+  readonly #memory: UndoMemory;
+  /** Header blocks of the entries in flight, by sequence modulo UNDO_IN_FLIGHT_MAX. */
+  readonly #headers: Arena;
+  readonly #uuid = new Uint8Array(16);
+  #regionBytes = 0;
+  #capacity = 0;
+  /** Sequence of the next save, and of the first one that is not durable. */
+  #next = 0;
+  #durable = 0;
+  #waiting: Save[] = [];
+  #inFlight: Save[] = [];
+  #failed: LvrError | undefined;
+
+  constructor(device: Device, memory: UndoMemory) {
+    this.#device = device;
+    this.#memory = memory;
+    this.#headers = memory.createArena(UNDO_IN_FLIGHT_MAX * BLOCK_BYTES);
+  }
+
+  /** Size of a device for this many entries. */
+  static sizeBytes(entries: number, regionBytes: number): number {
+    return UNDO_ENTRIES_AT + entries * undoEntryBytes(regionBytes);
+  }
+
+  /** Entries that are durable, and how many there is room for. */
+  get entries(): number {
+    return this.#durable;
+  }
+
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Why nothing is saved any more. */
+  get failed(): LvrError | undefined {
+    return this.#failed;
+  }
+
+  /** Begins an undo with a UUID of its own; whatever the store held is gone. Rejects with DEVICE_FAILED, DISK_FULL or UNDO_FULL. */
+  async begin(uuid: Uuid, regionBytes: number): Promise<void> {
+    assert(isRegionBytes(regionBytes), 'a region is a power of two from 4 KiB to 4 MiB');
+    assert(this.#waiting.length === 0 && this.#inFlight.length === 0, 'no save is under way');
+    if (this.#failed !== undefined) throw this.#failed;
+    this.#become(uuid, regionBytes, 0);
+    if (this.#capacity === 0) throw this.#full();
+    putUndoHeader(this.#headers.bytes, 0, this.#uuid, regionBytes);
+    for (const copy of [0, 1]) await this.#writeFinally(this.#headers, 0, BLOCK_BYTES, copy * BLOCK_BYTES);
+  }
+
+  /**
+   * Saves the content of a region, which stands in arena[start, start + length); up to a multiple of 4 KiB the arena is read and written
+   * along. Resolves when it and all saves before it are durable; the memory must not change before. Rejects with UNDO_FULL when there is no
+   * room, which changes nothing, and with DEVICE_FAILED or DISK_FULL, which is final.
+   */
+  save(volume: number, offset: number, length: number, arena: Arena, start: number): Promise<void> {
+    assert(this.#regionBytes > 0, 'an undo has begun');
+    assert(length > 0 && length <= this.#regionBytes, 'a region at most is saved at a time');
+    if (this.#failed !== undefined) return Promise.reject(this.#failed);
+    if (this.#next >= this.#capacity) return Promise.reject(this.#full());
+    const sequence = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ sequence, volume, offset, length, arena, start, resolve, reject, isSettled: false });
+      this.#start();
+    });
+  }
+
+  /**
+   * Takes up the undo with this UUID after a start; `onSaved` hears of every range that is saved. False: the store does not hold this undo.
+   * Rejects with UNDO_CORRUPT, with nothing changed, when saved content is provably missing, and with DEVICE_FAILED.
+   */
+  async open(uuid: Uuid, volumes: readonly Device[], onSaved: SavedVisitor): Promise<boolean> {
+    assert(this.#regionBytes === 0, 'a store is opened before anything else');
+    if (this.#device.sizeBytes < UNDO_ENTRIES_AT) return false;
+    await readDevice(this.#device, this.#headers, 0, UNDO_ENTRIES_AT, 0);
+    const wanted = new Uint8Array(16);
+    putUuid(wanted, 0, uuid);
+    const { bytes } = this.#headers;
+    const regionBytes = readUndoHeader(bytes, 0, wanted) ?? readUndoHeader(bytes, BLOCK_BYTES, wanted);
+    if (regionBytes === undefined) return false;
+    const { entries, strays } = await this.#reader(wanted, regionBytes, volumes).scan(onSaved);
+    bytes.fill(0, 0, BLOCK_BYTES);
+    for (const stray of strays) {
+      await this.#writeFinally(this.#headers, 0, BLOCK_BYTES, UNDO_ENTRIES_AT + stray * undoEntryBytes(regionBytes));
+    }
+    this.#become(uuid, regionBytes, entries);
+    return true;
+  }
+
+  /**
+   * Writes everything saved back and flushes the volumes: they are as they were when the undo began. Everything is checked first: rejects
+   * with UNDO_CORRUPT with nothing changed. After DEVICE_FAILED or a crash it is to be done again. No save may be under way.
+   */
+  async rollback(volumes: readonly Device[]): Promise<void> {
+    assert(this.#regionBytes > 0, 'an undo has begun');
+    assert(this.#waiting.length === 0 && this.#inFlight.length === 0, 'no save is under way');
+    await this.#reader(this.#uuid, this.#regionBytes, volumes).rollback(this.#durable);
+  }
+
+  #become(uuid: Uuid, regionBytes: number, entries: number): void {
+    putUuid(this.#uuid, 0, uuid);
+    this.#regionBytes = regionBytes;
+    this.#capacity = undoCapacity(this.#device.sizeBytes, regionBytes);
+    this.#next = entries;
+    this.#durable = entries;
+  }
+
+  #reader(uuid: Uint8Array, regionBytes: number, volumes: readonly Device[]): UndoReader {
+    return new UndoReader({ device: this.#device, ...this.#memory, uuid, regionBytes, volumes });
+  }
+
+  /** Begins the writes of as many saves as may be in flight. */
+  #start(): void {
+    while ((this.#waiting[0]?.sequence ?? Number.POSITIVE_INFINITY) < this.#durable + UNDO_IN_FLIGHT_MAX) {
+      const save = this.#waiting.shift() as Save;
+      this.#inFlight.push(save);
+      void this.#write(save);
+    }
+  }
+
+  async #write(save: Save): Promise<void> {
+    const { sequence, volume, offset, length, arena, start } = save;
+    const headerAt = (sequence % UNDO_IN_FLIGHT_MAX) * BLOCK_BYTES;
+    const payloadCrc = this.#memory.crc32c(arena.bytes, start, length);
+    putUndoEntry(this.#headers.bytes, headerAt, { sequence, durable: this.#durable, volume, offset, length, payloadCrc }, this.#uuid);
+    const at = UNDO_ENTRIES_AT + sequence * undoEntryBytes(this.#regionBytes);
+    const padded = Math.ceil(length / BLOCK_BYTES) * BLOCK_BYTES;
+    // Allowed to fail one by one: only when both have ended nothing uses the memory.
+    await Promise.allSettled([
+      this.#writeFinally(this.#headers, headerAt, BLOCK_BYTES, at),
+      this.#writeFinally(arena, start, padded, at + BLOCK_BYTES),
+    ]);
+    save.isSettled = true;
+    this.#answer();
+  }
+
+  /** Answers what can be: everything durable in order, or, after a failure, everything that the device has let go of. */
+  #answer(): void {
+    const failure = this.#failed;
+    if (failure !== undefined) {
+      const ended = [...this.#inFlight.filter((save) => save.isSettled), ...this.#waiting];
+      this.#inFlight = this.#inFlight.filter((save) => !save.isSettled);
+      this.#waiting = [];
+      for (const save of ended) save.reject(failure);
+      return;
+    }
+    while (this.#inFlight[0]?.isSettled === true) {
+      this.#durable++;
+      this.#inFlight.shift()?.resolve();
+    }
+    this.#start();
+  }
+
+  /** A durable write after whose failure nothing is written any more. */
+  async #writeFinally(arena: Arena, start: number, length: number, offset: number): Promise<void> {
+    try {
+      await writeDurably(this.#device, arena, start, length, offset);
+    } catch (error) {
+      this.#failed ??= error as LvrError;
+      throw error;
+    }
+  }
+
+  #full(): LvrError {
+    return new LvrError('UNDO_FULL', `undo ${this.#device.path}: all ${this.#capacity} places are taken`, {
+      hint: 'give the undo more space; without it a copy in mid-resync cannot be promoted',
+      details: { capacity: this.#capacity },
+    });
+  }
+}

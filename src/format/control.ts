@@ -1,0 +1,59 @@
+// Control frames as messages: one decoder for all of them.
+
+import type { FrameType } from './frame.js';
+import {
+  type Ack,
+  decodeAck,
+  decodeBye,
+  decodeDurable,
+  decodeHello,
+  decodePlan,
+  decodeReady,
+  decodeRefused,
+  decodeRegionsDone,
+  decodeResyncEnd,
+  decodeTime,
+  type Hello,
+  type PlanMessage,
+  type Refused,
+  type ResyncEnd,
+} from './wire.js';
+
+/** What the control frames carry, by their type. */
+type Values = {
+  hello: Hello | { readonly protocol: number };
+  plan: PlanMessage;
+  ready: number;
+  regionsDone: number;
+  resyncEnd: ResyncEnd;
+  ack: Ack;
+  durable: number;
+  ping: number;
+  pong: number;
+  refused: Refused;
+  bye: { readonly reason: string };
+};
+
+/** A decoded control frame. */
+export type ControlMessage = { [Type in keyof Values]: { readonly type: Type; readonly value: Values[Type] } }[keyof Values];
+
+const DECODERS: { readonly [Type in keyof Values]: (bytes: Uint8Array) => Values[Type] | string } = {
+  hello: decodeHello,
+  plan: decodePlan,
+  ready: decodeReady,
+  regionsDone: decodeRegionsDone,
+  resyncEnd: decodeResyncEnd,
+  ack: decodeAck,
+  durable: decodeDurable,
+  ping: decodeTime,
+  pong: decodeTime,
+  refused: decodeRefused,
+  bye: decodeBye,
+};
+
+/** Decodes a control frame; words when it is none, or not well-formed. */
+export function decodeControl(type: FrameType, bytes: Uint8Array): ControlMessage | string {
+  if (type === 'records' || type === 'region') return `${type} frame where a control frame was announced`;
+  const value = DECODERS[type](bytes);
+  return typeof value === 'string' ? value : ({ type, value } as ControlMessage);
+}

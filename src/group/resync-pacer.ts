@@ -1,0 +1,59 @@
+// Lets regions go at the rate that core/resync-pace.ts decides, from what is measured here: bytes copied, bytes written, and how much
+// longer batches take to become durable while regions are copied.
+
+import { beginPace, mayFinish, type PaceLimits, type PaceState, stepPace, TokenBucket } from '../core/resync-pace.js';
+import type { WriteLatency } from './write-latency.js';
+
+/** Rates are measured over this time. */
+const STEP_MS = 1_000;
+
+export class ResyncPacer {
+  readonly #limits: PaceLimits;
+  readonly #latency: WriteLatency;
+  readonly #bucket: TokenBucket;
+  #state: PaceState;
+  #stepMs: number;
+  #copiedBytes = 0;
+  #writtenBytes: number;
+  /** As of the last step, bytes per second. */
+  copyRate = 0;
+  writeRate = 0;
+
+  /** `writtenBytes`: payload that clients have written so far. */
+  constructor(limits: PaceLimits, latency: WriteLatency, writtenBytes: number, nowMs: number) {
+    this.#limits = limits;
+    this.#latency = latency;
+    this.#bucket = new TokenBucket(nowMs);
+    this.#state = beginPace(limits, nowMs);
+    this.#stepMs = nowMs;
+    this.#writtenBytes = writtenBytes;
+  }
+
+  /** Takes `bytes` and returns 0 when they may be sent now, else after how many ms to ask again. */
+  take(bytes: number, nowMs: number): number {
+    return this.#bucket.take(bytes, this.#state.rate, nowMs);
+  }
+
+  /** `bytes` are durable at the other site. */
+  copied(bytes: number): void {
+    this.#copiedBytes += bytes;
+  }
+
+  /** Measures, at most once per STEP_MS. */
+  step(writtenBytes: number, nowMs: number): void {
+    const elapsedMs = nowMs - this.#stepMs;
+    if (elapsedMs < STEP_MS) return;
+    this.copyRate = (this.#copiedBytes * 1000) / elapsedMs;
+    this.writeRate = (Math.max(0, writtenBytes - this.#writtenBytes) * 1000) / elapsedMs;
+    const sample = { addedLatencyMs: this.#latency.added(), copiedBytesPerSecond: this.copyRate };
+    this.#state = stepPace(this.#state, sample, this.#limits, nowMs);
+    this.#stepMs = nowMs;
+    this.#copiedBytes = 0;
+    this.#writtenBytes = writtenBytes;
+  }
+
+  /** The rest may be copied while the log keeps what is written; see mayFinish(). */
+  mayFinish(dirtyBytes: number, headroomBytes: number, sinceModeChangeMs: number, minDwellMs: number): boolean {
+    return mayFinish(dirtyBytes, this.copyRate, this.writeRate, headroomBytes, sinceModeChangeMs, minDwellMs);
+  }
+}

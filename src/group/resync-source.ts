@@ -1,0 +1,263 @@
+// The copying side of a resync: what the bitmap of a site says, read from the volumes in ascending order, pass after pass.
+//
+// Volumes, not the overlay: what is on a volume is durable in the log, so the other site never gets what this one could lose. A region is
+// `pending` until its read begins; a record that gets to its volume makes it pending again. A bit is cleared when the other site has the
+// region durably and nothing made it pending since.
+//
+// Passes go on until the rest is small against the room in the log. Then the log is kept from the base on (the last record on the volumes)
+// and nothing is marked any more; what is copied afterwards may hold records behind the base, up to the highest that may be on a volume
+// when the last read ended. That is the end: who applies the records from the base to the end over the copy has the state of the end.
+
+import type { DirtyMap } from '../core/dirty-map.js';
+import { MIB, RECORD_PAYLOAD_BYTES_MAX, RESYNC_ZERO_BYTES_MAX } from '../core/limits.js';
+import { cutLineage } from '../core/lineage.js';
+import { PLANTED } from '../core/planted.js';
+import type { Clock, Crc32c, Device } from '../core/ports.js';
+import { BatchPool, type CreateArena } from '../disk/batch-pool.js';
+import type { Log } from '../disk/log.js';
+import type { LogBatch } from '../disk/log-batch.js';
+import { readDevice } from '../disk/promises.js';
+import { isZero } from '../format/bytes.js';
+import type { RegionMeta } from '../format/frame.js';
+import type { ResyncEnd } from '../format/wire.js';
+import type { Applier } from './applier.js';
+import type { ResyncPacer } from './resync-pacer.js';
+import type { SiteBitmaps } from './site-bitmaps.js';
+
+/** Memory for regions on their way. */
+const POOL_BYTES = 32 * MIB;
+
+/** A piece of a volume to send: `batch` holds its payload (released by the taker), undefined when it is all zeroes. */
+export type RegionPiece = { readonly meta: RegionMeta; readonly batch: LogBatch | undefined };
+
+/** A piece on its way, and the regions [first, end) that are copied when it is durable. */
+type Sent = { readonly meta: RegionMeta; readonly first: number; readonly end: number };
+
+export type ResyncParts = {
+  readonly site: string;
+  readonly devices: readonly Device[];
+  readonly log: Log;
+  readonly applier: Applier;
+  readonly bitmaps: SiteBitmaps;
+  readonly pacer: ResyncPacer;
+  readonly minDwellMs: number;
+  readonly clock: Clock;
+  readonly crc32c: Crc32c;
+  readonly createArena: CreateArena;
+  readonly onStopped: () => void;
+  /** Payload bytes admitted since the process started. */
+  readonly writtenBytes: () => number;
+};
+
+/** One resync of one site, as long as its session lasts. */
+export class ResyncSource {
+  readonly #parts: ResyncParts;
+  readonly #pool: BatchPool;
+  #map: DirtyMap | undefined;
+  #volume = 0;
+  #region = 0;
+  /** Pieces handed out and not yet durable at the other site, oldest first. */
+  readonly #sent: Sent[] = [];
+  /** What a region that is larger than a piece still has to send. */
+  #rest: Sent | undefined;
+  #doneCount = 0;
+  #base: number | undefined;
+  #stopped = false;
+  #waiting: (() => void) | undefined;
+  /** Bytes durable at the other site. */
+  copiedBytes = 0;
+
+  constructor(parts: ResyncParts) {
+    this.#parts = parts;
+    this.#pool = new BatchPool(parts.createArena, POOL_BYTES);
+    this.#pool.onFree = () => this.#wake();
+  }
+
+  /** Bytes that are still to be copied, as far as it is known now. */
+  get dirtyBytes(): number {
+    return this.#map?.dirtyBytes ?? 0;
+  }
+
+  get copyBytesPerSecond(): number {
+    return this.#parts.pacer.copyRate;
+  }
+
+  /** Prepares the bitmap, durably; nothing is sent before. */
+  async start(): Promise<void> {
+    this.#map = await this.#parts.bitmaps.startCopy(this.#parts.site);
+  }
+
+  /** The next piece; undefined when nothing waits to be copied now. Waits for its turn and for memory. */
+  async next(): Promise<RegionPiece | undefined> {
+    if (this.#mayFinish()) await this.#keepLog();
+    const batch = await this.#memory();
+    if (batch === undefined || this.#stopped) {
+      batch?.release();
+      return undefined;
+    }
+    const next = this.#nextPiece();
+    if (next === undefined || next.meta.isZero) batch.release();
+    if (next === undefined) return undefined;
+    await this.#turn(next.meta.isZero ? 0 : next.meta.length);
+    return next.meta.isZero ? this.#piece(next, undefined) : this.#read(next, batch);
+  }
+
+  /** So many pieces of this session are durable at the other site. Words when that cannot be. */
+  done(count: number): string | undefined {
+    const map = this.#map as DirtyMap;
+    if (count < this.#doneCount || count - this.#doneCount > this.#sent.length) return `${count} regions are done, which were not sent`;
+    for (const { meta, first, end } of this.#sent.splice(0, count - this.#doneCount)) {
+      for (let region = first; region < end; region++) map.done(meta.volume, region);
+      this.copiedBytes += meta.length;
+      this.#parts.pacer.copied(meta.length);
+    }
+    this.#doneCount = count;
+    this.#wake();
+    return undefined;
+  }
+
+  /** Pieces that are not durable at the other site. */
+  get unfinished(): number {
+    return this.#sent.length;
+  }
+
+  /** Everything is copied and durable there: the end mark, or undefined when there is more to copy. */
+  async end(): Promise<ResyncEnd | undefined> {
+    const { log, applier, site, bitmaps } = this.#parts;
+    if (this.#base === undefined) {
+      await this.#dwell();
+      await this.#keepLog();
+      return undefined;
+    }
+    if ((this.#map as DirtyMap).pendingRegions > 0 || this.#sent.length > 0) return undefined;
+    const base = this.#base;
+    const end = Math.max(base, Math.min(applier.startedLsn, log.durableLsn));
+    const chain = await log.chainAt(base);
+    bitmaps.copied(site, end);
+    return { base, chain, end, lineage: cutLineage(log.lineage, base) };
+  }
+
+  /** Resolves when a piece was done or memory came back, or the session ended. */
+  moved(): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+    });
+  }
+
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#parts.onStopped();
+    this.#wake();
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.();
+  }
+
+  async #keepLog(): Promise<void> {
+    if (this.#base !== undefined || this.#stopped) return;
+    this.#base = await this.#parts.bitmaps.keepLog(this.#parts.site);
+  }
+
+  /** A site does not come and go more often than minDwellMs. */
+  async #dwell(): Promise<void> {
+    const { clock, bitmaps, site, minDwellMs } = this.#parts;
+    const waitMs = bitmaps.foldedMs(site) + minDwellMs - clock.nowMs();
+    if (waitMs > 0) await new Promise<void>((resolve) => void clock.after(waitMs, resolve));
+  }
+
+  #mayFinish(): boolean {
+    const { log, clock, bitmaps, site, pacer, writtenBytes, minDwellMs } = this.#parts;
+    const nowMs = clock.nowMs();
+    pacer.step(writtenBytes(), nowMs);
+    if (this.#base !== undefined || this.#stopped) return false;
+    const headroom = Math.min(log.ring.bytes - log.usedBytes, log.ring.bytes / 2);
+    return pacer.mayFinish(this.dirtyBytes, headroom, nowMs - bitmaps.foldedMs(site), minDwellMs);
+  }
+
+  /** Waits until so many bytes may go. */
+  async #turn(bytes: number): Promise<void> {
+    const { pacer, clock } = this.#parts;
+    for (let ms = pacer.take(bytes, clock.nowMs()); ms > 0 && !this.#stopped; ms = pacer.take(bytes, clock.nowMs())) {
+      await new Promise<void>((resolve) => void clock.after(ms, resolve));
+    }
+  }
+
+  async #memory(): Promise<LogBatch | undefined> {
+    let batch = this.#pool.take(RECORD_PAYLOAD_BYTES_MAX);
+    while (batch === undefined && !this.#stopped) {
+      await this.moved();
+      batch = this.#pool.take(RECORD_PAYLOAD_BYTES_MAX);
+    }
+    return batch;
+  }
+
+  #nextPiece(): Sent | undefined {
+    const next = this.#rest ?? this.#nextRun();
+    this.#rest = undefined;
+    if (next === undefined || next.meta.isZero || next.meta.length <= RECORD_PAYLOAD_BYTES_MAX) return next;
+    const { offset, length } = next.meta;
+    const rest = { offset: offset + RECORD_PAYLOAD_BYTES_MAX, length: length - RECORD_PAYLOAD_BYTES_MAX };
+    this.#rest = { ...next, meta: { ...next.meta, ...rest } };
+    return { meta: { ...next.meta, length: RECORD_PAYLOAD_BYTES_MAX }, first: next.first, end: next.first };
+  }
+
+  /** The next run of pending regions, one of them or a piece long; their copy begins with this call. Holes travel as long ranges. */
+  #nextRun(): Sent | undefined {
+    const map = this.#map as DirtyMap;
+    const { devices } = this.#parts;
+    for (let tried = 0; tried <= devices.length; tried++) {
+      const volume = this.#volume;
+      const first = map.nextPending(volume, this.#region);
+      if (first < 0) {
+        this.#volume = (volume + 1) % devices.length;
+        this.#region = 0;
+        continue;
+      }
+      const device = devices[volume] as Device;
+      const offset = first * map.regionBytes;
+      const run = device.extents(offset, Math.min(RESYNC_ZERO_BYTES_MAX, device.sizeBytes - offset), 1)[0];
+      const isHole = run?.zero === true && run.length >= Math.min(map.regionBytes, device.sizeBytes - offset);
+      const lengthMax = isHole ? run.length : Math.max(RECORD_PAYLOAD_BYTES_MAX, map.regionBytes);
+      let end = first;
+      while (map.nextPending(volume, end) === end && Math.min((end + 1) * map.regionBytes, device.sizeBytes) - offset <= lengthMax) {
+        map.take(volume, end++);
+      }
+      this.#region = end;
+      const length = Math.min(end * map.regionBytes, device.sizeBytes) - offset;
+      return { meta: { volume, offset, length, isZero: isHole, crc: 0 }, first, end };
+    }
+    return undefined;
+  }
+
+  async #read(next: Sent, batch: LogBatch): Promise<RegionPiece> {
+    const { meta } = next;
+    const { devices, crc32c } = this.#parts;
+    const { bytes } = batch.arena;
+    const { length } = meta;
+    try {
+      await readDevice(devices[meta.volume] as Device, batch.arena, batch.dataStart, length, meta.offset);
+    } catch (error) {
+      batch.release();
+      throw error;
+    }
+    batch.payloadBytes = length;
+    if (isZero(bytes, batch.dataStart, batch.dataStart + length)) {
+      batch.release();
+      return this.#piece({ ...next, meta: { ...meta, isZero: true } }, undefined);
+    }
+    return this.#piece({ ...next, meta: { ...meta, crc: crc32c(bytes, batch.dataStart, length) } }, batch);
+  }
+
+  #piece(sent: Sent, batch: LogBatch | undefined): RegionPiece {
+    this.#sent.push(sent);
+    if (PLANTED === 'bit-cleared-on-send') {
+      for (let region = sent.first; region < sent.end; region++) (this.#map as DirtyMap).done(sent.meta.volume, region);
+    }
+    return { meta: sent.meta, batch };
+  }
+}

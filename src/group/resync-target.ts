@@ -1,0 +1,392 @@
+// The receiving side of a resync: regions of the primary's volumes over this site's own.
+//
+// Order of durability. 1. Everything this site has is applied and flushed. 2. The superblock says that a resync overwrites the volumes,
+// what they held before, and that its undo store (if there is one) is begun. 3. The old content of a region is durable in the undo store.
+// 4. The region is written. 5. The volumes are flushed, then the primary hears how many pieces are durable. 6. The end mark: the log is
+// emptied and begins anew behind the base, durably; records are logged and not applied. 7. When all records up to the end are durable here
+// and known to be durable at the primary, the superblock says that the resync is over: what the log holds is applied, and from there on the
+// site is as any other. Until 7. a crash leaves a site that goes on with the same resync, or is rolled back by a promotion.
+
+import { assert } from '../core/assert.js';
+import { ConflictFilter } from '../core/conflict-filter.js';
+import { DirtyMap } from '../core/dirty-map.js';
+import { LvrError } from '../core/errors.js';
+import { KIB, RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
+import { cutLineage, type Lineage } from '../core/lineage.js';
+import { PLANTED } from '../core/planted.js';
+import type { Arena, Crc32c, Device, IoTarget } from '../core/ports.js';
+import type { CreateArena } from '../disk/batch-pool.js';
+import type { Log } from '../disk/log.js';
+import type { LogBatch } from '../disk/log-batch.js';
+import { deviceError, readDevice, syncDevice } from '../disk/promises.js';
+import type { UndoStore } from '../disk/undo-store.js';
+import { UUID_NONE } from '../format/bytes.js';
+import type { RegionMeta } from '../format/frame.js';
+import type { Superblock } from '../format/superblock.js';
+import type { ResyncEnd } from '../format/wire.js';
+import type { Refusal } from '../link/ports.js';
+import type { Applier } from './applier.js';
+
+/** Device writes of regions in flight. */
+const WRITES_MAX = 16;
+/** Unit in which old content is remembered as saved. */
+export const UNDO_UNIT_BYTES = 64 * KIB;
+
+/** What the target needs of its group. */
+export interface TargetGroup {
+  readonly name: string;
+  readonly log: Log;
+  readonly applier: Applier;
+  readonly devices: readonly Device[];
+  readonly undo: UndoStore | undefined;
+  readonly undoMode: 'auto' | 'required' | 'off';
+  newUuid(): string;
+  checkpoint(change: Partial<Superblock>): Promise<void>;
+  /** A device failed: the group cannot go on. */
+  failed(error: LvrError): void;
+  /** Records may be applied that could not be before. */
+  consistent(): void;
+}
+
+type Item = { readonly meta: RegionMeta; readonly batch: LogBatch | undefined; isWritten: boolean };
+
+export class ResyncTarget implements IoTarget {
+  readonly #group: TargetGroup;
+  readonly #crc32c: Crc32c;
+  readonly #createArena: CreateArena;
+  #arena: Arena | undefined;
+  /** What the undo store holds, as a map of units. */
+  #saved: DirtyMap | undefined;
+  /** Pieces of this session, oldest first: #items[0] is number #firstItem. */
+  #items: Item[] = [];
+  #firstItem = 0;
+  #submitted = 0;
+  #inFlight = 0;
+  readonly #conflicts = new ConflictFilter();
+  /** Pieces that are flushed, in order. */
+  #doneCount = 0;
+  #flushing = false;
+  #preparing = false;
+  #ending = false;
+  #session = 0;
+  #onEvent: ((event: number | Refusal) => void) | undefined;
+  #idle: (() => void) | undefined;
+
+  constructor(group: TargetGroup, crc32c: Crc32c, createArena: CreateArena) {
+    this.#group = group;
+    this.#crc32c = crc32c;
+    this.#createArena = createArena;
+  }
+
+  /** A resync is under way: the volumes are no image of any moment. */
+  get isActive(): boolean {
+    return this.#group.log.store.current.resync !== undefined;
+  }
+
+  /** Begins or goes on with the resync `uuid`: durable before it returns. Everything in the log may be applied. */
+  async prepare(uuid: string, adopted: Partial<Superblock>): Promise<void> {
+    const { log, applier } = this.#group;
+    await this.stop();
+    this.#session++;
+    this.#firstItem = 0;
+    this.#doneCount = 0;
+    const before = log.store.current.resync;
+    if (before !== undefined) {
+      assert(before.uuid === uuid, 'another resync is refused before it is prepared');
+      const isKept = before.undo !== undefined && (await this.#loadSaved(before.undo));
+      const resync = { ...before, endLsn: 0, undo: isKept ? before.undo : undefined };
+      // What comes now may be newer than the old end.
+      await log.store.update((current) => (current.resync === undefined ? current : { ...current, resync }));
+      if (!this.isActive) throw new LvrError('FAILED', `group ${this.#group.name}: the resync ended while the sites met`);
+      return;
+    }
+    await log.quiet();
+    log.setPrimaryDurable(log.appendedLsn);
+    await log.recordPrimaryDurable();
+    applier.allow(log.durableLsn);
+    await applier.reached(log.durableLsn);
+    const resync = { uuid, fromLsn: log.appendedLsn, fromChain: log.chain, endLsn: 0, undo: await this.#beginUndo() };
+    await this.#group.checkpoint(PLANTED === 'resync-not-recorded' ? adopted : { ...adopted, resync });
+  }
+
+  #newMap(): DirtyMap {
+    return new DirtyMap(
+      this.#group.devices.map((device) => device.sizeBytes),
+      UNDO_UNIT_BYTES,
+    );
+  }
+
+  /** Begins to keep what is overwritten; undefined when that is switched off, or there is no room for anything. */
+  async #beginUndo(): Promise<string | undefined> {
+    const { undo, undoMode } = this.#group;
+    if (undo === undefined) return undefined;
+    const uuid = this.#group.newUuid();
+    try {
+      await undo.begin(uuid, UNDO_UNIT_BYTES);
+    } catch (error) {
+      if (undoMode === 'required' || !isFull(error)) throw error;
+      return undefined;
+    }
+    this.#saved = this.#newMap();
+    return uuid;
+  }
+
+  /** Learns what the undo store holds; false when it does not hold this undo. */
+  async #loadSaved(uuid: string): Promise<boolean> {
+    if (this.#saved !== undefined) return true;
+    const saved = this.#newMap();
+    const { undo, devices } = this.#group;
+    const isThere = undo !== undefined && (await undo.open(uuid, devices, (volume, offset, length) => saved.mark(volume, offset, length)));
+    if (isThere) this.#saved = saved;
+    return isThere;
+  }
+
+  /** `fn` hears how many pieces of this session are durable, or why it cannot go on. */
+  onEvent(fn: ((event: number | Refusal) => void) | undefined): void {
+    this.#onEvent = fn;
+  }
+
+  /** Takes over a piece. Words when its payload is damaged. */
+  take(meta: RegionMeta, batch: LogBatch | undefined): string | undefined {
+    if (batch !== undefined && this.#crc32c(batch.arena.bytes, batch.dataStart, meta.length) !== meta.crc) {
+      batch.release();
+      return `a region of volume ${meta.volume} at ${meta.offset} is damaged`;
+    }
+    this.#items.push({ meta, batch, isWritten: false });
+    this.#pump();
+    return undefined;
+  }
+
+  /** Writes what may be written: in order where pieces overlap, old content saved first. */
+  #pump(): void {
+    if (this.#preparing) return;
+    let queued = false;
+    while (this.#submitted < this.#items.length && this.#inFlight < WRITES_MAX) {
+      const { meta, batch } = this.#items[this.#submitted] as Item;
+      if (!this.#conflicts.isFree(meta.volume, meta.offset, meta.length)) break;
+      if (this.#mustSave(meta)) {
+        this.#save(meta);
+        break;
+      }
+      const tag = this.#firstItem + this.#submitted++;
+      this.#inFlight++;
+      this.#conflicts.add(meta.volume, meta.offset, meta.length);
+      const device = this.#group.devices[meta.volume] as Device;
+      if (batch === undefined) device.zero(meta.offset, meta.length, true, this, tag);
+      else device.write(batch.arena, batch.dataStart, meta.length, meta.offset, false, this, tag);
+      queued = true;
+    }
+    if (queued) for (const device of this.#group.devices) device.kick();
+    this.#flush();
+  }
+
+  ioDone(tag: number, errno: number): void {
+    const item = this.#items[tag - this.#firstItem] as Item;
+    this.#inFlight--;
+    this.#conflicts.remove(item.meta.volume, item.meta.offset, item.meta.length);
+    item.batch?.release();
+    item.isWritten = true;
+    if (errno !== 0) {
+      this.#group.failed(deviceError('write volume', (this.#group.devices[item.meta.volume] as Device).path, errno));
+      return;
+    }
+    this.#pump();
+    this.#settle();
+  }
+
+  #mustSave({ volume, offset, length }: RegionMeta): boolean {
+    const saved = this.#saved;
+    if (saved === undefined || this.#group.log.store.current.resync?.undo === undefined || PLANTED === 'undo-not-saved') return false;
+    const last = Math.floor((offset + length - 1) / UNDO_UNIT_BYTES);
+    for (let unit = Math.floor(offset / UNDO_UNIT_BYTES); unit <= last; unit++) if (!saved.isDirty(volume, unit)) return true;
+    return false;
+  }
+
+  /** Saves the old content under a piece; pieces behind it wait. */
+  #save(meta: RegionMeta): void {
+    this.#preparing = true;
+    this.#saveAll(meta).then(
+      () => {
+        this.#preparing = false;
+        this.#pump();
+        this.#settle();
+      },
+      (error: unknown) => this.#saveFailed(error),
+    );
+  }
+
+  /** Without room for old content the resync goes on without it, or waits until there is some. Other failures are final. */
+  #saveFailed(error: unknown): void {
+    const { log, undoMode, name } = this.#group;
+    if (!(error instanceof LvrError)) return this.#group.failed(new LvrError('FAILED', String(error)));
+    if (error.code !== 'UNDO_FULL') return this.#group.failed(error);
+    if (undoMode === 'required') {
+      this.#preparing = false;
+      this.#onEvent?.({ code: error.code, reason: `group ${name}: the resync waits: ${error.message}` });
+      return this.#settle();
+    }
+    log.store
+      .update((current) => (current.resync === undefined ? current : { ...current, resync: { ...current.resync, undo: undefined } }))
+      .then(() => {
+        this.#saved = undefined;
+        this.#preparing = false;
+        this.#pump();
+        this.#settle();
+      })
+      .catch(() => undefined);
+  }
+
+  async #saveAll({ volume, offset, length }: RegionMeta): Promise<void> {
+    const saved = this.#saved as DirtyMap;
+    const device = this.#group.devices[volume] as Device;
+    this.#arena ??= this.#createArena(RECORD_PAYLOAD_BYTES_MAX);
+    const end = Math.ceil((offset + length) / UNDO_UNIT_BYTES);
+    for (let unit = Math.floor(offset / UNDO_UNIT_BYTES); unit < end; ) {
+      if (saved.isDirty(volume, unit)) {
+        unit++;
+        continue;
+      }
+      let to = unit;
+      while (to < end && !saved.isDirty(volume, to) && (to + 1 - unit) * UNDO_UNIT_BYTES <= RECORD_PAYLOAD_BYTES_MAX) to++;
+      const at = unit * UNDO_UNIT_BYTES;
+      const bytes = Math.min(to * UNDO_UNIT_BYTES, device.sizeBytes) - at;
+      await readDevice(device, this.#arena, 0, bytes, at);
+      const saves: Promise<void>[] = [];
+      for (let start = 0; start < bytes; start += UNDO_UNIT_BYTES) {
+        const length = Math.min(UNDO_UNIT_BYTES, bytes - start);
+        saves.push((this.#group.undo as UndoStore).save(volume, at + start, length, this.#arena, start));
+      }
+      // All of them end before the memory is used again; the first failure counts.
+      for (const { reason } of (await Promise.allSettled(saves)) as { reason?: unknown }[]) if (reason !== undefined) throw reason;
+      saved.mark(volume, at, bytes);
+      unit = to;
+    }
+  }
+
+  /** Flushes what is written, and says so. One flush at a time; what is written meanwhile waits for the next. */
+  #flush(): void {
+    let written = 0;
+    while (this.#items[written]?.isWritten === true) written++;
+    const count = this.#firstItem + written;
+    if (this.#flushing || count === this.#doneCount) return;
+    this.#flushing = true;
+    const session = this.#session;
+    const flush = PLANTED === 'regions-not-flushed' ? Promise.resolve() : Promise.all(this.#group.devices.map(syncDevice));
+    flush.then(
+      () => {
+        this.#flushing = false;
+        if (session === this.#session) {
+          this.#items.splice(0, count - this.#firstItem);
+          this.#submitted -= count - this.#firstItem;
+          this.#firstItem = count;
+          this.#doneCount = count;
+          this.#onEvent?.(count);
+        }
+        this.#flush();
+        this.#settle();
+      },
+      (error: unknown) => this.#group.failed(error instanceof LvrError ? error : new LvrError('FAILED', String(error))),
+    );
+  }
+
+  /** The end mark of the primary: the log begins anew behind its base. Durable before it returns. */
+  async end({ base, chain, end, lineage }: ResyncEnd): Promise<void> {
+    const { log, applier } = this.#group;
+    const resync = log.store.current.resync;
+    if (resync === undefined || this.#items.length > 0)
+      throw new LvrError('PROTOCOL', `group ${this.#group.name}: an end mark before its regions`);
+    await log.quiet();
+    await log.rebase(base, chain, mergeOwn(lineage, log.lineage), { resync: { ...resync, endLsn: Math.max(end, 1) } });
+    applier.rebase(base);
+  }
+
+  /** Ends the resync when everything up to its end is here for good. Called when a position moved. */
+  consider(): void {
+    const { log } = this.#group;
+    const { resync } = log.store.current;
+    if (resync === undefined || this.#ending || log.failed !== undefined) return;
+    const isHere = log.durableLsn >= resync.endLsn && log.recordedPrimaryDurableLsn >= resync.endLsn;
+    if (resync.endLsn === 0 || (!isHere && PLANTED !== 'consistent-too-early')) return;
+    this.#ending = true;
+    log.store
+      .update((current) => (current.resync?.endLsn === resync.endLsn ? { ...current, resync: undefined } : current))
+      .then(() => {
+        if (this.isActive) return;
+        this.#saved = undefined;
+        this.#group.consistent();
+      })
+      .catch(() => undefined)
+      .finally(() => {
+        this.#ending = false;
+      });
+  }
+
+  /** Puts back what the resync has overwritten; the site is then what it was before it. Rejects when that cannot be. */
+  async rollBack(): Promise<void> {
+    const { log, applier, undo, devices, name } = this.#group;
+    await this.stop();
+    const { resync } = log.store.current;
+    if (resync === undefined) return;
+    if (resync.undo === undefined || !(await this.#loadSaved(resync.undo))) {
+      throw new LvrError('NOT_CONSISTENT', `group ${name}: a resync was cut off and nothing was kept of what it has overwritten`, {
+        hint: 'connect the primary again and let the resync end, or promote another site',
+      });
+    }
+    await log.quiet();
+    // The primary has struck off what this site is about to lose again: the resync must not go on from there.
+    if (PLANTED !== 'rollback-not-recorded') {
+      await log.store.update((current) => ({ ...current, resync: { ...resync, uuid: UUID_NONE, endLsn: 0 } }));
+    }
+    await (undo as UndoStore).rollback(devices);
+    const { fromLsn, fromChain } = resync;
+    await log.rebase(fromLsn, fromChain, cutLineage(log.lineage, fromLsn), { resync: undefined });
+    applier.rebase(fromLsn);
+    this.#saved = undefined;
+  }
+
+  /** A start: goes on with putting back what a resync had overwritten, if that was begun. */
+  async recover(): Promise<void> {
+    if (this.#group.log.store.current.resync?.uuid === UUID_NONE) await this.rollBack();
+  }
+
+  /** The session is over: resolves when nothing is being written any more. Pieces that were not submitted are forgotten. */
+  async stop(): Promise<void> {
+    this.#onEvent = undefined;
+    this.#session++;
+    for (const { batch } of this.#items.splice(this.#submitted)) batch?.release();
+    if (this.#inFlight === 0 && !this.#preparing && !this.#flushing) return this.#clear();
+    await new Promise<void>((resolve) => {
+      const before = this.#idle;
+      this.#idle = () => {
+        before?.();
+        resolve();
+      };
+    });
+    this.#clear();
+  }
+
+  #clear(): void {
+    this.#items = [];
+    this.#submitted = 0;
+    this.#firstItem = this.#doneCount;
+  }
+
+  #settle(): void {
+    if (this.#idle === undefined || this.#inFlight > 0 || this.#preparing || this.#flushing) return;
+    const idle = this.#idle;
+    this.#idle = undefined;
+    idle();
+  }
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof LvrError && (error.code === 'UNDO_FULL' || error.code === 'DISK_FULL');
+}
+
+/** The lineage of another site, with this one's knowledge of what it wrote itself. */
+function mergeOwn(lineage: Lineage, ours: Lineage): Lineage {
+  return lineage.map((entry) => ({
+    ...entry,
+    own: ours.some((o) => o.own && o.epoch === entry.epoch && o.incarnation === entry.incarnation),
+  }));
+}

@@ -1,0 +1,190 @@
+// Everything of a group that has to do with sites the log no longer covers: bitmaps on a primary, copies to and from other sites. Joins the
+// parts to their group; decides nothing.
+
+import { DirtyMap } from '../core/dirty-map.js';
+import type { LvrError } from '../core/errors.js';
+import type { GroupConfig } from '../core/group-config.js';
+import type { Device } from '../core/ports.js';
+import type { BitmapStore } from '../disk/bitmap-store.js';
+import type { Log } from '../disk/log.js';
+import type { LogBatch } from '../disk/log-batch.js';
+import type { UndoStore } from '../disk/undo-store.js';
+import type { Superblock } from '../format/superblock.js';
+import type { SiteLink } from '../link/link.js';
+import type { Applier } from './applier.js';
+import type { Checkpointer } from './checkpoint.js';
+import type { GroupEnv } from './group.js';
+import { ResyncPacer } from './resync-pacer.js';
+import { ResyncSource } from './resync-source.js';
+import { ResyncTarget, type TargetGroup } from './resync-target.js';
+import { type BitmapGroup, SiteBitmaps } from './site-bitmaps.js';
+import type { SiteProgress, Sites } from './sites.js';
+import { WriteLatency } from './write-latency.js';
+
+/** Where a group keeps what is not in its log: bitmaps of sites, and what a resync overwrites (undefined: nothing is kept). */
+export type GroupStores = { readonly devices: readonly Device[]; readonly bitmaps: BitmapStore; readonly undo: UndoStore | undefined };
+
+/** Windows of the latency that is usual. */
+const LEARN_MS = 1_000;
+
+/** What resyncs need of their group. */
+export interface ResyncGroup {
+  readonly name: string;
+  readonly role: 'primary' | 'secondary';
+  readonly changing: boolean;
+  readonly config: GroupConfig;
+  readonly env: GroupEnv;
+  readonly log: Log;
+  readonly devices: readonly Device[];
+  readonly applier: Applier;
+  readonly sites: Sites;
+  readonly checkpointer: Checkpointer;
+  readonly links: ReadonlyMap<string, SiteLink>;
+  readonly failure: LvrError | undefined;
+  readonly logFullSince: number;
+  /** Payload bytes that clients have written in this run. */
+  readonly writtenBytes: number;
+  /** A device failed: the group cannot go on. */
+  applyFailed(error: LvrError): void;
+  /** The copy here is consistent: records may be applied, positions count. */
+  consistent(): void;
+}
+
+export class Resyncs implements BitmapGroup, TargetGroup {
+  readonly #group: ResyncGroup;
+  readonly stores: GroupStores;
+  readonly bitmaps: SiteBitmaps;
+  readonly target: ResyncTarget;
+  readonly #latency = new WriteLatency();
+  #copies = 0;
+  #learnedMs = 0;
+
+  constructor(group: ResyncGroup, stores: GroupStores) {
+    this.#group = group;
+    this.stores = stores;
+    const { clock, log, memory } = group.env;
+    this.bitmaps = new SiteBitmaps(this, stores.bitmaps, clock, log);
+    this.target = new ResyncTarget(this, memory.crc32c, memory.createArena);
+  }
+
+  /** A start: loads bitmaps, and ends the rolling back of a resync that was cut off in it. Before anything is applied. */
+  async recover(): Promise<void> {
+    await this.bitmaps.load();
+    await this.target.recover();
+  }
+
+  /** A batch is on the volumes. */
+  applied(batch: LogBatch): void {
+    this.bitmaps.applied(batch);
+  }
+
+  /** A batch of this primary is durable: how long it took is what copies may not make much longer. */
+  batchDurable(batch: LogBatch): void {
+    const nowMs = this.#group.env.clock.nowMs();
+    this.#latency.add(nowMs - batch.sealedMs);
+    if (this.#copies > 0 || nowMs - this.#learnedMs < LEARN_MS) return;
+    this.#learnedMs = nowMs;
+    this.#latency.learn();
+  }
+
+  /** A copy to a site, from its bitmap. */
+  startCopy(site: string): ResyncSource {
+    const { env, config, devices, log, applier, writtenBytes } = this.#group;
+    const { clock, memory } = env;
+    this.#copies++;
+    return new ResyncSource({
+      site,
+      devices,
+      log,
+      applier,
+      bitmaps: this.bitmaps,
+      clock,
+      crc32c: memory.crc32c,
+      createArena: memory.createArena,
+      pacer: new ResyncPacer(config.resync, this.#latency, writtenBytes, clock.nowMs()),
+      minDwellMs: config.resync.minDwellMs,
+      writtenBytes: () => this.#group.writtenBytes,
+      onStopped: () => this.#copies--,
+    });
+  }
+
+  // ---- what the parts need
+
+  get name(): string {
+    return this.#group.name;
+  }
+
+  get role(): 'primary' | 'secondary' {
+    return this.#group.role;
+  }
+
+  get changing(): boolean {
+    return this.#group.changing;
+  }
+
+  get log(): Log {
+    return this.#group.log;
+  }
+
+  get devices(): readonly Device[] {
+    return this.#group.devices;
+  }
+
+  get applier(): Applier {
+    return this.#group.applier;
+  }
+
+  get sites(): Sites {
+    return this.#group.sites;
+  }
+
+  get logFullSince(): number {
+    return this.#group.logFullSince;
+  }
+
+  get minDwellMs(): number {
+    return this.#group.config.resync.minDwellMs;
+  }
+
+  get undo(): UndoStore | undefined {
+    return this.stores.undo;
+  }
+
+  get undoMode(): GroupConfig['undo'] {
+    return this.#group.config.undo;
+  }
+
+  newUuid(): string {
+    return this.#group.env.memory.newUuid();
+  }
+
+  newMap(): DirtyMap {
+    return new DirtyMap(
+      this.devices.map((device) => device.sizeBytes),
+      this.#group.config.regionBytes,
+    );
+  }
+
+  siteFolded(site: SiteProgress): void {
+    this.#group.links.get(site.config.name)?.meetAgain(`site ${site.config.name} is tracked by a bitmap now`);
+  }
+
+  logFreed(): void {
+    this.#group.checkpointer.urge();
+  }
+
+  failed(error: LvrError): void {
+    this.#group.applyFailed(error);
+  }
+
+  async checkpoint(change: Partial<Superblock>): Promise<void> {
+    await this.#group.checkpointer.run(change);
+    if (this.#group.failure !== undefined) throw this.#group.failure;
+  }
+
+  consistent(): void {
+    const { env, name, log } = this.#group;
+    env.log.info('resync-ended', `group ${name} is consistent again`, { group: name, lsn: log.durableLsn });
+    this.#group.consistent();
+  }
+}

@@ -1,0 +1,328 @@
+// What sites lack that the log no longer holds: a dirty bitmap for each site that was away, or slow, for longer than the log lasts.
+//
+// Order of durability (master invariant: no record is forgotten that a site lacks, unless the bitmap of that site covers it durably):
+//   1. a site is folded: the regions of every retained record that it lacks are marked; 2. its bitmap is durable; 3. the superblock says
+//   that the site is tracked by it; 4. only then a checkpoint may free what the site lacks. From 1. on the regions of a record are marked
+//   when it is on its volume; every checkpoint makes the marks durable before its superblock. A start marks what it finds in the log, so
+//   marks that were not durable are made again.
+//   A superblock without base is durable before the first bit is cleared (group/resync-source), and one without bitmap only after the site
+//   has everything.
+
+import { assert } from '../core/assert.js';
+import type { DirtyMap } from '../core/dirty-map.js';
+import { LvrError } from '../core/errors.js';
+import { PLANTED } from '../core/planted.js';
+import type { Clock, Log as Reporter } from '../core/ports.js';
+import type { BitmapOffer } from '../core/reconnect.js';
+import type { BitmapStore } from '../disk/bitmap-store.js';
+import type { Log } from '../disk/log.js';
+import type { LogBatch } from '../disk/log-batch.js';
+import { recordLength, recordOffset, recordVolume } from '../format/record.js';
+import type { SiteBitmap, SuperblockSite } from '../format/superblock.js';
+import type { Applier } from './applier.js';
+import type { SiteProgress, Sites } from './sites.js';
+
+/** A site is folded when this much of the log is used, so that writers need not wait for it. */
+const FOLD_ABOVE = 7 / 8;
+/** It must free at least this part of the log. */
+const FOLD_FREES = 1 / 8;
+
+/** What the bitmaps need of their group. */
+export interface BitmapGroup {
+  readonly name: string;
+  readonly role: 'primary' | 'secondary';
+  readonly changing: boolean;
+  readonly log: Log;
+  readonly applier: Applier;
+  readonly sites: Sites;
+  /** Since when writers wait for log space; 0: they do not. */
+  readonly logFullSince: number;
+  /** A site changes between log and bitmap no more often. */
+  readonly minDwellMs: number;
+  newUuid(): string;
+  newMap(): DirtyMap;
+  /** The log no longer keeps what the site lacks: a session that ships from it must end. */
+  siteFolded(site: SiteProgress): void;
+  /** The log may forget more. */
+  logFreed(): void;
+  failed(error: LvrError): void;
+}
+
+/** A site that is, or is becoming, tracked by a bitmap. */
+type Tracked = {
+  readonly site: SiteProgress;
+  readonly map: DirtyMap;
+  readonly slot: number;
+  readonly uuid: string;
+  /** Regions are marked as records are applied; else the log keeps those records, and they are marked when that must end. */
+  marks: boolean;
+  /** The site is consistent once it has applied this; undefined while it is not being finished. */
+  endLsn: number | undefined;
+};
+
+export class SiteBitmaps {
+  readonly #group: BitmapGroup;
+  readonly #store: BitmapStore;
+  readonly #clock: Clock;
+  readonly #reporter: Reporter;
+  readonly #tracked = new Map<string, Tracked>();
+  /** Clock time at which a site went back to the log. */
+  readonly #returnedMs = new Map<string, number>();
+  /** Clock time at which it was folded, in this process. */
+  readonly #foldedMs = new Map<string, number>();
+  #considering = false;
+  #folding = false;
+  #failed = false;
+  #stopped = false;
+
+  constructor(group: BitmapGroup, store: BitmapStore, clock: Clock, reporter: Reporter) {
+    this.#group = group;
+    this.#store = store;
+    this.#clock = clock;
+    this.#reporter = reporter;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Loads what the superblock names and marks what the log holds besides. Before anything is applied. */
+  async load(): Promise<void> {
+    const { log, sites } = this.#group;
+    for (const { name, bitmap } of log.store.current.sites) {
+      const site = sites.find(name);
+      if (bitmap === undefined || site === undefined) continue;
+      const map = this.#group.newMap();
+      const { badPages } = await this.#store.load(bitmap.slot, map, bitmap.uuid);
+      if (badPages > 0) this.#alarm(name, badPages);
+      site.bitmap = bitmap;
+      this.#tracked.set(name, { site, map, slot: bitmap.slot, uuid: bitmap.uuid, marks: true, endLsn: undefined });
+    }
+    if (this.#tracked.size > 0) await this.#markRetained([...this.#tracked.values()], log.trimmedLsn);
+  }
+
+  #alarm(site: string, badPages: number): void {
+    const message = `group ${this.#group.name}: ${badPages} pages of the bitmap of site ${site} are damaged and count as all dirty`;
+    this.#reporter.error('bitmap-damaged', message, { group: this.#group.name, site, badPages });
+  }
+
+  /** What this site has for another one, for its history. */
+  offer(site: string): BitmapOffer | undefined {
+    const bitmap = this.#group.sites.find(site)?.bitmap;
+    return bitmap && { uuid: bitmap.uuid, base: bitmap.base, isKept: bitmap.isKept };
+  }
+
+  /** Clock time at which a site was folded; long ago when that was before this process. */
+  foldedMs(site: string): number {
+    return this.#foldedMs.get(site) ?? Number.NEGATIVE_INFINITY;
+  }
+
+  /** The bitmap of a site, for who judges it. */
+  mapOf(site: string): DirtyMap | undefined {
+    return this.#tracked.get(site)?.map;
+  }
+
+  /** Bytes that a site lacks according to its bitmap. */
+  dirtyBytes(site: string): number {
+    return this.#tracked.get(site)?.map.dirtyBytes ?? 0;
+  }
+
+  /** Per-site fields of the superblock as of now. */
+  superblockSites(): SuperblockSite[] {
+    return this.#group.sites.all.map(({ config, durable, bitmap }) => ({ name: config.name, ackedLsn: durable, bitmap }));
+  }
+
+  /** A batch is on the volumes. */
+  applied(batch: LogBatch): void {
+    for (const { map, marks } of this.#tracked.values()) if (marks) markBatch(map, batch);
+  }
+
+  /** Makes the marks durable: before a superblock lets the log forget the records that made them. */
+  async flush(): Promise<void> {
+    if (PLANTED === 'log-dropped-before-bitmap') return;
+    for (const { slot, map, uuid } of [...this.#tracked.values()]) await this.#store.flush(slot, map, uuid);
+  }
+
+  /**
+   * Called when log space got short or a site's state changed: folds the site that keeps the log from moving on, if there is one. At the
+   * end of the turn, because it ends a session, which may be what changed.
+   */
+  consider(): void {
+    const { log, logFullSince } = this.#group;
+    if (this.#considering || this.#folding || (log.usedBytes < log.ring.bytes * FOLD_ABOVE && logFullSince === 0)) return;
+    this.#considering = true;
+    this.#clock.soon(() => {
+      this.#considering = false;
+      this.#consider();
+    });
+  }
+
+  #consider(): void {
+    const { log, role, changing, logFullSince } = this.#group;
+    if (this.#folding || this.#failed || this.#stopped || role !== 'primary' || changing) return;
+    if (log.usedBytes < log.ring.bytes * FOLD_ABOVE && logFullSince === 0) return;
+    const site = this.#holder();
+    if (site === undefined || site.config.logFull === 'throttle') return;
+    if (site.config.logFull === 'bitmap-if-disconnected' && site.connected) return;
+    const waitMs = (this.#returnedMs.get(site.config.name) ?? Number.NEGATIVE_INFINITY) + this.#group.minDwellMs - this.#clock.nowMs();
+    if (waitMs > 0) {
+      this.#clock.after(waitMs, () => this.consider());
+      return;
+    }
+    this.#folding = true;
+    this.#fold(site)
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => {
+        this.#folding = false;
+        this.consider();
+      });
+  }
+
+  /** The site that needs the oldest records, if the log could forget a good part of them without it. */
+  #holder(): SiteProgress | undefined {
+    const { sites, applier, log } = this.#group;
+    let holder: SiteProgress | undefined;
+    for (const site of sites.all) if (site.neededFrom < (holder?.neededFrom ?? applier.appliedLsn)) holder = site;
+    if (holder === undefined) return undefined;
+    const frees = log.trimmedAt(applier.appliedLsn).trimmedPosition - log.trimmedAt(holder.neededFrom).trimmedPosition;
+    return frees >= log.ring.bytes * FOLD_FREES ? holder : undefined;
+  }
+
+  async #fold(site: SiteProgress): Promise<void> {
+    const { log, name } = this.#group;
+    const known = this.#tracked.get(site.config.name);
+    const from = site.neededFrom;
+    const tracked = known ?? this.#begin(site);
+    tracked.endLsn = undefined;
+    // From here on what is applied is marked; the session that would have ended the tracking ends without it.
+    tracked.marks = true;
+    this.#group.siteFolded(site);
+    await this.#markRetained([tracked], from);
+    if (known === undefined) await this.#store.create(tracked.slot, tracked.uuid, tracked.map);
+    else await this.#store.flush(tracked.slot, tracked.map, tracked.uuid);
+    const bitmap: SiteBitmap = { uuid: tracked.uuid, slot: tracked.slot, base: site.bitmap?.base ?? from, isKept: false };
+    await this.#record(site, bitmap);
+    site.bitmap = bitmap;
+    this.#foldedMs.set(site.config.name, this.#clock.nowMs());
+    const message = `group ${name}: the log is full, site ${site.config.name} is tracked by a bitmap from LSN ${from + 1} on`;
+    this.#reporter.warn('bitmap-mode', message, { group: name, site: site.config.name, lsn: from, used: log.usedBytes });
+    this.#group.siteFolded(site);
+    this.#group.logFreed();
+  }
+
+  #begin(site: SiteProgress): Tracked {
+    const used = new Set([...this.#tracked.values()].map(({ slot }) => slot));
+    let slot = 0;
+    while (used.has(slot)) slot++;
+    const tracked = { site, map: this.#group.newMap(), slot, uuid: this.#group.newUuid(), marks: true, endLsn: undefined };
+    this.#tracked.set(site.config.name, tracked);
+    return tracked;
+  }
+
+  /** Durably says how a site is tracked. */
+  #record(site: SiteProgress, bitmap: SiteBitmap | undefined): Promise<void> {
+    return this.#group.log.store.update((current) => ({
+      ...current,
+      sites: this.superblockSites().map((entry) => (entry.name === site.config.name ? { ...entry, bitmap } : entry)),
+    }));
+  }
+
+  /** Marks the regions of all retained records after `from` that are on the volumes; the others are marked when they get there. */
+  async #markRetained(tracked: readonly Tracked[], from: number): Promise<void> {
+    const { log, applier } = this.#group;
+    const end = Math.min(applier.startedLsn, log.durableLsn);
+    for (let lsn = Math.max(from, log.trimmedLsn) + 1; lsn <= end; ) {
+      const batch = await log.reader.readBatch(lsn);
+      for (const { map } of tracked) markBatch(map, batch);
+      lsn = batch.lastLsn + 1;
+      batch.release();
+    }
+  }
+
+  // ---- a resync of the site
+
+  /** The map of a site that is about to be copied from: complete, with every bit to be copied, and durably without base. */
+  async startCopy(name: string): Promise<DirtyMap> {
+    const tracked = this.#tracked.get(name);
+    assert(tracked?.site.bitmap !== undefined, `site ${name} is tracked by a bitmap`);
+    const { site, map } = tracked;
+    tracked.endLsn = undefined;
+    if (!tracked.marks) {
+      tracked.marks = true;
+      await this.#markRetained([tracked], site.neededFrom);
+      await this.#store.flush(tracked.slot, map, tracked.uuid);
+    }
+    const bitmap: SiteBitmap = { uuid: tracked.uuid, slot: tracked.slot, base: undefined, isKept: false };
+    await this.#record(site, bitmap);
+    site.bitmap = bitmap;
+    map.retryAll();
+    return map;
+  }
+
+  /** The rest is small: from now on the log keeps what the site lacks. Returns the base, the last record that the map covers. Durable. */
+  async keepLog(name: string): Promise<number> {
+    const tracked = this.#tracked.get(name);
+    assert(tracked?.marks === true, `site ${name} is being copied to`);
+    const { site } = tracked;
+    const base = this.#group.applier.appliedLsn;
+    tracked.marks = false;
+    site.bitmap = { uuid: tracked.uuid, slot: tracked.slot, base, isKept: true };
+    await this.#record(site, site.bitmap);
+    return base;
+  }
+
+  /** The end mark is about to be sent. */
+  copied(name: string, endLsn: number): void {
+    const tracked = this.#tracked.get(name);
+    if (tracked?.marks === false) tracked.endLsn = endLsn;
+  }
+
+  /** Records flow to a site from the log, or its positions moved. True when they count, because its copy is consistent. */
+  progress(site: SiteProgress, applied: number): boolean {
+    const tracked = this.#tracked.get(site.config.name);
+    if (tracked === undefined) return true;
+    if (tracked.endLsn === undefined || applied < tracked.endLsn) return PLANTED === 'end-mark-forgotten';
+    this.#return(tracked);
+    return true;
+  }
+
+  /** A session ships from the log to a site that is consistent: it needs no bitmap. */
+  streaming(site: SiteProgress, from: number): void {
+    const tracked = this.#tracked.get(site.config.name);
+    if (tracked === undefined || site.bitmap === undefined || tracked.endLsn !== undefined) return;
+    // What it lacks must stay in the log until the superblock knows.
+    site.bitmap = { ...site.bitmap, base: from - 1, isKept: true };
+    this.#return(tracked);
+  }
+
+  #return(tracked: Tracked): void {
+    const { site } = tracked;
+    const { name } = site.config;
+    this.#tracked.delete(name);
+    this.#returnedMs.set(name, this.#clock.nowMs());
+    this.#record(site, undefined)
+      .then(() => {
+        if (!this.#tracked.has(name)) site.bitmap = undefined;
+        this.#reporter.info('bitmap-left', `group ${this.#group.name}: site ${name} is tracked by the log again`, {
+          group: this.#group.name,
+          site: name,
+        });
+        this.#group.logFreed();
+      })
+      .catch((error: unknown) => this.#fail(error));
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failed || this.#stopped) return;
+    this.#failed = true;
+    this.#group.failed(error instanceof LvrError ? error : new LvrError('FAILED', String(error)));
+  }
+}
+
+function markBatch(map: DirtyMap, batch: LogBatch): void {
+  const { bytes } = batch.arena;
+  for (let i = 0; i < batch.count; i++) {
+    const header = batch.headerAt(i);
+    map.mark(recordVolume(bytes, header), recordOffset(bytes, header), recordLength(bytes, header));
+  }
+}

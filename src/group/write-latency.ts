@@ -1,0 +1,37 @@
+// How long batches take to become durable: what a resync may make longer only so far. One number per batch; nothing per request.
+
+/** Samples of one window; later ones of a busy window take the place of earlier ones. */
+const SAMPLES = 512;
+/** Weight of the newest quiet window in the baseline. */
+const WEIGHT = 0.3;
+
+export class WriteLatency {
+  readonly #samples = new Float64Array(SAMPLES);
+  #count = 0;
+  #baselineMs: number | undefined;
+
+  add(ms: number): void {
+    this.#samples[this.#count++ % SAMPLES] = ms;
+  }
+
+  /** Ends a window without a resync: its 99th percentile goes into the baseline. */
+  learn(): void {
+    const ms = this.#take();
+    if (ms !== undefined) this.#baselineMs = this.#baselineMs === undefined ? ms : this.#baselineMs * (1 - WEIGHT) + ms * WEIGHT;
+  }
+
+  /** Ends a window with a resync: how much longer than without one; undefined when nobody wrote. */
+  added(): number | undefined {
+    const ms = this.#take();
+    if (ms === undefined) return undefined;
+    return Math.max(0, ms - (this.#baselineMs ?? 0));
+  }
+
+  #take(): number | undefined {
+    const count = Math.min(this.#count, SAMPLES);
+    this.#count = 0;
+    if (count === 0) return undefined;
+    const sorted = this.#samples.slice(0, count).sort();
+    return sorted[Math.min(count - 1, Math.floor(count * 0.99))];
+  }
+}

@@ -1,0 +1,44 @@
+// What a session is made of beside its code: phases, what it is given, and who is told.
+
+import type { SiteMode } from '../core/group-config.js';
+import type { Clock } from '../core/ports.js';
+import type { FrameType } from '../format/frame.js';
+import type { ReceiveSink, ShipSource } from './ports.js';
+import type { Session } from './session.js';
+
+/** Where a session stands; see the picture in session.ts. */
+export type Phase = 'hello' | 'chain' | 'ready' | 'plan' | 'prepare' | 'stepDown' | 'running' | 'ended';
+
+/** In which phases a message may come; others in any behind the hello. */
+export const EXPECTED: Readonly<Partial<Record<FrameType, readonly Phase[]>>> = {
+  hello: ['hello'],
+  plan: ['plan'],
+  ready: ['ready', 'running'],
+  regionsDone: ['running'],
+  resyncEnd: ['running'],
+  ack: ['running'],
+  durable: ['running'],
+};
+
+/** How a session ended. lost: the stream broke or a deadline passed. stepDown, bye: orderly, try again soon. */
+export type SessionEnd = { readonly kind: 'lost' | 'refused' | 'stepDown' | 'bye'; readonly code: string; readonly reason: string };
+
+/** Told about a session; never after the end. */
+export interface SessionOwner {
+  /** Phase, rule or catching up changed. */
+  sessionChanged(session: Session): void;
+  /** Called once, as the last. */
+  sessionEnded(session: Session, end: SessionEnd): void;
+}
+
+/** What every session of a link has in common. */
+export type SessionContext = {
+  readonly group: ShipSource & ReceiveSink;
+  readonly site: string;
+  /** What this site waits for at the other one, as long as it is primary. */
+  readonly mode: SiteMode;
+  readonly clock: Clock;
+  readonly owner: SessionOwner;
+  /** Resolves when work of earlier sessions for the group has ended: two plans are never carried out at once. */
+  readonly before: Promise<void>;
+};
