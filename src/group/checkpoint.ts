@@ -5,6 +5,7 @@
 // A failed device flush is final (the kernel may have dropped the dirty pages): the group fails, and the next start replays from the old
 // checkpoint.
 
+import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
 import { PLANTED } from '../core/planted.js';
 import type { Clock, Device, Timer } from '../core/ports.js';
@@ -77,7 +78,10 @@ export class Checkpointer {
     if (this.#failed) return Promise.resolve();
     const before = this.#running;
     if (before !== undefined) return Object.keys(change).length === 0 ? before : before.then(() => this.run(change));
-    const running = this.#checkpoint(change)
+    // In a turn of its own, so that it counts as running when it begins: devices end operations inside the calls that begin the flush, and
+    // what is told of them would start another checkpoint, whose superblock this older one would then follow.
+    const running = Promise.resolve()
+      .then(() => this.#checkpoint(change))
       .catch((error: unknown) => {
         this.#failed = true;
         this.#parts.onFailed(error instanceof LvrError ? error : new LvrError('FAILED', String(error)));
@@ -103,9 +107,11 @@ export class Checkpointer {
     // All of it is taken when its turn to be written comes: a cut in front of it moves the end of the log.
     await log.store.update((current) => {
       if (beginnings !== log.beginnings) return { ...current, ...change };
+      const trimmed = log.trimmedAt(this.#parts.neededFrom(appliedLsn));
+      assert(trimmed.trimmedLsn <= appliedLsn, 'what a start has to replay is still in the log');
       return {
         ...current,
-        ...log.trimmedAt(this.#parts.neededFrom(appliedLsn)),
+        ...trimmed,
         ...change,
         appliedLsn: PLANTED === 'checkpoint-ahead' ? log.durableLsn : appliedLsn,
         durableLsn: log.durableLsn,

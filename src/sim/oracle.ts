@@ -6,6 +6,7 @@
 
 import { writerOf } from '../core/lineage.js';
 import type { SiteBitmap } from '../format/superblock.js';
+import type { Group } from '../group/group.js';
 import type { SimClient, SimRequest } from './client.js';
 import { History, isState, SECTOR, stateDifferences, type Written } from './history.js';
 import type { SimSite } from './site.js';
@@ -31,6 +32,13 @@ type Shown = { history: History; lsn: number; state: Int32Array[] };
 
 /** A site that started or was cut off this recently may lack what another one had from the process before. */
 const RECENT_MS = 120_000;
+
+/** What is wrong with the positions of a site, invariant 1; undefined when they are in order. */
+export function positionsProblem(log: Group['log'], { appliedLsn }: Group['applier']): string | undefined {
+  const { trimmedLsn, durableLsn, appendedLsn } = log;
+  if (trimmedLsn <= appliedLsn && appliedLsn <= durableLsn && durableLsn <= appendedLsn) return undefined;
+  return `trimmed ${trimmedLsn}, applied ${appliedLsn}, durable ${durableLsn}, appended ${appendedLsn}`;
+}
 
 export class Oracle {
   readonly #world: World;
@@ -183,15 +191,11 @@ export class Oracle {
     if (!site.isUp || site.group.failure !== undefined) return;
     this.checks++;
     const { log, applier } = site.group;
-    const { trimmedLsn, durableLsn, appendedLsn } = log;
+    const { durableLsn, appendedLsn } = log;
     const { appliedLsn } = applier;
     this.#world.trace(4, appendedLsn, durableLsn, appliedLsn);
-    if (!(trimmedLsn <= appliedLsn && appliedLsn <= durableLsn && durableLsn <= appendedLsn)) {
-      this.fail(
-        'positions',
-        `${site.name} has trimmed ${trimmedLsn}, applied ${appliedLsn}, durable ${durableLsn}, appended ${appendedLsn}`,
-      );
-    }
+    const misplaced = positionsProblem(log, applier);
+    if (misplaced !== undefined) this.fail('positions', `${site.name} has ${misplaced}`);
     if (this.#world.tainted.has(site.name)) return;
     const history = this.#historyAt(site, appendedLsn);
     if (history !== undefined && appendedLsn > history.written.length) {
