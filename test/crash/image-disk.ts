@@ -28,6 +28,8 @@ export class ImageDisk implements Device {
   /** Writes that may or may not survive, in order. */
   readonly pending: { readonly at: number; readonly write: WriteEntry }[] = [];
   power = new Power();
+  /** When given: calls its function at the time at which operations end; otherwise they end inside kick(). */
+  schedule: ((end: () => void) => void) | undefined;
   /** Device operations since reset(), and whether one of them changed something. */
   operations = 0;
   changed = false;
@@ -80,6 +82,12 @@ export class ImageDisk implements Device {
     this.changed = false;
   }
 
+  /** A new process begins: what the one before had under way never ends. */
+  restart(power: Power): void {
+    this.power = power;
+    this.#done = [];
+  }
+
   read(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void {
     arena.bytes.set(this.bytes.subarray(offset, offset + length), start);
     this.#end(target, tag);
@@ -102,6 +110,11 @@ export class ImageDisk implements Device {
   }
 
   kick(): void {
+    if (this.schedule !== undefined) {
+      const batch = this.#done.splice(0);
+      if (batch.length > 0) this.schedule(() => batch.forEach(({ target, tag }) => void target.ioDone(tag, 0)));
+      return;
+    }
     if (this.#dispatching) return;
     this.#dispatching = true;
     for (let batch = this.#done; batch.length > 0; batch = this.#done) {

@@ -1,13 +1,13 @@
 // Walks a trace and makes images of what a power cut can leave at each instant: everything before a completed flush of its disk, and of the
 // rest all, nothing, or any part, torn in sectors of 512 bytes or blocks of 4 KiB. The product recovers each, the oracle judges it.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { RING_START } from '../../src/format/superblock.js';
 import type { Random } from '../helpers/random.js';
 import { ImageDisk } from './image-disk.js';
 import { Oracle } from './oracle.js';
 import type { ImageFiles, RealStart } from './real-start.js';
 import { imagesOf, Recovery } from './recovery.js';
+import { Survivors } from './survivors.js';
 import { type Entry, LOG_DISK, type WriteEntry } from './trace.js';
 import { LOG_BYTES, type Phase, type Recording, RING_BYTES, VOLUME_BYTES, VOLUMES } from './workload.js';
 
@@ -65,8 +65,6 @@ export class Figures {
   }
 }
 
-type Piece = { readonly disk: ImageDisk; readonly write: WriteEntry; readonly from: number; readonly to: number };
-
 export class Images {
   readonly figures = new Figures();
   readonly #recording: Recording;
@@ -80,8 +78,7 @@ export class Images {
   readonly #disks: readonly ImageDisk[];
   readonly #oracles: readonly Oracle[];
   readonly #recovery: Recovery;
-  #pieces: Piece[] = [];
-  #tornDisks = new Set<'ring' | 'superblock' | 'volume'>();
+  readonly #survivors: Survivors;
   #logUuid: string | undefined;
   #operations = 1;
 
@@ -96,6 +93,7 @@ export class Images {
     this.#realStart = realStart;
     this.#recovery = new Recovery(recording.role);
     this.#disks = ['log', ...VOLUMES].map((name) => new ImageDisk(name, name === 'log' ? LOG_BYTES : VOLUME_BYTES));
+    this.#survivors = new Survivors(random, this.#disks, this.#disks.slice(0, 1));
     this.#oracles = recording.phases.map(({ writes, base }) => new Oracle(writes, base));
     this.figures.laps = Math.floor(recording.ringBytes / RING_BYTES);
   }
@@ -117,7 +115,7 @@ export class Images {
 
   async #imagesAt(at: number, entry: Entry): Promise<void> {
     if (entry.kind === 'write') {
-      for (const disk of this.#disks) for (const { write } of disk.pending) this.#keep(disk, write);
+      for (const disk of this.#disks) for (const { write } of disk.pending) this.#survivors.keep(disk, write);
       this.figures.prefixes++;
       await this.#judge(at, 'prefix');
       if (entry.disk === LOG_DISK && entry.offset < RING_START) await this.#superblockCuts(at, entry);
@@ -127,8 +125,7 @@ export class Images {
     for (let pairs = this.#pairs; pairs > 0; pairs--) {
       if (!this.#chance(pairs)) break;
       for (const tears of [false, true]) {
-        const kept = this.#eighths();
-        for (const disk of this.#disks) for (const { write } of disk.pending) this.#choose(disk, write, kept, tears);
+        this.#survivors.chooseAll(this.#disks, this.#survivors.eighths(), tears);
         if (!tears) this.figures.subsets++;
         await this.#judge(at, tears ? 'torn' : 'subset');
       }
@@ -142,11 +139,11 @@ export class Images {
   /** The last write is a superblock, and the power goes off in the middle of it. */
   async #superblockCuts(at: number, superblock: WriteEntry): Promise<void> {
     for (let tear = 0; tear < SUPERBLOCK_TEARS; tear++) {
-      const kept = this.#eighths();
+      const kept = this.#survivors.eighths();
       for (const disk of this.#disks) {
-        for (const { write } of disk.pending) if (write !== superblock) this.#choose(disk, write, kept, false);
+        for (const { write } of disk.pending) if (write !== superblock) this.#survivors.choose(disk, write, kept, false);
       }
-      this.#tear(this.#disks[LOG_DISK] as ImageDisk, superblock);
+      this.#survivors.tear(this.#disks[LOG_DISK] as ImageDisk, superblock);
       await this.#judge(at, 'cut superblock');
     }
   }
@@ -156,60 +153,28 @@ export class Images {
     const [log, ...volumes] = this.#disks as [ImageDisk, ...ImageDisk[]];
     const count = Math.min(log.pending.length, ALL_SUBSETS_MAX);
     for (let set = 0; set < 2 ** count; set++) {
-      const kept = this.#eighths();
+      const kept = this.#survivors.eighths();
       for (const [i, { write }] of log.pending.entries()) {
         const isKept = i < count ? ((set >> i) & 1) === 1 : this.#random.below(2) === 0;
-        if (isKept) this.#keep(log, write);
+        if (isKept) this.#survivors.keep(log, write);
       }
-      for (const disk of volumes) for (const { write } of disk.pending) this.#choose(disk, write, kept, false);
+      this.#survivors.chooseAll(volumes, kept, false);
       this.figures.subsets++;
       await this.#judge(at, `subset ${set} of ${count} log writes`);
     }
-  }
-
-  /** The share of writes that survives in an image, in 1/8. */
-  #eighths(): number {
-    return this.#random.below(9);
-  }
-
-  #choose(disk: ImageDisk, write: WriteEntry, kept: number, tears: boolean): void {
-    if (this.#random.below(8) >= kept) return;
-    if (tears && (disk === this.#disks[LOG_DISK] || this.#random.below(8) === 0)) this.#tear(disk, write);
-    else this.#keep(disk, write);
-  }
-
-  /** Keeps the first units of a write, or any of them. */
-  #tear(disk: ImageDisk, write: WriteEntry): void {
-    const unit = this.#random.below(2) === 0 && write.length > 4096 ? 4096 : 512;
-    const units = write.length / unit;
-    if (units < 2) return this.#keep(disk, write);
-    const first = 1 + this.#random.below(units - 1);
-    if (this.#random.below(2) === 0) this.#keep(disk, write, 0, first * unit);
-    else {
-      const left = this.#random.below(units);
-      for (let i = 0; i < units; i++) {
-        if (i !== left && this.#random.below(units) < first) this.#keep(disk, write, i * unit, (i + 1) * unit);
-      }
-    }
-    this.#tornDisks.add(disk !== this.#disks[LOG_DISK] ? 'volume' : write.offset < RING_START ? 'superblock' : 'ring');
-  }
-
-  #keep(disk: ImageDisk, write: WriteEntry, from = 0, to = write.length): void {
-    this.#pieces.push({ disk, write, from, to });
-    disk.keep(write, from, to);
   }
 
   /** Recovers the image that was made, judges it, and takes it back. */
   async #judge(at: number, what: string): Promise<void> {
     const { figures } = this;
     const number = ++figures.images;
-    if (this.#tornDisks.size > 0) figures.torn++;
-    if (this.#tornDisks.has('ring')) figures.tornTails++;
-    if (this.#tornDisks.has('superblock')) figures.superblockCuts++;
+    const { torn } = this.#survivors;
+    if (torn.size > 0) figures.torn++;
+    if (torn.has('ring')) figures.tornTails++;
+    if (torn.has('superblock')) figures.superblockCuts++;
     const isTwice = this.#random.below(12) === 0;
     const problem = await this.#recover(at, isTwice).catch((error: unknown) => String(error));
     if (isTwice) figures.twice++;
-    for (const disk of this.#disks) disk.reset();
     if (problem !== undefined) {
       figures.violations++;
       if (figures.violations === 1) this.#keepImage();
@@ -217,8 +182,7 @@ export class Images {
         figures.problems.push(`image ${number}, after entry ${at} (${what}${isTwice ? ', recovery cut once' : ''}): ${problem}`);
       }
     }
-    this.#pieces = [];
-    this.#tornDisks.clear();
+    this.#survivors.clear();
   }
 
   /** Undefined, or what is wrong. Rejects when the start is refused or a block is torn. */
@@ -255,15 +219,9 @@ export class Images {
     return oracle.judge(imagesOf(volumes), promised);
   }
 
-  /** Makes the image again and leaves it in files. */
   #keepImage(): void {
     if (this.#keepIn === undefined) return;
-    mkdirSync(this.#keepIn, { recursive: true });
-    for (const { disk, write, from, to } of this.#pieces) disk.keep(write, from, to);
-    for (const disk of this.#disks) {
-      writeFileSync(`${this.#keepIn}/${disk.path}.img`, disk.bytes);
-      disk.reset();
-    }
+    this.#survivors.save(this.#keepIn);
     this.figures.problems.push(`the first image that failed was kept in ${this.#keepIn}`);
   }
 }

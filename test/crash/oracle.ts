@@ -52,6 +52,15 @@ export class Oracle {
     return `the volumes end at writes ${found.map((prefixes) => prefixes.at(-1)?.sequence ?? 0).join(' and ')}, which do not fit together`;
   }
 
+  /** Per volume, the first and the last write at which it may have been cut (0: before all); undefined when one is no prefix. */
+  cuts(images: readonly Float64Array[]): { readonly first: number; readonly last: number }[] | undefined {
+    const cuts = images.map((image, volume) => {
+      const prefixes = this.#prefixes[volume]?.get(fingerprintOf(image));
+      return prefixes && { first: prefixes[0]?.sequence ?? 0, last: prefixes.at(-1)?.sequence ?? 0 };
+    });
+    return cuts.every((cut) => cut !== undefined) ? cuts : undefined;
+  }
+
   #explain(volume: number, image: Float64Array): string {
     const writes = this.#writes[volume] as readonly SentWrite[];
     const expected = (this.#base[volume] as Float64Array).slice();

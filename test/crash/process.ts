@@ -5,7 +5,6 @@
 // SEED chooses load and images; the trace itself depends on timing as well. LVR_CRASH_IMAGES sets the images of each trace. The first
 // image that fails is kept below .cache/.
 
-import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
@@ -13,6 +12,7 @@ import { Random } from '../helpers/random.js';
 import { REPOSITORY, Workspace } from '../helpers/workspace.js';
 import { Figures, type ImageOptions } from './images.js';
 import type { ImageJob } from './images-worker.js';
+import { eatmydata, noFlush, preloading } from './preloads.js';
 import { type Recording, record, recordSecondary, type WorkloadOptions } from './workload.js';
 
 const IMAGES = process.env['LVR_CRASH_IMAGES'] === undefined ? undefined : Number(process.env['LVR_CRASH_IMAGES']);
@@ -109,28 +109,15 @@ t.test('a secondary in mode logged: every image is a prefix, and promoted it hol
   t.ok(figures.images > 100 && figures.replayed > 50, `${figures.images} images, ${figures.replayed} with records to apply`);
 });
 
-/** What `eatmydata COMMAND` preloads; throws when it is not installed. */
-function eatmydata(): string {
-  return execFileSync('eatmydata', ['sh', '-c', 'echo "$LD_PRELOAD"'], { encoding: 'utf8' }).trim();
-}
-
-/** The library that takes RWF_DSYNC away. */
-function noFlush(): string {
-  const library = workspace.file('no-flush.so');
-  execFileSync('gcc', ['-shared', '-fPIC', '-O2', '-Wall', '-Werror', '-o', library, join(REPOSITORY, 'test/crash/no-flush.c')]);
-  return library;
-}
-
-/** A process whose flushes are lost, on the thread pool because libraries cannot get between io_uring and the kernel. */
-async function control(t: Test, name: string, preload: string): Promise<Figures> {
-  const environment = { LVR_IO: 'threads', LD_PRELOAD: preload };
+/** A process whose flushes are lost. */
+async function control(t: Test, name: string, environment: Readonly<Record<string, string>>): Promise<Figures> {
   const plan = { name, io: 'direct', environment, ends: [{ laps: 1.5, by: 'kill' }] } as const;
   return imagesOf(t, { ...plan, imagesWanted: CONTROL_IMAGES }, true);
 }
 
 t.test('control: with eatmydata only the flushes of the volumes are lost, and the check fails', async (t) => {
   // The log is written with RWF_DSYNC, which eatmydata does not know: it takes disks with flushes of their own to see this.
-  const figures = await control(t, 'control-eatmydata', eatmydata());
+  const figures = await control(t, 'control-eatmydata', preloading(eatmydata()));
   t.ok(figures.logFlushes > 50 && figures.volumeFlushes < 5, `${figures.logFlushes} and ${figures.volumeFlushes} flushes`);
   t.comment(`such as: ${figures.problems[0]}`);
   t.ok(figures.violations > figures.images / 10, `${figures.violations} of ${figures.images} images fail`);
@@ -141,7 +128,7 @@ t.test('control: with eatmydata only the flushes of the volumes are lost, and th
 });
 
 t.test('control: with eatmydata and RWF_DSYNC taken away nothing is durable, and the check fails', async (t) => {
-  const figures = await control(t, 'control-no-flush', `${eatmydata()}:${noFlush()}`);
+  const figures = await control(t, 'control-no-flush', preloading(eatmydata(), noFlush(workspace)));
   t.ok(figures.logFlushes + figures.volumeFlushes < 8, `${figures.logFlushes} and ${figures.volumeFlushes} flushes`);
   t.comment(`such as: ${figures.problems[0]}`);
   t.ok(figures.violations > figures.images / 10, `${figures.violations} of ${figures.images} images fail`);

@@ -189,6 +189,7 @@ export class RecordedDisks {
 
   /** Without waiting for anything that this process would have to serve: nbdfuse goes first, so that all I/O fails at once. */
   #drop(): void {
+    void this.#server.stop(0);
     for (const { pid, device, mountPoint } of this.#attachments.splice(0)) {
       try {
         process.kill(pid, 'SIGKILL');

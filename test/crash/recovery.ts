@@ -3,10 +3,11 @@
 import { type GroupConfig, RESYNC_DEFAULTS } from '../../src/core/group-config.js';
 import type { Arena, Clock } from '../../src/core/ports.js';
 import { BitmapStore } from '../../src/disk/bitmap-store.js';
-import { type LogMemory, openLog } from '../../src/disk/log-open.js';
+import { type LogIdentity, type LogMemory, openLog } from '../../src/disk/log-open.js';
 import { crc32c, crc32cSpans } from '../../src/disk/memory.js';
 import type { Group, GroupEnv } from '../../src/group/group.js';
 import { assembleGroup, makeStores } from '../../src/group/open.js';
+import type { GroupStores } from '../../src/group/resyncs.js';
 import { SimDisk } from '../../src/sim/disk.js';
 import { readBlocks } from '../helpers/history.js';
 import { type ImageDisk, Power } from './image-disk.js';
@@ -22,8 +23,15 @@ const clock: Clock = {
 export const network = { connect: () => Promise.reject(new Error('none')), listen: () => Promise.reject(new Error('none')) };
 export const silent = { info: () => {}, warn: () => {}, error: () => {} };
 
+/** Stores without anything in them: no recording here fills its log. */
+export function emptyStores(config: GroupConfig, memory: LogMemory): GroupStores {
+  const sizes = VOLUMES.map(() => VOLUME_BYTES);
+  const bitmaps = new SimDisk('bitmaps', BitmapStore.sizeBytes(sizes, config.regionBytes)).open();
+  return makeStores(config, bitmaps, undefined, memory, sizes);
+}
+
 /** The group of the workload, with its log and volumes in `directory`. */
-export function groupConfig(directory: string, role: GroupConfig['role']): GroupConfig {
+export function groupConfig(directory: string, role: GroupConfig['role'], sites: GroupConfig['sites'] = []): GroupConfig {
   return {
     name: 'app',
     role,
@@ -33,17 +41,28 @@ export function groupConfig(directory: string, role: GroupConfig['role']): Group
     resync: RESYNC_DEFAULTS,
     log: { path: `${directory}/app.log`, sizeBytes: LOG_BYTES },
     volumes: VOLUMES.map((name) => ({ name, device: `${directory}/${name}.img`, sizeBytes: VOLUME_BYTES, io: undefined })),
-    sites: [],
+    sites,
   };
 }
 
+/** Whose log it is. */
+export function identityOf(site: string): LogIdentity {
+  return { group: 'app', site, volumes: VOLUMES.map((name) => ({ name, sizeBytes: VOLUME_BYTES, blockBytes: 512 })) };
+}
+
 /** Memory of one start after the other: arenas are used again when the start before is over. */
-class Memory implements LogMemory {
+export class Memory implements LogMemory {
   readonly crc32c = crc32c;
   readonly crc32cSpans = crc32cSpans;
   readonly #free: Arena[] = [];
   readonly #used: Arena[] = [];
+  readonly #digit: string;
   #uuids = 0;
+
+  /** UUIDs begin with this digit. */
+  constructor(digit = 'f') {
+    this.#digit = digit;
+  }
 
   readonly createArena = (lengthBytes: number): Arena => {
     const at = this.#free.findIndex((arena) => arena.bytes.length === lengthBytes);
@@ -52,7 +71,7 @@ class Memory implements LogMemory {
     return arena;
   };
 
-  readonly newUuid = (): string => (++this.#uuids).toString(16).padStart(32, 'f');
+  readonly newUuid = (): string => (++this.#uuids).toString(16).padStart(32, this.#digit);
 
   recycle(): void {
     this.#free.push(...this.#used.splice(0));
@@ -83,17 +102,9 @@ export class Recovery {
   /** Starts the group, and promotes it when it is a secondary. Rejects with the LvrError of a refusal. */
   async run(disks: readonly ImageDisk[], mayCreate: boolean): Promise<Recovered> {
     const [log, ...volumes] = disks as [ImageDisk, ...ImageDisk[]];
-    const identity = {
-      group: 'app',
-      site: this.#env.site,
-      volumes: VOLUMES.map((name) => ({ name, sizeBytes: VOLUME_BYTES, blockBytes: 512 })),
-    };
     try {
-      const opened = await openLog(log, identity, this.#config.role, this.#memory, mayCreate);
-      const sizes = VOLUMES.map(() => VOLUME_BYTES);
-      const bitmaps = new SimDisk('bitmaps', BitmapStore.sizeBytes(sizes, this.#config.regionBytes)).open();
-      const stores = makeStores(this.#config, bitmaps, undefined, this.#memory, sizes);
-      const group = await assembleGroup(this.#config, this.#env, opened, volumes, stores);
+      const opened = await openLog(log, identityOf(this.#env.site), this.#config.role, this.#memory, mayCreate);
+      const group = await assembleGroup(this.#config, this.#env, opened, volumes, emptyStores(this.#config, this.#memory));
       const asSecondary = group.role === 'secondary' ? await promoted(group, volumes) : undefined;
       const { logUuid, bornZero } = group.log.store.current;
       return { logUuid, bornZero, asSecondary };

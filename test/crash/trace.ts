@@ -6,7 +6,7 @@
 import { getU64 } from '../../src/format/bytes.js';
 import { RING_START } from '../../src/format/superblock.js';
 
-/** Disks of a trace: 0 is the log, volume v is disk v + 1. */
+/** Disks of a trace: 0 is the log, volume v is disk v + 1. Those of a second site follow in the same order. */
 export const LOG_DISK = 0;
 
 /** One write. `bytes` undefined: zeroes. */
@@ -25,14 +25,18 @@ export interface FlushEntry {
   readonly covers: number;
 }
 
-/** An entry with what clients had been promised when it came: per volume, the sequence number that must survive. */
-export type Entry = (WriteEntry | FlushEntry) & { readonly promised: readonly number[] };
+/**
+ * An entry with what clients had been promised when it came: per volume, the sequence number that must survive at the primary, and where
+ * both sites are recorded, at the secondary.
+ */
+export type Entry = (WriteEntry | FlushEntry) & { readonly promised: readonly number[]; readonly promisedThere: readonly number[] };
 
 /** The growing list of entries. */
 export class Trace {
   readonly entries: Entry[] = [];
   /** Tells what clients have been promised so far. */
   promised: () => readonly number[] = () => [];
+  promisedThere: () => readonly number[] = () => [];
   #position = 0;
 
   /** Highest position of a batch of the log: what was written to the ring in all, over all laps. */
@@ -41,13 +45,17 @@ export class Trace {
   }
 
   write(disk: number, offset: number, length: number, bytes: Uint8Array | undefined): void {
-    this.entries.push({ kind: 'write', disk, offset, length, bytes, promised: this.promised() });
+    this.#add({ kind: 'write', disk, offset, length, bytes });
     if (disk === LOG_DISK && offset >= RING_START && bytes !== undefined) this.#position = Math.max(this.#position, positionOf(bytes));
   }
 
   /** A flush that began when there were `covers` entries has ended. */
   flush(disk: number, covers: number): void {
-    this.entries.push({ kind: 'flush', disk, covers, promised: this.promised() });
+    this.#add({ kind: 'flush', disk, covers });
+  }
+
+  #add(entry: WriteEntry | FlushEntry): void {
+    this.entries.push({ ...entry, promised: this.promised(), promisedThere: this.promisedThere() });
   }
 }
 

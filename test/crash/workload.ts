@@ -22,9 +22,9 @@ export const LOG_BYTES = 16 * MIB;
 export const RING_BYTES = LOG_BYTES - RING_START;
 /** The same for the configuration. */
 export const SIZES = { volumes: Object.fromEntries(VOLUMES.map((name) => [name, '4MiB'])), logSize: '16MiB' } as const;
-const LAPS_MS = 60_000;
+export const LAPS_MS = 60_000;
 /** What the kernel still had to write comes in this time. */
-const AFTER_END_MS = 100;
+export const AFTER_END_MS = 100;
 
 /** One load between two starts of the process: entries [from, to) of the trace are judged by what it wrote on top of `base`. */
 export interface Phase {
@@ -68,7 +68,7 @@ export async function record(workspace: Workspace, random: Random, options: Work
   const { io, environment, writeCache = true } = options;
   const agentOptions = { site: 'a', role: 'primary', ...SIZES, io, environment, writeCache } as const;
   const agent = new TestAgent(workspace, agentOptions, options.name);
-  const recorded = await recordedDisksOf(workspace, agent, trace, random);
+  const recorded = await recordedDisksOf(workspace, [agent], trace, random);
   const phases: Phase[] = [];
   let createdAt = 0;
   let answers = 0;
@@ -104,7 +104,7 @@ export async function recordSecondary(workspace: Workspace, random: Random, name
   const history = new History(VOLUMES.length, VOLUME_BLOCKS);
   trace.promised = () => [...history.answeredMax];
   const pair = await makePair(workspace, 'logged', { ...SIZES, io: 'direct' }, name);
-  const recorded = await recordedDisksOf(workspace, pair.b, trace, random);
+  const recorded = await recordedDisksOf(workspace, [pair.b], trace, random);
   await startPair(pair);
   const createdAt = trace.entries.length;
   const clients = await Promise.all(VOLUMES.map((volume) => pair.a.connect(volume)));
@@ -119,13 +119,20 @@ export async function recordSecondary(workspace: Workspace, random: Random, name
   return { entries: trace.entries, ringBytes: trace.position, phases: [phase], createdAt, answers, role: 'secondary' };
 }
 
-/** Recorded disks in the places where the agent looks for its log and volumes. */
-async function recordedDisksOf(workspace: Workspace, agent: TestAgent, trace: Trace, random: Random): Promise<RecordedDisks> {
-  const disks = ['log', ...VOLUMES].map((name) => ({ name, sizeBytes: name === 'log' ? LOG_BYTES : VOLUME_BYTES }));
-  const recorded = await RecordedDisks.open(workspace, join(agent.directory, 'disks'), disks, trace, random);
-  for (const [i, file] of ['app.log', ...VOLUMES.map((name) => `${name}.img`)].entries()) {
-    symlinkSync(recorded.devices[i] as string, join(agent.directory, file));
-  }
+/** Recorded disks in the places where agents look for their log and volumes; those of each agent after those of the one before. */
+export async function recordedDisksOf(
+  workspace: Workspace,
+  agents: readonly TestAgent[],
+  trace: Trace,
+  random: Random,
+): Promise<RecordedDisks> {
+  const places = agents.flatMap((agent) => ['app.log', ...VOLUMES.map((name) => `${name}.img`)].map((file) => ({ agent, file })));
+  const disks = places.map(({ agent, file }) => ({
+    name: `${agent.site}.${file}`,
+    sizeBytes: file === 'app.log' ? LOG_BYTES : VOLUME_BYTES,
+  }));
+  const recorded = await RecordedDisks.open(workspace, join((agents[0] as TestAgent).directory, 'disks'), disks, trace, random);
+  for (const [i, { agent, file }] of places.entries()) symlinkSync(recorded.devices[i] as string, join(agent.directory, file));
   return recorded;
 }
 

@@ -248,13 +248,23 @@ export interface AgentPair {
   readonly b: TestAgent;
 }
 
-/** Makes a pair (not started). `name` keeps the directories of several pairs in one workspace apart. */
-export async function makePair(workspace: Workspace, mode: SiteMode, options: Partial<AgentOptions> = {}, name = ''): Promise<AgentPair> {
+/**
+ * Makes a pair (not started). `name` keeps the directories of several pairs in one workspace apart; `environment` is added to that of each
+ * process.
+ */
+export async function makePair(
+  workspace: Workspace,
+  mode: SiteMode,
+  options: Partial<AgentOptions> = {},
+  name = '',
+  environment: { readonly a?: AgentOptions['environment']; readonly b?: AgentOptions['environment'] } = {},
+): Promise<AgentPair> {
   const [portA, portB] = await Promise.all([freePort(), freePort()]);
   const addressA = `127.0.0.1:${portA}`;
   const addressB = `127.0.0.1:${portB}`;
-  const a: AgentOptions = { ...options, site: 'a', role: 'primary', listen: addressA, sites: { b: { address: addressB, mode } } };
-  const b: AgentOptions = { ...options, site: 'b', role: 'secondary', listen: addressB, sites: { a: { address: addressA, mode } } };
+  const of = (site: 'a' | 'b'): Partial<AgentOptions> => ({ ...options, environment: { ...options.environment, ...environment[site] } });
+  const a: AgentOptions = { ...of('a'), site: 'a', role: 'primary', listen: addressA, sites: { b: { address: addressB, mode } } };
+  const b: AgentOptions = { ...of('b'), site: 'b', role: 'secondary', listen: addressB, sites: { a: { address: addressA, mode } } };
   return { a: new TestAgent(workspace, a, `${name}a`), b: new TestAgent(workspace, b, `${name}b`) };
 }
 
@@ -263,5 +273,9 @@ export async function startPair(pair: AgentPair): Promise<void> {
   pair.b.spawn();
   await pair.a.start();
   const ready = (site: SiteStatus): boolean => site.site === 'b' && site.replication === 'streaming' && site.effectiveMode === site.mode;
-  await pair.a.waitStatus('site b streams in its mode', (status) => status.sites.some(ready));
+  await pair.a
+    .waitStatus('site b streams in its mode', (status) => status.sites.some(ready))
+    .catch((error: unknown) => {
+      throw new Error(`${String(error)}\nsite b ${pair.b.running ? 'runs' : 'has ended'}, it printed:\n${pair.b.story()}`);
+    });
 }

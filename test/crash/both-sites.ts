@@ -1,0 +1,95 @@
+// Crash images of two real processes: writes and flushes of a primary and its secondary under load are recorded in one order, what a power
+// cut of both can leave at an instant is built, the product recovers both, brings them together again, or lets the secondary take over and
+// the old primary come back. The same without flushes must fail.
+//
+// SEED chooses load and images; the trace itself depends on timing as well. LVR_CRASH_PAIRS sets the pairs of each mode. The first pair
+// that fails is kept below .cache/.
+
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import t, { type Test } from 'tap';
+import { Random } from '../helpers/random.js';
+import { REPOSITORY, Workspace } from '../helpers/workspace.js';
+import { PairFigures } from './pair-figures.js';
+import { type PairWorkload, recordPair } from './pair-workload.js';
+import type { PairJob } from './pairs-worker.js';
+import { eatmydata, noFlush, preloading } from './preloads.js';
+
+const PAIRS_DEFAULT = 300;
+const PAIRS = Number(process.env['LVR_CRASH_PAIRS'] ?? PAIRS_DEFAULT);
+const CONTROL_PAIRS = 60;
+const ENDS = [
+  { laps: 0.7, first: 'b' },
+  { laps: 1.6, first: 'a' },
+] as const;
+const HONEST = { a: {}, b: {} };
+
+const workspace = new Workspace('pairs');
+t.teardown(() => workspace.dispose());
+t.setTimeout(590_000);
+
+/** Records what `plan` says and judges pairs of images of it. */
+async function pairsOf(t: Test, plan: PairWorkload, wanted: number, keepIn?: string): Promise<PairFigures> {
+  const random = new Random();
+  t.comment(`SEED=${random.seed}`);
+  const startMs = performance.now();
+  const recording = await recordPair(workspace, random, plan);
+  const recordedMs = performance.now();
+  const figures = await judge({ recording, seed: random.seed, wanted, keepIn });
+  const seconds = [recordedMs - startMs, performance.now() - recordedMs].map((ms) => (ms / 1000).toFixed(1));
+  t.comment(`figures: ${plan.name}, SEED=${random.seed}: ${recording.answers} answers; ${figures.line()}; in ${seconds.join(' + ')} s`);
+  return figures;
+}
+
+function judge(job: PairJob): Promise<PairFigures> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('./pairs-worker.js', import.meta.url), { workerData: job });
+    worker.once('message', (figures: PairFigures) => resolve(Object.assign(new PairFigures(), figures)));
+    worker.once('error', reject);
+    worker.once('exit', (code) => reject(new Error(`the thread ended with ${code} before it was done`)));
+  });
+}
+
+const totals = { pairs: 0, reunions: 0, takeovers: 0, violations: 0 };
+
+for (const mode of ['async', 'logged'] as const) {
+  t.test(`mode ${mode}: both sites of every power cut come together, and a failover mixes nothing`, async (t) => {
+    const keepIn = join(REPOSITORY, '.cache', 'crash-pairs', mode);
+    const figures = await pairsOf(t, { name: `both-${mode}`, mode, environment: HONEST, ends: ENDS }, PAIRS, keepIn);
+    t.same(figures.problems, []);
+    t.same(figures.violations, { reunion: 0, failover: 0 });
+    totals.pairs += figures.pairs;
+    totals.reunions += figures.reunions;
+    totals.takeovers += figures.takeovers;
+    if (PAIRS < PAIRS_DEFAULT) return;
+    const least = { pairs: 250, torn: 50, creation: 10, reunions: 250, caughtUp: 20, tailsCut: 10, twice: 20, takeovers: 200 };
+    for (const [what, wanted] of Object.entries({ ...least, followed: 20, refused: 20, laps: 1 })) {
+      const reached = figures[what as keyof typeof least];
+      t.ok(reached >= wanted, `${what}: ${reached}, at least ${wanted}`);
+    }
+  });
+}
+
+t.test('control: a secondary whose log and volumes are never flushed, and the check fails', async (t) => {
+  const environment = { a: {}, b: preloading(eatmydata(), noFlush(workspace)) };
+  const plan = { name: 'both-control-b', mode: 'logged', environment, ends: [{ laps: 1.2, first: 'a' }] } as const;
+  const figures = await pairsOf(t, plan, CONTROL_PAIRS);
+  t.ok(figures.flushes.a > 20 && figures.flushes.b < 8, `${figures.flushes.a} and ${figures.flushes.b} flushes`);
+  t.comment(`such as: ${figures.problems.slice(0, 2).join(' AND ')}`);
+  t.ok(figures.violations.reunion > figures.pairs / 10, `${figures.violations.reunion} of ${figures.pairs} reunions fail`);
+  t.ok(figures.violations.failover > figures.pairs / 10, `${figures.violations.failover} of ${figures.pairs} failovers fail`);
+});
+
+t.test('control: with eatmydata at both sites only flushes of volumes are lost, and the check fails', async (t) => {
+  const environment = { a: preloading(eatmydata()), b: preloading(eatmydata()) };
+  const plan = { name: 'both-control-eatmydata', mode: 'logged', environment, ends: [{ laps: 1.4, first: 'a' }] } as const;
+  const figures = await pairsOf(t, plan, CONTROL_PAIRS);
+  t.comment(`such as: ${figures.problems.slice(0, 2).join(' AND ')}`);
+  t.ok(figures.violations.reunion > figures.pairs / 10, `${figures.violations.reunion} of ${figures.pairs} reunions fail`);
+  t.ok(figures.violations.failover > figures.pairs / 10, `${figures.violations.failover} of ${figures.pairs} failovers fail`);
+});
+
+t.test('figures', async (t) => {
+  t.comment(`figure crash images, pairs of both sites: ${totals.pairs} (${totals.reunions} reunions, ${totals.takeovers} failovers)`);
+  t.ok(totals.pairs > 0);
+});
