@@ -17,10 +17,10 @@ import { eatmydata, noFlush, preloading } from './preloads.js';
 
 const PAIRS_DEFAULT = 300;
 const PAIRS = Number(process.env['LVR_CRASH_PAIRS'] ?? PAIRS_DEFAULT);
-const CONTROL_PAIRS = 60;
+const CONTROL_PAIRS = 40;
 const ENDS = [
-  { laps: 0.7, first: 'b' },
-  { laps: 1.6, first: 'a' },
+  { laps: 0.6, first: 'b' },
+  { laps: 1.3, first: 'a' },
 ] as const;
 const HONEST = { a: {}, b: {} };
 
@@ -72,7 +72,7 @@ for (const mode of ['async', 'logged'] as const) {
 
 t.test('control: a secondary whose log and volumes are never flushed, and the check fails', async (t) => {
   const environment = { a: {}, b: preloading(eatmydata(), noFlush(workspace)) };
-  const plan = { name: 'both-control-b', mode: 'logged', environment, ends: [{ laps: 1.2, first: 'a' }] } as const;
+  const plan = { name: 'both-control-b', mode: 'logged', environment, ends: [{ laps: 0.8, first: 'a' }] } as const;
   const figures = await pairsOf(t, plan, CONTROL_PAIRS);
   t.ok(figures.flushes.a > 20 && figures.flushes.b < 8, `${figures.flushes.a} and ${figures.flushes.b} flushes`);
   t.comment(`such as: ${figures.problems.slice(0, 2).join(' AND ')}`);
@@ -82,7 +82,7 @@ t.test('control: a secondary whose log and volumes are never flushed, and the ch
 
 t.test('control: with eatmydata at both sites only flushes of volumes are lost, and the check fails', async (t) => {
   const environment = { a: preloading(eatmydata()), b: preloading(eatmydata()) };
-  const plan = { name: 'both-control-eatmydata', mode: 'logged', environment, ends: [{ laps: 1.4, first: 'a' }] } as const;
+  const plan = { name: 'both-control-eatmydata', mode: 'logged', environment, ends: [{ laps: 1.2, first: 'a' }] } as const;
   const figures = await pairsOf(t, plan, CONTROL_PAIRS);
   t.comment(`such as: ${figures.problems.slice(0, 2).join(' AND ')}`);
   t.ok(figures.violations.reunion > figures.pairs / 10, `${figures.violations.reunion} of ${figures.pairs} reunions fail`);

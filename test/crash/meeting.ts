@@ -104,6 +104,7 @@ export class Meeting {
   readonly network = new MemoryNetwork();
   readonly sites: readonly ImageSite[];
   readonly #scheduled = new Set<MemoryStream>();
+  readonly #power = new Power();
   /** The power went off. */
   isOver = false;
 
@@ -113,13 +114,12 @@ export class Meeting {
     this.sites = sites;
     this.network.pieceBytes = () => 1 + random.below(random.below(4) === 0 ? 4096 : 1 << 20);
     this.network.onActivity = (stream) => this.#pump(stream);
-    const power = new Power();
-    power.left = operations;
-    power.onOff = () => {
+    this.#power.left = operations;
+    this.#power.onOff = () => {
       this.isOver = true;
     };
     for (const disk of sites.flatMap((site) => site.disks)) {
-      disk.restart(power);
+      disk.restart(this.#power);
       disk.schedule = (end) =>
         void this.clock.after(random.fraction() * DISK_MS_MAX, () => {
           this.clock.isBusy = true;
@@ -201,9 +201,11 @@ export class Meeting {
     return this.sites.map((site) => `${site.name} said: ${site.lines.slice(-4).join('; ')}`).join(' / ');
   }
 
-  /** Both processes are gone. */
-  end(): void {
+  /** Both processes are gone: what they still had to do in this turn has come to nothing when it resolves. */
+  async end(): Promise<void> {
     this.isOver = true;
+    this.#power.left = 0;
+    await new Promise((resolve) => setImmediate(resolve));
     for (const site of this.sites) {
       site.end();
       for (const disk of site.disks) {

@@ -31,8 +31,8 @@ export class PairFigures {
     return (
       `${writes.a} writes and ${flushes.a} flushes of site a, ${writes.b} and ${flushes.b} of b, log wrapped ${laps} times; ` +
       `${pairs} pairs: ${torn} torn, ${creation} during creation; ${reunions} came together (b behind ${caughtUp}, ` +
-      `with a tail to cut ${tailsCut}), ${twice} cut again meanwhile; ${takeovers} took over (${neverJoined} had not joined), then the old ` +
-      `primary followed ${followed} times and was refused ${refused} times; ${violations.reunion + violations.failover} violations`
+      `with a tail to cut ${tailsCut}), ${twice} cut again meanwhile; ${takeovers} took over (${neverJoined} had not joined), then the ` +
+      `old primary followed ${followed} times and was refused ${refused} times; ${violations.reunion + violations.failover} violations`
     );
   }
 }

@@ -1,4 +1,4 @@
-// Walks a trace of both sites and makes pairs of images: what a power cut of both at one instant can leave of each, chosen for each by itself.
+// Walks a trace of both sites and makes pairs of images: what a power cut of both at one instant can leave of each, chosen by itself.
 // Every pair goes two ways. Reunion: both sites start and come together. Failover: the primary is gone, the secondary takes over, and then
 // the old primary comes back with what it has. The product does all of it, the oracle judges it.
 

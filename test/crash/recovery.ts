@@ -126,8 +126,11 @@ export class Recovery {
       () => undefined,
     );
     await Promise.race([off, run]);
+    // What it still had to do in this turn comes to nothing, and must have when the disks have power again.
+    power.left = 0;
+    await new Promise((resolve) => setImmediate(resolve));
     this.#memory.recycle();
-    for (const disk of disks) disk.power = new Power();
+    for (const disk of disks) disk.restart(new Power());
   }
 }
 
