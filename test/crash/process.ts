@@ -31,6 +31,9 @@ const workspace = new Workspace('images');
 t.teardown(() => workspace.dispose());
 t.setTimeout(590_000);
 
+/** Of all traces but those of the controls. */
+const totals = { images: 0, violations: 0 };
+
 type Plan = WorkloadOptions & ImageOptions;
 
 /** Records what `plan` says and judges images of it. */
@@ -47,6 +50,10 @@ async function judged(t: Test, plan: ImageOptions & { name: string }, random: Ra
   const realIn = isControl || role === 'secondary' ? undefined : workspace.file('real');
   const figures = await judge({ recording, seed: random.seed, options: plan, keepIn, realIn });
   t.comment(`figures: ${name}, SEED=${random.seed}: ${answers} answers; ${figures.line()}`);
+  if (!isControl) {
+    totals.images += figures.images;
+    totals.violations += figures.violations;
+  }
   return figures;
 }
 
@@ -132,4 +139,9 @@ t.test('control: with eatmydata and RWF_DSYNC taken away nothing is durable, and
   t.ok(figures.logFlushes + figures.volumeFlushes < 8, `${figures.logFlushes} and ${figures.volumeFlushes} flushes`);
   t.comment(`such as: ${figures.problems[0]}`);
   t.ok(figures.violations > figures.images / 10, `${figures.violations} of ${figures.images} images fail`);
+});
+
+t.test('figures', async (t) => {
+  t.comment(`figure crash images, of one site: ${totals.images} (${totals.violations} violations)`);
+  t.ok(totals.images > 0);
 });
