@@ -21,7 +21,7 @@ const PORTS = { a: 7001, b: 7002 } as const;
 const STEP_MS = 120_000;
 const DISK_MS_MAX = 2;
 const NETWORK_MS_MAX = 2;
-/** In one meeting of so many the disks end operations inside the call that submits them, as the engine does with what is complete by then. */
+/** In one meeting of so many the disks end operations inside the call that submits them, as the engine does with what is complete. */
 const INSTANT_EVERY = 4;
 /** Content of writes after an image: above every sequence number of a load. */
 const LATER_SEQUENCE = 2 ** 40;

@@ -13,6 +13,8 @@ export class PairFigures {
   tailsCut = 0;
   /** The power went off again while they came together. */
   twice = 0;
+  /** They were started once more after they had. */
+  again = 0;
   /** The secondary was promoted; it could not be because it had not joined yet. */
   takeovers = 0;
   neverJoined = 0;
@@ -26,13 +28,13 @@ export class PairFigures {
   readonly problems: string[] = [];
 
   line(): string {
-    const { pairs, torn, creation, reunions, caughtUp, tailsCut, twice, takeovers, neverJoined, followed, refused, laps } = this;
+    const { pairs, torn, creation, reunions, caughtUp, tailsCut, twice, again, takeovers, neverJoined, followed, refused, laps } = this;
     const { writes, flushes, violations } = this;
     return (
       `${writes.a} writes and ${flushes.a} flushes of site a, ${writes.b} and ${flushes.b} of b, log wrapped ${laps} times; ` +
       `${pairs} pairs: ${torn} torn, ${creation} during creation; ${reunions} came together (b behind ${caughtUp}, ` +
-      `with a tail to cut ${tailsCut}), ${twice} cut again meanwhile; ${takeovers} took over (${neverJoined} had not joined), then the ` +
-      `old primary followed ${followed} times and was refused ${refused} times; ${violations.reunion + violations.failover} violations`
+      `with a tail to cut ${tailsCut}), ${twice} cut again meanwhile and ${again} afterwards; ${takeovers} took over ` +
+      `(${neverJoined} had not joined), then the old primary followed ${followed} times and was refused ${refused} times; ${violations.reunion + violations.failover} violations`
     );
   }
 }

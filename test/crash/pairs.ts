@@ -19,6 +19,8 @@ const PROBLEMS_MAX = 10;
 const DISKS = 1 + VOLUMES.length;
 /** One pair in so many loses its power once more while the sites come together. */
 const TWICE_EVERY = 6;
+/** The power of both goes off once more after so many reunions, and they start again. */
+const AGAIN_EVERY = 3;
 const NOTHING = VOLUMES.map(() => 0);
 /** A session may be refused for this while both ends dial at once; it is no judgement of the histories. */
 const PASSING = 'FAILED';
@@ -137,6 +139,20 @@ export class Pairs {
     const before = this.#disks.reduce((sum, disk) => sum + disk.operations, 0);
     await this.#meet(meeting, expected, true).finally(() => meeting.end());
     this.#operations = this.#disks.reduce((sum, disk) => sum + disk.operations, 0) - before;
+    if (this.#random.below(AGAIN_EVERY) !== 0) return;
+    const again = new Meeting(this.#random, [this.#a, this.#b]);
+    await this.#meetAgain(again).finally(() => again.end());
+    this.figures.again++;
+  }
+
+  /** What the reunion has written is good for another start. */
+  async #meetAgain(meeting: Meeting): Promise<void> {
+    const [a, b] = [this.#a, this.#b];
+    await meeting.until('both sites start again', Promise.all([a.open(meeting, false), b.open(meeting, false)]));
+    this.#checkAcked();
+    await meeting.until('both sites serve again', Promise.all([a.serve(), b.serve()]));
+    await meeting.reach('both sites are the same again', () => meeting.isInSync(a, b));
+    this.#mustBeEqual('after another start');
   }
 
   /** Ends early when the power goes off. `isLast`: nothing is judged after it, so that clients may write again. */
@@ -226,6 +242,7 @@ export class Pairs {
     }
     const { code, reason } = a.link.session === 'refused' ? a.link : b.link;
     if (has === 'nothing') throw new Broken(`the old primary is refused, although the new one has all of it: ${code} ${reason}`);
+    if (a.group.role !== 'primary') throw new Broken(`the old primary gave its role up for one that lacks writes of it: ${code} ${reason}`);
     if (code !== 'DIVERGED') throw new Broken(`refused with ${code} instead of DIVERGED: ${reason}`);
     const changed = [...a.volumes, ...b.volumes].filter((disk, i) => Buffer.compare(disk.bytes, before[i] as Uint8Array) !== 0);
     if (changed.length > 0) throw new Broken(`refused, but ${changed.map((disk) => disk.path)} changed`);
