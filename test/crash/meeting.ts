@@ -13,7 +13,7 @@ import { Scheduler } from '../../src/sim/scheduler.js';
 import { BLOCK_BYTES, fillBlock } from '../helpers/history.js';
 import type { Random } from '../helpers/random.js';
 import { type ImageDisk, Power } from './image-disk.js';
-import { groupConfig, identityOf, Memory } from './recovery.js';
+import { emptyStores, groupConfig, identityOf, Memory } from './recovery.js';
 import { VOLUME_BLOCKS, VOLUMES } from './workload.js';
 
 const PORTS = { a: 7001, b: 7002 } as const;
@@ -79,9 +79,11 @@ export class ImageSite {
     const random = (): number => meeting.random.fraction();
     const env: GroupEnv = { site: this.name, insecure: false, clock, network, memory: this.#memory, log, random };
     const role = this.name === 'a' ? 'primary' : 'secondary';
-    const there = { name: this.other, host: 'host', port: PORTS[this.other], mode: this.#mode, onDisconnect: 'continue' } as const;
+    const address = { host: 'host', port: PORTS[this.other] };
+    const there = { name: this.other, ...address, mode: this.#mode, onDisconnect: 'continue', logFull: 'bitmap' } as const;
+    const config = groupConfig('image', role, [there]);
     const opened = await openLog(this.#log, identityOf(this.name), role, this.#memory, mayCreate);
-    const group = await assembleGroup(groupConfig('image', role, [there]), env, opened, this.volumes);
+    const group = await assembleGroup(config, env, opened, this.volumes, emptyStores(config, this.#memory));
     this.#group = group;
     this.#listener = new Listener({ network, clock, log, site: this.name, insecure: false, lookup: () => group });
   }
