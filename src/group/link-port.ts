@@ -170,7 +170,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
       applier.cut(plan.from - 1);
     }
     await log.quiet();
-    if (plan.action === 'resync') return resyncs.target.prepare(plan.uuid, adopted);
+    if (plan.action === 'resync') return resyncs.target.prepare(plan.uuid, primary.bitmap?.base ?? 0, adopted);
     if (log.appendedLsn !== plan.from - 1) throw new LvrError('FAILED', `group ${this.name}: the log moved while the session was prepared`);
     const writer = writerOf(primary.lineage, plan.from);
     if (writer !== undefined) await log.welcome(writer);

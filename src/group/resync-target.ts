@@ -1,6 +1,7 @@
 // The receiving side of a resync: regions of the primary's volumes over this site's own.
 //
-// Order of durability. 1. Everything this site has is applied and flushed. 2. The superblock says that a resync overwrites the volumes,
+// Order of durability. 1. What this site has and knows to be durable at the primary is applied and flushed; what it does not know that of is
+// forgotten, because the primary may lose it, and then nothing would mark its regions. 2. The superblock says that a resync overwrites the volumes,
 // what they held before, and that its undo store (if there is one) is begun. 3. The old content of a region is durable in the undo store.
 // 4. The region is written. 5. The volumes are flushed, then the primary hears how many pieces are durable. 6. The end mark: the log is
 // emptied and begins anew behind the base, durably; records are logged and not applied. 7. When all records up to the end are durable here
@@ -78,13 +79,13 @@ export class ResyncTarget implements IoTarget {
     this.#createArena = createArena;
   }
 
-  /** A resync is under way: the volumes are no image of any moment. */
+  /** The volumes are no image of any moment. */
   get isActive(): boolean {
     return this.#group.log.store.current.resync !== undefined;
   }
 
-  /** Begins or goes on with the resync `uuid`: durable before it returns. Everything in the log may be applied. */
-  async prepare(uuid: string, adopted: Partial<Superblock>): Promise<void> {
+  /** Begins or goes on with the resync `uuid`, durably. `base`: durable at the primary; its bitmap has what came after. */
+  async prepare(uuid: string, base: number, adopted: Partial<Superblock>): Promise<void> {
     const { log, applier } = this.#group;
     await this.stop();
     this.#session++;
@@ -101,11 +102,16 @@ export class ResyncTarget implements IoTarget {
       return;
     }
     await log.quiet();
-    log.setPrimaryDurable(log.appendedLsn);
+    log.setPrimaryDurable(Math.min(base, log.appendedLsn));
     await log.recordPrimaryDurable();
-    applier.allow(log.durableLsn);
-    await applier.reached(log.durableLsn);
-    const resync = { uuid, fromLsn: log.appendedLsn, fromChain: log.chain, endLsn: 0, undo: await this.#beginUndo() };
+    const known = Math.min(log.recordedPrimaryDurableLsn, log.appendedLsn);
+    applier.allow(known);
+    await applier.reached(known);
+    if (known < log.appendedLsn) {
+      await log.rebase(known, await log.chainAt(known), cutLineage(log.lineage, known), {});
+      applier.rebase(known);
+    }
+    const resync = { uuid, fromLsn: known, fromChain: log.chain, endLsn: 0, undo: await this.#beginUndo() };
     await this.#group.checkpoint(PLANTED === 'resync-not-recorded' ? adopted : { ...adopted, resync });
   }
 

@@ -118,6 +118,7 @@ export class Roles {
     if (quick) group.writePath?.sealAll();
     else if (group.failure === undefined && group.role === 'primary') await this.#drain(STOP_DRAIN_MS, false).catch(() => undefined);
     await Promise.all([...group.links.values()].map((link) => link.stop()));
+    await group.resyncs.target.stop();
     group.checkpointer.stop();
     if (group.failure !== undefined) return;
     await group.log.quiet().catch(() => undefined);
@@ -132,6 +133,7 @@ export class Roles {
   async #retire(): Promise<void> {
     const group = this.#group;
     await this.#applyAll();
+    await group.resyncs.bitmaps.keepNothing();
     group.writePath?.replies.failAll(5);
     await group.checkpointer.run({ role: 'secondary', primaryDurableLsn: group.log.durableLsn });
     if (group.failure !== undefined) throw group.failure;

@@ -99,6 +99,7 @@ export class SiteBitmaps {
       this.#tracked.set(name, { site, map, slot: bitmap.slot, uuid: bitmap.uuid, marks: true, endLsn: undefined });
     }
     if (this.#tracked.size > 0) await this.#markRetained([...this.#tracked.values()], log.trimmedLsn);
+    if (this.#group.role === 'secondary') await this.keepNothing();
   }
 
   #alarm(site: string, badPages: number): void {
@@ -211,7 +212,10 @@ export class SiteBitmaps {
   }
 
   #begin(site: SiteProgress): Tracked {
-    const used = new Set([...this.#tracked.values()].map(({ slot }) => slot));
+    const { log } = this.#group;
+    // A slot that a superblock still names is not begun anew.
+    const named = log.store.current.sites.flatMap(({ bitmap }) => (bitmap === undefined ? [] : [bitmap.slot]));
+    const used = new Set([...[...this.#tracked.values()].map(({ slot }) => slot), ...named]);
     let slot = 0;
     while (used.has(slot)) slot++;
     const tracked = { site, map: this.#group.newMap(), slot, uuid: this.#group.newUuid(), marks: true, endLsn: undefined };
@@ -239,6 +243,27 @@ export class SiteBitmaps {
     }
   }
 
+  /** A secondary keeps its log for nobody: what was kept is marked instead, durably. */
+  async keepNothing(): Promise<void> {
+    for (const tracked of this.#tracked.values()) {
+      const { site } = tracked;
+      if (site.bitmap?.isKept !== true) continue;
+      await this.#markKept(tracked);
+      const bitmap = { ...site.bitmap, isKept: false };
+      await this.#record(site, bitmap);
+      site.bitmap = bitmap;
+    }
+  }
+
+  /** Marks what the log was kept for, durably. */
+  async #markKept(tracked: Tracked): Promise<void> {
+    tracked.endLsn = undefined;
+    if (tracked.marks) return;
+    tracked.marks = true;
+    await this.#markRetained([tracked], tracked.site.neededFrom);
+    await this.#store.flush(tracked.slot, tracked.map, tracked.uuid);
+  }
+
   // ---- a resync of the site
 
   /** The map of a site that is about to be copied from: complete, with every bit to be copied, and durably without base. */
@@ -246,12 +271,7 @@ export class SiteBitmaps {
     const tracked = this.#tracked.get(name);
     assert(tracked?.site.bitmap !== undefined, `site ${name} is tracked by a bitmap`);
     const { site, map } = tracked;
-    tracked.endLsn = undefined;
-    if (!tracked.marks) {
-      tracked.marks = true;
-      await this.#markRetained([tracked], site.neededFrom);
-      await this.#store.flush(tracked.slot, map, tracked.uuid);
-    }
+    await this.#markKept(tracked);
     const bitmap: SiteBitmap = { uuid: tracked.uuid, slot: tracked.slot, base: undefined, isKept: false };
     await this.#record(site, bitmap);
     site.bitmap = bitmap;
