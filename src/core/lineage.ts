@@ -64,6 +64,7 @@ export function compareLineages(a: Lineage, aLast: number, b: Lineage, bLast: nu
     const bEnd = Math.min(bLast, (b[j + 1]?.startLsn ?? bLast + 1) - 1);
     return { common: Math.min(aEnd, bEnd), unknown: false };
   }
-  const reachesBack = (a[0]?.startLsn ?? 1) <= 1 && (b[0]?.startLsn ?? 1) <= 1;
+  // A lineage that does not begin with the first record, or names no writer at all, does not show where the histories parted.
+  const reachesBack = [a, b].every((lineage) => writerOf(lineage, 1) !== undefined);
   return { common: 0, unknown: !reachesBack };
 }

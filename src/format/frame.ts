@@ -57,7 +57,8 @@ export const RECORDS_META_BYTES_MAX = RECORDS_META_HEADER_BYTES + BATCH_RECORDS_
 /** Largest meta part of any frame. */
 export const META_BYTES_MAX = FRAME_BYTES_MAX_BEFORE_HELLO - FRAME_HEADER_BYTES;
 
-assert(RECORDS_META_BYTES_MAX <= META_BYTES_MAX && META_BYTES_MAX <= 16 * KIB, 'meta parts are small');
+assert(RECORDS_META_BYTES_MAX <= META_BYTES_MAX, 'identities fit a meta part');
+assert(META_BYTES_MAX <= 16 * KIB, 'meta parts are small');
 assert(META_BYTES_MAX + SLAB_LARGE_PAYLOAD_BYTES <= FRAME_BYTES_MAX, 'a batch fits a frame');
 
 /** Frame types; the codes are part of the format. */

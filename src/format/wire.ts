@@ -2,6 +2,7 @@
 // or, for anything that this protocol does not allow, words that say what is wrong. Nothing is thrown past this file, and what it
 // returns needs no further check of form: numbers are safe integers, names match NAME_PATTERN, lists are bounded.
 
+import { assert } from '../core/assert.js';
 import { messageOf } from '../core/errors.js';
 import type { SiteMode } from '../core/group-config.js';
 import { NAME_PATTERN } from '../core/ids.js';
@@ -86,7 +87,7 @@ export function decodeHello(bytes: Uint8Array): Hello | { readonly protocol: num
     const session = count(wire.session);
     if (!isCount(features) || !isCount(session)) return 'hello: a number is out of range';
     if (wire.frameBytesMax < FRAME_BYTES_MAX_BEFORE_HELLO) return 'hello: frame limit is too small';
-    const volumes = readVolumes(wire.volumes);
+    const volumes = readVolumes(wire.volumes as lvr.Volume[]);
     if (typeof volumes === 'string') return volumes;
     const history = readHistory(wire.fromSite, wire.history);
     if (typeof history === 'string') return history;
@@ -247,12 +248,11 @@ function guard<Wire, Value>(bytes: Uint8Array, decode: (bytes: Uint8Array) => Wi
 }
 
 /**
- * A decoded u64 as a number. The generated decoder gives pairs of 32-bit halves wherever the package `long` is installed, whatever its
- * types say. A value beyond 2^53-1 may be rounded, but never down to a safe integer: isCount() refuses it.
+ * A decoded u64 as a number. The generated decoder gives pairs of 32-bit halves (of the package `long`, on which protobufjs depends),
+ * whatever its types say. A value beyond 2^53-1 may be rounded, but never down to a safe integer: isCount() refuses it.
  */
 function count(value: unknown): number {
-  if (typeof value === 'number') return value;
-  if (typeof value !== 'object' || value === null) return 0;
+  assert(value instanceof Object, 'a u64 is decoded as two halves');
   const { low, high } = value as { low: number; high: number };
   return (high >>> 0) * 0x1_0000_0000 + (low >>> 0);
 }
@@ -276,34 +276,39 @@ function bitmapToWire({ uuid, base, isKept }: BitmapOffer): lvr.Bitmap.$Properti
   return { uuid, base: base ?? null, kept: isKept };
 }
 
-function readBitmap(wire: lvr.Bitmap.$Properties | null | undefined): BitmapOffer | string | undefined {
-  if (!wire) return undefined;
-  if (!UUID_PATTERN.test(wire.uuid ?? '')) return 'hello: no valid bitmap UUID';
+function readBitmap(message: lvr.Bitmap.$Properties | null | undefined): BitmapOffer | string | undefined {
+  if (!message) return undefined;
+  const wire = message as lvr.Bitmap;
+  if (!UUID_PATTERN.test(wire.uuid)) return 'hello: no valid bitmap UUID';
   const base = wire.base === null || wire.base === undefined ? undefined : count(wire.base);
   if (base !== undefined && !isCount(base)) return 'hello: base of the bitmap is out of range';
-  return { uuid: wire.uuid ?? '', base, isKept: wire.kept ?? false };
+  return { uuid: wire.uuid, base, isKept: wire.kept };
 }
 
-function readHistory(site: string, wire: lvr.History.$Properties | null | undefined): SiteHistory | string {
-  if (!wire) return 'hello: no history';
+// The classes say what a decoder returns: messages whose missing fields read as zero, false, empty. The generated types of nested messages
+// (…$Properties) say what an encoder takes.
+
+function readHistory(site: string, message: lvr.History.$Properties | null | undefined): SiteHistory | string {
+  if (!message) return 'hello: no history';
+  const wire = message as lvr.History;
   const { role, groupUuid } = wire;
   if (role !== lvr.Role.PRIMARY && role !== lvr.Role.SECONDARY) return `hello: role ${role} is not known`;
-  if (!groupUuid || !UUID_PATTERN.test(groupUuid)) return 'hello: no valid group UUID';
-  const resync = wire.resync ?? '';
+  if (!UUID_PATTERN.test(groupUuid)) return 'hello: no valid group UUID';
+  const { resync } = wire;
   if (resync !== '' && !UUID_PATTERN.test(resync)) return 'hello: no valid resync UUID';
   const bitmap = readBitmap(wire.bitmap);
   if (typeof bitmap === 'string') return bitmap;
   const numbers = [count(wire.epoch), count(wire.trimmed), count(wire.applied), count(wire.last)] as const;
   if (!numbers.every(isCount)) return 'hello: a number of the history is out of range';
   if (numbers[1] > numbers[2] || numbers[2] > numbers[3]) return 'hello: positions of the history are out of order';
-  const lineage = readLineage(wire.lineage ?? [], numbers[0]);
+  const lineage = readLineage(wire.lineage as lvr.LineageEntry[], numbers[0]);
   if (typeof lineage === 'string') return lineage;
   return {
     site,
     role: role === lvr.Role.PRIMARY ? 'primary' : 'secondary',
     groupUuid,
-    blank: wire.blank ?? false,
-    bornZero: wire.bornZero ?? false,
+    blank: wire.blank,
+    bornZero: wire.bornZero,
     epoch: numbers[0],
     lineage,
     trimmed: numbers[1],
@@ -315,11 +320,11 @@ function readHistory(site: string, wire: lvr.History.$Properties | null | undefi
 }
 
 /** Checks the order that core/lineage.ts promises to everyone who compares lineages. */
-function readLineage(wire: readonly lvr.LineageEntry.$Properties[], epochMax: number): LineageEntry[] | string {
+function readLineage(wire: readonly lvr.LineageEntry[], epochMax: number): LineageEntry[] | string {
   if (wire.length > LINEAGE_ENTRIES_MAX) return `hello: ${wire.length} lineage entries`;
   const lineage: LineageEntry[] = [];
   for (const { epoch, incarnation, startLsn, own } of wire) {
-    const entry = { epoch: count(epoch), incarnation: count(incarnation), startLsn: count(startLsn), own: own ?? false };
+    const entry = { epoch: count(epoch), incarnation: count(incarnation), startLsn: count(startLsn), own };
     if (!isCount(entry.epoch) || !isCount(entry.incarnation) || !isCount(entry.startLsn)) return 'hello: a lineage entry is out of range';
     if (entry.epoch < 1 || entry.epoch > epochMax || entry.incarnation < 1 || entry.startLsn < 1)
       return 'hello: a lineage entry is not possible';
@@ -330,11 +335,11 @@ function readLineage(wire: readonly lvr.LineageEntry.$Properties[], epochMax: nu
   return lineage;
 }
 
-function readVolumes(wire: readonly lvr.Volume.$Properties[]): WireVolume[] | string {
+function readVolumes(wire: readonly lvr.Volume[]): WireVolume[] | string {
   if (wire.length < 1 || wire.length > VOLUMES_PER_GROUP_MAX) return `hello: ${wire.length} volumes`;
   const volumes: WireVolume[] = [];
   for (const { name, sizeBytes, blockBytes } of wire) {
-    const volume = { name: name ?? '', sizeBytes: count(sizeBytes), blockBytes: blockBytes ?? 0 };
+    const volume = { name, sizeBytes: count(sizeBytes), blockBytes };
     if (!NAME_PATTERN.test(volume.name)) return 'hello: no valid volume name';
     if (!isCount(volume.sizeBytes) || volume.sizeBytes < SECTOR_BYTES) return `hello: volume ${volume.name} has an impossible size`;
     const { blockBytes: block } = volume;

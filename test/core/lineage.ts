@@ -107,6 +107,19 @@ t.test('a shortened lineage gives the last common record or says that it is unkn
   t.ok(unknown > 0, 'the case occurs');
 });
 
+t.test('lineages that contradict each other, or name no writer, give no common record', async (t) => {
+  const entry = (incarnation: number, startLsn: number): LineageEntry => ({ epoch: 1, incarnation, startLsn, own: false });
+  const long = [entry(1, 1), entry(2, 4)];
+  const unknown = { common: 0, unknown: true };
+  t.same(compareLineages(long, 9, [entry(1, 1), entry(2, 5)], 9), unknown, 'one writer with two beginnings');
+  t.same(compareLineages([entry(1, 1), entry(2, 5)], 9, long, 9), unknown);
+  // What a lineage begins with may have begun earlier.
+  t.same(compareLineages(long, 9, [entry(2, 6)], 8), { common: 8, unknown: false });
+  t.same(compareLineages([entry(2, 6)], 8, long, 9), { common: 8, unknown: false });
+  t.same(compareLineages([], 9, long, 9), unknown, 'records without a writer');
+  t.same(compareLineages(long, 9, [], 9), unknown);
+});
+
 t.test('extending keeps the order and the bound', async (t) => {
   const first: LineageEntry = { epoch: 1, incarnation: 1, startLsn: 1, own: true };
   const second: LineageEntry = { epoch: 1, incarnation: 2, startLsn: 1, own: true };

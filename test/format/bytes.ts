@@ -43,6 +43,7 @@ t.test('names and UUIDs fill their fields', async (t) => {
   bytes.putName(field, 4, 8, '1234567');
   t.equal(bytes.getName(field, 4, 8), '1234567');
   t.throws(() => bytes.putName(field, 4, 8, '12345678'), /longer than its field/);
+  t.equal(bytes.getName(new Uint8Array(24).fill(0x61), 4, 8), 'aaaaaaaa', 'a field without its end is not read past it');
   const uuid = '00ff10a9b7c6d5e4f30112233445566a';
   bytes.putUuid(field, 1, uuid);
   t.equal(bytes.getUuid(field, 1), uuid);

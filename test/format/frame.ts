@@ -42,6 +42,11 @@ t.test('a sealed frame of every type reads back', async (t) => {
   }
 });
 
+t.test('a frame that the other end would refuse is not made', async (t) => {
+  t.throws(() => frame('hello', META_BYTES_MAX + 1), /keeps its limits/);
+  t.throws(() => frame('ping', 10, 512), /keeps its limits/);
+});
+
 t.test('every single-bit flip in header or meta part of every frame type is found', async (t) => {
   for (const type of TYPES) {
     const bytes = frame(type, 72, type === 'records' ? 4096 : 0);

@@ -4,7 +4,14 @@ import t from 'tap';
 import { LINEAGE_ENTRIES_MAX, SITES_PER_GROUP_MAX, VOLUMES_PER_GROUP_MAX } from '../../src/core/limits.js';
 import { putU16, putU32 } from '../../src/format/bytes.js';
 import { crc32cSmall } from '../../src/format/crc32c.js';
-import { decodeSuperblock, encodeSuperblock, SUPERBLOCK_BYTES, SUPERBLOCK_VERSION, type Superblock } from '../../src/format/superblock.js';
+import {
+  decodeSuperblock,
+  encodeSuperblock,
+  isPartOf,
+  SUPERBLOCK_BYTES,
+  SUPERBLOCK_VERSION,
+  type Superblock,
+} from '../../src/format/superblock.js';
 import { flipBit } from '../helpers/bits.js';
 
 const full: Superblock = {
@@ -84,6 +91,24 @@ t.test('a superblock torn at any sector is invalid, or whole', async (t) => {
   }
 });
 
+t.test(
+  'any sectors of a superblock, with zeroes for the others, are a part of it, also under another UUID; a foreign sector is not',
+  async (t) => {
+    const whole = encoded({ ...full, logUuid: 'f'.repeat(32) });
+    t.ok(isPartOf(new Uint8Array(SUPERBLOCK_BYTES), full), 'nothing of it');
+    t.ok(isPartOf(whole, full), 'all of it');
+    for (let at = 0; at < SUPERBLOCK_BYTES; at += 512) {
+      const only = new Uint8Array(SUPERBLOCK_BYTES);
+      only.set(whole.subarray(at, at + 512), at);
+      t.ok(isPartOf(only, full), `only the sector at ${at}`);
+      const foreign = whole.slice();
+      foreign[at + 511] = 0x5a;
+      t.notOk(isPartOf(foreign, full), `a foreign byte in the sector at ${at}`);
+    }
+    t.notOk(isPartOf(whole, { ...full, group: 'other' }));
+  },
+);
+
 t.test('a newer version is called newer, impossible counts invalid', async (t) => {
   const version = SUPERBLOCK_VERSION + 1;
   t.same(decodeSuperblock(resealed((bytes) => putU32(bytes, 8, version))), { kind: 'newer', version });
@@ -101,6 +126,9 @@ t.test('what does not fit is a defect, not a superblock', async (t) => {
     () => encoded({ ...full, lineage: [...full.lineage, { epoch: 999, incarnation: 1, startLsn: 9999, own: true }] }),
     /lineage fits/,
   );
+  const volume = { name: 'v', sizeBytes: 4096, blockBytes: 512 };
+  t.throws(() => encoded({ ...full, volumes: [...full.volumes, volume] }), /volumes and sites fit/);
+  t.throws(() => encoded({ ...full, sites: [...full.sites, { name: 's', ackedLsn: 0 }] }), /volumes and sites fit/);
   t.throws(() => encoded({ ...full, group: 'g'.repeat(64) }), /longer than its field/);
   t.throws(() => encodeSuperblock(full, new Uint8Array(512)), /16 KiB/);
   t.throws(() => decodeSuperblock(new Uint8Array(512)), /16 KiB/);

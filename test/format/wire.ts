@@ -144,6 +144,11 @@ t.test('a hello with a value that is not allowed is refused', async (t) => {
     ['lineage out of order', withHistory({ lineage: [second, first] })],
     ['two entries at one LSN', withHistory({ lineage: [first, { ...second, startLsn: first.startLsn }] })],
     ['one writer twice', withHistory({ lineage: [first, { ...first, startLsn: 99 }] })],
+    ['entry of 2^53', withHistory({ lineage: [{ ...first, startLsn: 2 ** 53 }] })],
+    ['epoch of 2^53', withHistory({ lineage: [{ ...first, epoch: 2 ** 53 }] })],
+    ['incarnation of 2^53', withHistory({ lineage: [{ ...first, incarnation: 2 ** 53 }] })],
+    ['epoch 0', withHistory({ lineage: [{ ...first, epoch: 0 }] })],
+    ['incarnation 0', withHistory({ lineage: [{ ...first, incarnation: 0 }] })],
     ['entry at LSN 0', withHistory({ lineage: [{ ...first, startLsn: 0 }] })],
     ['no volumes', { volumes: [] }],
     ['too many volumes', { volumes: Array.from({ length: VOLUMES_PER_GROUP_MAX + 1 }, () => volume) }],
@@ -158,6 +163,16 @@ t.test('a hello with a value that is not allowed is refused', async (t) => {
   for (const [title, change] of cases) t.type(decodeHello(encode(change)), 'string', title);
 });
 
+t.test('fields that a hello leaves out read as nothing, and nothing is not enough', async (t) => {
+  const wire = { ...hello, history: { role: lvr.Role.SECONDARY, groupUuid: '0'.repeat(32) }, volumes: [...hello.volumes] };
+  t.match(decodeHello(lvr.Hello.encode(wire).finish()), {
+    history: { blank: false, bornZero: false, epoch: 0, lineage: [], trimmed: 0, applied: 0, last: 0 },
+  });
+  t.match(decodeHello(lvr.Hello.encode({ ...wire, history: { role: lvr.Role.SECONDARY } }).finish()), /no valid group UUID/);
+  t.match(decodeHello(lvr.Hello.encode({ ...wire, volumes: [{}] }).finish()), /no valid volume name/);
+  t.match(decodeHello(lvr.Hello.encode({ ...wire, volumes: [{ name: 'data', sizeBytes: 4096 }] }).finish()), /impossible block size/);
+});
+
 t.test('other messages with a value that is not allowed are refused', async (t) => {
   const huge = 2 ** 53;
   const plan = { rule: 'C14', action: lvr.Action.STREAM, sender: 'a', from: 1, mode: lvr.Mode.LOGGED };
@@ -168,6 +183,7 @@ t.test('other messages with a value that is not allowed are refused', async (t) 
     t.type(decodePlan(lvr.Plan.encode({ ...plan, ...change }).finish()), 'string', JSON.stringify(change));
   }
   t.type(decodeReady(lvr.Ready.encode({ from: 0 }).finish()), 'string');
+  t.type(decodeReady(lvr.Ready.encode({ from: huge }).finish()), 'string');
   t.type(decodeRefused(lvr.Refused.encode({ code: 'no code', reason: '' }).finish()), 'string');
   t.type(decodeAck(encodeAck(5, 6, 0)), 'string', 'logged beyond received');
   t.type(decodeAck(encodeAck(6, 5, 6)), 'string', 'applied beyond logged');
