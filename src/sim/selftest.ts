@@ -18,8 +18,22 @@ export type SelftestResult = {
   readonly checks: number;
   /** In how many runs something happened. */
   readonly counts: Record<string, number>;
-  readonly failure: { readonly seed: number; readonly oracle: string; readonly message: string; readonly script: readonly string[] } | null;
+  readonly failure: Failure | null;
 };
+
+/** A run that violated something; `hash` sums up all that happened in it, `script` is the run as lines, shrunk if wanted. */
+export type Failure = {
+  readonly seed: number;
+  readonly oracle: string;
+  readonly message: string;
+  readonly hash: number;
+  readonly script: readonly string[];
+};
+
+/** A failure as people read it; the same seed gives the same bytes. */
+export function failureText({ seed, message, hash, script }: Failure): string {
+  return `seed ${seed} violates ${message} (trace ${hash.toString(16).padStart(8, '0')})\n\n${script.join('\n')}`;
+}
 
 /** What a selftest is told. `shrinks`: a failing run is made small. */
 export type SelftestOptions = {
@@ -50,8 +64,8 @@ export async function selftest({ seed, rounds, shrinks, onRun }: SelftestOptions
     }
     if (failed === undefined) continue;
     const script = await failureScript(at, failed, shrinks && failed.oracle !== 'determinism');
-    const { oracle, message } = failed;
-    return { ...sums, counts: sorted(counts), failure: { seed: at, oracle, message, script } };
+    const { oracle, message, hash } = failed;
+    return { ...sums, counts: sorted(counts), failure: { seed: at, oracle, message, hash, script } };
   }
   return { ...sums, counts: sorted(counts), failure: null };
 }

@@ -2,7 +2,7 @@
 
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import type { SelftestResult } from '../../src/sim/selftest.js';
+import { failureText, type SelftestResult } from '../../src/sim/selftest.js';
 
 const LVR = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.js');
 const BATCH = 200;
@@ -60,7 +60,7 @@ export async function runSeeds(first: number, rounds: number): Promise<Sums> {
     for (const key of ['seeds', 'repeated', 'virtualHours', 'events', 'answers', 'checks'] as const) sums[key] += result[key];
     for (const [what, count] of Object.entries(result.counts)) counts.set(what, (counts.get(what) ?? 0) + count);
     const { failure } = result;
-    if (failure !== null) return { ...sums, counts, failure: `seed ${failure.seed}: ${failure.message}\n${failure.script.join('\n')}` };
+    if (failure !== null) return { ...sums, counts, failure: failureText(failure) };
   }
   return { ...sums, counts, failure: '' };
 }

@@ -23,7 +23,7 @@ export const selftestCommand: CommandModule<GlobalOptions, Options> = {
       .option('script', { type: 'string', requiresArg: true, describe: 'run the lines of this file instead' }),
   handler: async (options) => {
     if (options.script !== undefined) return runScript(options, options.script);
-    const { selftest } = await import('../../sim/selftest.js');
+    const { failureText, selftest } = await import('../../sim/selftest.js');
     const seed = options.seed ?? Math.floor(Math.random() * SEEDS);
     if (!Number.isSafeInteger(seed) || seed < 0 || !(options.rounds >= 1)) throw new LvrError('USAGE', 'seed and rounds are whole numbers');
     const result = await selftest({ seed, rounds: options.rounds, shrinks: options.shrink });
@@ -32,7 +32,7 @@ export const selftestCommand: CommandModule<GlobalOptions, Options> = {
     const text =
       failure === null
         ? `${sums}: no violation`
-        : `lvr ${VERSION}: seed ${failure.seed} violates ${failure.message}\n\n${failure.script.join('\n')}\n\nagain: lvr selftest --seed ${failure.seed} --rounds 1`;
+        : `lvr ${VERSION}: ${failureText(failure)}\n\nagain: lvr selftest --seed ${failure.seed} --rounds 1`;
     printResult(options, { ...result, seed, version: VERSION }, text);
     if (failure !== null) process.exitCode = 1;
   },
