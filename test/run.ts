@@ -2,11 +2,13 @@
 //
 // Stages are directories below test/, so a new kind of test is a new line in STAGES. A file counts as a test when it imports tap
 // directly; helpers beside it are left alone. Everything a machine cannot run is skipped with a reason, printed and counted.
+// Figures that tests measured stand in one table at the end; a whole run fails when one is below its minimum (helpers/figures.ts).
 // The last line is always `N passed, N failed, N skipped`; the exit code is 1 when something failed or nothing ran.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { type Figure, figuresIn, tableOf } from './helpers/figures.js';
 import { type Leaf, parseTap } from './helpers/tap-output.js';
 
 /** A group of test files that run under the same conditions. */
@@ -55,8 +57,8 @@ const TEST_DIRECTORY = import.meta.dirname;
 const ROOT = join(TEST_DIRECTORY, '..', '..');
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 const running = new Set<ChildProcess>();
-/** What tests measured: comments `figure NAME: VALUE`, printed in one table at the end. */
-const measured: [string, string][] = [];
+/** What tests measured, printed in one table at the end. */
+const measured: Figure[] = [];
 
 /** Kills the whole process group of a child, so that nothing a test started outlives it. */
 function killGroup(child: ChildProcess): void {
@@ -132,7 +134,7 @@ async function runFile(path: string, stage: Stage): Promise<Figures> {
   const startMs = performance.now();
   const ended = await run(process.execPath, ['--enable-source-maps', path], stage);
   const report = parseTap(ended.stdout);
-  for (const match of ended.stdout.matchAll(/^ *# figure (.+?): (.+)$/gm)) measured.push([match[1] as string, match[2] as string]);
+  measured.push(...figuresIn(ended.stdout));
   const file = relative(TEST_DIRECTORY, path).replace(/\.js$/, '.ts');
   const leaves = [...report.leaves];
   if (leaves.every((leaf) => leaf.outcome !== 'failed')) {
@@ -214,8 +216,10 @@ async function main(): Promise<void> {
     const figures = await runStage(stage, only);
     if (figures !== undefined) add(total, figures);
   }
-  const width = Math.max(0, ...measured.map(([name]) => name.length));
-  for (const [name, value] of measured.sort(([a], [b]) => (a < b ? -1 : 1))) console.log(`  ${name.padEnd(width)}  ${value}`);
+  const { lines, missed } = tableOf(measured, stages === STAGES && only.length === 0);
+  for (const line of lines) console.log(line);
+  for (const what of missed) console.log(`\n  FAILED figures: ${what}`);
+  total.failed += missed.length;
   if (total.passed + total.failed === 0) console.log('nothing ran');
   process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
   console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);

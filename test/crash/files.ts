@@ -144,5 +144,6 @@ t.test('log, volumes and state in files: every image of a power cut starts and h
   t.same(problems, []);
   const { images, creation } = counts;
   t.comment(`figures: files, SEED=${random.seed}: ${entries.length} entries; ${images} images, ${creation} of them during creation`);
+  t.comment(`figure crash images, a file system: ${images}`);
   t.ok(images > IMAGES / 2 && creation >= 3, 'images of the creation and of the load');
 });

@@ -1,6 +1,7 @@
 // The helpers that judge others are judged here: the history check must notice every kind of damage, and the TAP reader must count right.
 
 import t from 'tap';
+import { figuresIn, tableOf } from './figures.js';
 import { History } from './history.js';
 import { parseTap } from './tap-output.js';
 
@@ -117,4 +118,21 @@ t.test('TAP: a parent that fails for itself is a failure although every part pas
     leaves.map((leaf) => leaf.outcome),
     ['passed', 'failed'],
   );
+});
+
+t.test('figures: those of one kind are added up, and a whole run that misses a minimum is told so', async (t) => {
+  const said =
+    '    # figure simulator, seeds: 1500 (30 twice)\n# figure simulator, seeds, further: 600 from 7\n# figures: not one\n# figure other: x';
+  const figures = figuresIn(said);
+  t.same(
+    figures.map(({ name }) => name),
+    ['simulator, seeds', 'simulator, seeds, further', 'other'],
+  );
+  const part = tableOf(figures, false);
+  t.same(part.missed, [], 'a part of the tests need not reach anything');
+  t.match(part.lines.at(-1), /^ {2}seeds of three and more sites +2100 +2000$/);
+  const { missed } = tableOf(figures, true);
+  t.ok(missed.length > 3 && missed.every((what) => what.includes(': 0, at least ')), missed.join('; '));
+  t.match(tableOf(figures.slice(0, 1), true).missed[0], /^seeds of three and more sites: 1500, at least 2000/);
+  t.same(tableOf([], false), { lines: [], missed: [] });
 });

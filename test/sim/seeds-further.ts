@@ -13,5 +13,6 @@ t.test('no promise is broken in further runs, of a seed that can be chosen', { t
   const sums = await runSeeds(first, SEEDS);
   t.equal(sums.failure, '', 'repeat with: lvr selftest --seed N --rounds 1');
   t.equal(sums.seeds, SEEDS);
-  t.comment(`figure simulator, further seeds: ${sums.seeds} from ${first}, ${sums.virtualHours.toFixed(0)} virtual hours`);
+  t.comment(`figure simulator, seeds, further: ${sums.seeds} from ${first}`);
+  t.comment(`figure simulator, virtual hours, further: ${sums.virtualHours.toFixed(1)}`);
 });

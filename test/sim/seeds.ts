@@ -17,7 +17,8 @@ t.test('no promise is broken in any of the random runs, and every situation that
   const missed = REQUIRED_COUNTS.filter((what) => !sums.counts.has(what));
   t.same(missed, [], 'situations that no run has met');
   t.comment(JSON.stringify(Object.fromEntries([...sums.counts].sort())));
-  t.comment(`figure simulator, seeds: ${sums.seeds} (${sums.repeated} twice), ${sums.virtualHours.toFixed(0)} virtual hours`);
+  t.comment(`figure simulator, seeds: ${sums.seeds} (${sums.repeated} twice)`);
+  t.comment(`figure simulator, virtual hours: ${sums.virtualHours.toFixed(1)}`);
   t.comment(`figure simulator, answers and site checks judged: ${sums.answers}, ${sums.checks}`);
   t.comment(`figure simulator, situations that must be met: ${REQUIRED_COUNTS.length - missed.length} of ${REQUIRED_COUNTS.length}`);
 });
