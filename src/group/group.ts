@@ -93,7 +93,8 @@ export class Group {
     this.reads = new Reads(devices, this.overlay, env.memory.createArena);
     this.applier = new Applier(devices, log.reader, log.store.current.appliedLsn, this);
     // A site may have acknowledged records that a crash cost this one: what is written in their place it does not have.
-    this.sites = new Sites(config.sites, new Map(log.store.current.sites.map((s) => [s.name, Math.min(s.ackedLsn, log.appendedLsn)])));
+    const ackedMax = PLANTED === 'acked-not-clamped' ? Number.POSITIVE_INFINITY : log.appendedLsn;
+    this.sites = new Sites(config.sites, new Map(log.store.current.sites.map((s) => [s.name, Math.min(s.ackedLsn, ackedMax)])));
     this.resyncs = new Resyncs(this, stores);
     this.checkpointer = new Checkpointer({
       log,

@@ -30,6 +30,9 @@ type Branch = { readonly site: string; readonly history: History; readonly trimm
 type Fork = { readonly history: History; readonly lsn: number };
 type Shown = { history: History; lsn: number; state: Int32Array[] };
 
+/** What a running site had in its log when it was last looked at. */
+type Seen = { readonly boot: number; readonly history: History | undefined; readonly lsn: number };
+
 /** A site that started or was cut off this recently may lack what another one had from the process before. */
 const RECENT_MS = 120_000;
 
@@ -56,6 +59,9 @@ export class Oracle {
   readonly tookOver = new Set<string>();
   readonly #shown = new Map<string, Shown>();
   readonly #bootedMs = new Map<string, number>();
+  readonly #seen = new Map<string, Seen>();
+  /** Serials of the records that a site has cut and not received again. */
+  readonly #cut = new Map<string, Set<number>>();
   /** When something made answers of a site old news: a pause, a stall. */
   disturbedMs = Number.NEGATIVE_INFINITY;
   answers = 0;
@@ -86,6 +92,31 @@ export class Oracle {
     return history;
   }
 
+  /** A group was opened: what its site had cut is not in its log again. */
+  opened(site: SimSite): void {
+    this.leads(site);
+    const lsn = site.group.log.appendedLsn;
+    const cut = this.#cut.get(site.name);
+    if (cut === undefined || this.isExcused(site.name)) return;
+    const back = this.#historyAt(site, lsn)?.written.findIndex((record, i) => i < lsn && cut.has(record.serial)) ?? -1;
+    if (back >= 0) this.fail('void', `${site.name} starts with LSN ${back + 1}, which it had cut`);
+  }
+
+  /** A running site is looked at: records that it has no longer were cut, those that it has again were received again. */
+  noteCuts(site: SimSite): void {
+    if (!site.isUp || site.group.failure !== undefined || this.isExcused(site.name)) return;
+    const lsn = site.group.log.appendedLsn;
+    const history = this.#historyAt(site, lsn);
+    const before = this.#seen.get(site.name);
+    this.#seen.set(site.name, { boot: site.boots, history, lsn });
+    if (before?.boot !== site.boots || (before.history === history && before.lsn <= lsn && !this.#cut.has(site.name))) return;
+    const cut = this.#cut.get(site.name) ?? new Set();
+    const common = commonOf(before.history, before.lsn, history, lsn);
+    for (const record of before.history?.written.slice(common, before.lsn) ?? []) cut.add(record.serial);
+    for (const record of history?.written.slice(common, lsn) ?? []) cut.delete(record.serial);
+    if (cut.size > 0) this.#cut.set(site.name, cut);
+  }
+
   /** A group was opened or promoted: if it is primary, its writer is known from now on. */
   leads(site: SimSite): void {
     if (site.isUp && site.group.role === 'primary') this.historyOf(site);
@@ -109,6 +140,7 @@ export class Oracle {
     this.replaced.add(name);
     this.#floors.delete(name);
     this.#shown.delete(name);
+    this.#cut.delete(name);
   }
 
   booted(site: SimSite): void {
@@ -190,6 +222,7 @@ export class Oracle {
   check(site: SimSite): void {
     if (!site.isUp || site.group.failure !== undefined) return;
     this.checks++;
+    this.noteCuts(site);
     const { log, applier } = site.group;
     const { durableLsn, appendedLsn } = log;
     const { appliedLsn } = applier;
@@ -271,14 +304,15 @@ export class Oracle {
         continue;
       }
       if (other.group.resyncs.target.isActive) continue;
-      const { trimmedLsn } = primary.group.log;
-      const { durableLsn } = other.group.log;
+      const { trimmedLsn, store } = primary.group.log;
       // What it had forgotten before it became primary needs a seed, which it says when the two meet.
-      if (trimmedLsn <= Math.max(durableLsn, this.#branches.get(keyOf(primary.group.log.lineage.at(-1)))?.trimmedLsn ?? trimmedLsn))
-        continue;
-      const theirs = durableLsn === 0 ? undefined : this.#historyAt(other, durableLsn);
-      if (theirs === undefined || theirs.written[durableLsn - 1]?.serial === history.written[durableLsn - 1]?.serial) {
-        this.fail('master invariant', `${primary.name} keeps records from ${trimmedLsn + 1} on, but ${name} has only ${durableLsn}`);
+      if (trimmedLsn <= (this.#branches.get(keyOf(primary.group.log.lineage.at(-1)))?.trimmedLsn ?? trimmedLsn)) continue;
+      // A site that follows another primary of this epoch or a newer one may have cut what this one knew it had.
+      if (other.group.log.store.current.epoch > store.current.epoch || this.sharedEpochs.has(store.current.epoch)) continue;
+      const { durableLsn } = other.group.log;
+      const has = commonOf(history, history.written.length, this.#historyAt(other, durableLsn), durableLsn);
+      if (trimmedLsn > has) {
+        this.fail('master invariant', `${primary.name} keeps records from ${trimmedLsn + 1} on, but ${name} has only ${has} of them`);
       }
     }
   }
@@ -360,6 +394,19 @@ export class Oracle {
       }
     }
   }
+}
+
+/** The last record that two histories have in common, of the first `lastA` and `lastB`. */
+function commonOf(a: History | undefined, lastA: number, b: History | undefined, lastB: number): number {
+  if (a === b) return Math.min(lastA, lastB);
+  // Histories that differ in one record differ in all behind it.
+  let [same, end] = [0, a === undefined || b === undefined ? 0 : Math.min(lastA, lastB)];
+  while (same < end) {
+    const middle = Math.ceil((same + end) / 2);
+    if (a?.written[middle - 1]?.serial === b?.written[middle - 1]?.serial) same = middle;
+    else end = middle - 1;
+  }
+  return same;
 }
 
 function keyOf(writer: { epoch: number; incarnation: number } | undefined): string {

@@ -43,7 +43,7 @@ export class Script {
       if (event === 'stepped-down') this.#guard(() => this.oracle.steppedDown(site));
     };
     this.world.onTorn = (site) => this.crash(site, 'power', false);
-    this.world.onOpened = (site) => this.#guard(() => this.oracle.leads(site));
+    this.world.onOpened = (site) => this.#guard(() => this.oracle.opened(site));
   }
 
   /** Starts all sites and lets them meet. */
@@ -168,6 +168,7 @@ export class Script {
     if (site.log.volatileSectors > 0 && kind === 'power') world.count('crash loses unflushed log sectors');
     if (isSilent) world.count('half-open connection');
     this.#note(site);
+    this.#guard(() => this.oracle.noteCuts(site));
     this.#starting.delete(site.name);
     site.crash(kind, isSilent);
     world.powerCycled(site);

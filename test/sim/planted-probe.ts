@@ -1,11 +1,16 @@
-// Runs what would notice a planted bug, until something does: random runs, then the small worlds, then failing operations. Started by
-// test/sim/planted.ts with the bug in its environment; prints one line of JSON.
+// Runs what would notice a planted bug, until something does: random runs, the small worlds, damaged logs, failing operations, or a scenario.
+// Started by test/sim/planted.ts with the bug in its environment; prints one line of JSON.
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runScenario } from '../../src/sim/scenario.js';
 import { selftest } from '../../src/sim/selftest.js';
 import { nthIo } from './nth-io.js';
 import { damagedLogs, smallWorlds } from './small-worlds.js';
 
 const [order = 'runs', seed = '1', rounds = '40'] = process.argv.slice(2);
+
+const SCENARIO_SEEDS = 12;
 
 type Caught = { by: string; oracle: string; message: string; script: readonly string[] };
 
@@ -33,7 +38,19 @@ async function nth(): Promise<Caught | undefined> {
   return violation === undefined ? undefined : { by: what, oracle: violation.oracle, message: violation.message, script: [] };
 }
 
-const WAYS: Readonly<Record<string, () => Promise<Caught | undefined>>> = { runs, small, damage, nth };
+/** A scenario that leads close to the bug, with several seeds: their expectations hold for one, the oracles for all. */
+async function scenario(): Promise<Caught | undefined> {
+  const name = process.argv[3] ?? '';
+  const text = readFileSync(join(import.meta.dirname, '..', '..', '..', 'test', 'scenarios', name), 'utf8');
+  for (let seed = 1; seed <= SCENARIO_SEEDS; seed++) {
+    const { message } = await runScenario(`knob seed=${seed}\n${text.replace(/^(expect|knob seed=).*$/gm, '')}expect a up=true\n`);
+    const oracle = message.split(':')[0] ?? '';
+    if (message !== '' && oracle !== 'scenario') return { by: `scenario ${name}, seed ${seed}`, oracle, message, script: [] };
+  }
+  return undefined;
+}
+
+const WAYS: Readonly<Record<string, () => Promise<Caught | undefined>>> = { runs, small, damage, nth, scenario };
 let caught: Caught | undefined;
 for (const way of order.split(',')) caught ??= await WAYS[way]?.();
 console.log(JSON.stringify(caught ?? null));

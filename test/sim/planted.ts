@@ -1,4 +1,4 @@
-// Every planted bug (src/core/planted.ts) must be caught: by random runs, by the small worlds, by damaged logs or by failing operations.
+// Every planted bug (src/core/planted.ts) must be caught: by random runs, the small worlds, damaged logs, failing operations or a scenario.
 // One process a bug; where it is known which of them sees a bug, that one comes first.
 
 import { execFile } from 'node:child_process';
@@ -20,8 +20,8 @@ const BUGS_MIN = 25;
 const LINES_MAX = 30;
 
 /**
- * Ways to look, and the scenario for failing operations or the first seed and the number of random runs. Others: random runs from seed 1
- * on, then the small worlds.
+ * Ways to look, and the scenario for failing operations, the scenario file, or the first seed and the number of random runs. Others:
+ * random runs from seed 1 on, then the small worlds.
  */
 const LOOK: Readonly<Record<string, readonly string[]>> = {
   'ghosts-accepted': ['small'],
@@ -31,6 +31,8 @@ const LOOK: Readonly<Record<string, readonly string[]>> = {
   'cut-forgotten': ['nth', 'the end of the primary log is lost'],
   'tail-always-cut': ['damage'],
   'promotion-not-recorded': ['runs', '75', '100'],
+  'acked-not-clamped': ['scenario', 'acked-ahead.txt'],
+  'leftovers-kept': ['scenario', 'void-for-ever.txt'],
 };
 
 /** The bugs, as the source names them. */
@@ -78,6 +80,7 @@ t.test(
     t.equal(PLANTED, '');
     t.equal(await probe('', ['damage']), null);
     t.equal(await probe('', ['runs', '1', '5']), null);
+    for (const look of Object.values(LOOK).filter(([way]) => way === 'scenario')) t.equal(await probe('', look), null);
     t.comment(`figure simulator, planted bugs caught: ${caughtCount} of ${BUGS.length}`);
   },
 );
