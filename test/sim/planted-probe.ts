@@ -1,4 +1,4 @@
-// Runs what would notice a planted bug, until something does: random runs, the small worlds, damaged logs, failing operations, or a scenario.
+// Runs what would notice a planted bug, until something does: random runs, small worlds, damaged logs, failing operations, a scenario.
 // Started by test/sim/planted.ts with the bug in its environment; prints one line of JSON.
 
 import { readFileSync } from 'node:fs';
