@@ -192,7 +192,7 @@ export function decodeResyncEnd(bytes: Uint8Array): ResyncEnd | string {
     const base = count(wire.base);
     const end = count(wire.end);
     if (!isCount(base) || !isCount(end) || end < base) return 'resyncEnd: an LSN is out of range';
-    const lineage = readLineage(wire.lineage, Number.MAX_SAFE_INTEGER);
+    const lineage = readLineage(wire.lineage as lvr.LineageEntry[], Number.MAX_SAFE_INTEGER);
     if (typeof lineage === 'string') return lineage.replace('hello', 'resyncEnd');
     const last = lineage.at(-1);
     if (last !== undefined && last.startLsn > base) return 'resyncEnd: a writer behind the base';

@@ -1,8 +1,9 @@
 // The receiving side of a resync: regions of the primary's volumes over this site's own.
 //
-// Order of durability. 1. What this site has and knows to be durable at the primary is applied and flushed; what it does not know that of is
-// forgotten, because the primary may lose it, and then nothing would mark its regions. 2. The superblock says that a resync overwrites the volumes,
-// what they held before, and that its undo store (if there is one) is begun. 3. The old content of a region is durable in the undo store.
+// Order of durability. 1. What this site has and knows to be durable at the primary is applied and flushed; what it does not know that of
+// is forgotten, because the primary may lose it, and then nothing would mark its regions. 2. The superblock says that a resync overwrites
+// the volumes, what they held before, and that its undo store (if there is one) is begun. 3. The old content of a region is durable in the
+// undo store.
 // 4. The region is written. 5. The volumes are flushed, then the primary hears how many pieces are durable. 6. The end mark: the log is
 // emptied and begins anew behind the base, durably; records are logged and not applied. 7. When all records up to the end are durable here
 // and known to be durable at the primary, the superblock says that the resync is over: what the log holds is applied, and from there on the

@@ -5,8 +5,8 @@
 // that it has been promised to keep; `own`: promised to its own clients, so not even another primary may take it away.
 
 import { writerOf } from '../core/lineage.js';
-import type { SiteBitmap } from '../format/superblock.js';
 import type { Group } from '../group/group.js';
+import { bitmapProblem } from './bitmap-oracle.js';
 import type { SimClient, SimRequest } from './client.js';
 import { History, isState, SECTOR, stateDifferences, type Written } from './history.js';
 import type { SimSite } from './site.js';
@@ -300,7 +300,8 @@ export class Oracle {
       const other = this.#world.site(name);
       if (!other.isUp || other.group.failure !== undefined) continue;
       if (progress.bitmap !== undefined && !progress.bitmap.isKept) {
-        this.#checkBitmap(primary, other, progress.bitmap);
+        const wrong = this.isExcused(name) || this.haveParted(primary, other) ? undefined : bitmapProblem(primary, other, progress.bitmap);
+        if (wrong !== undefined) this.fail('master invariant', wrong);
         continue;
       }
       if (other.group.resyncs.target.isActive) continue;
@@ -313,35 +314,6 @@ export class Oracle {
       const has = commonOf(history, history.written.length, this.#historyAt(other, durableLsn), durableLsn);
       if (trimmedLsn > has) {
         this.fail('master invariant', `${primary.name} keeps records from ${trimmedLsn + 1} on, but ${name} has only ${has} of them`);
-      }
-    }
-  }
-
-  /** A site that is tracked by a bitmap: every sector that differs is in a dirty region, if the site can make use of the bitmap at all. */
-  #checkBitmap(primary: SimSite, other: SimSite, bitmap: SiteBitmap): void {
-    const [ours, theirs] = [primary.group, other.group];
-    const { resync } = theirs.log.store.current;
-    const isQuiet = (group: SimSite['group']): boolean => group.applier.startedLsn === group.applier.appliedLsn;
-    if (this.isExcused(other.name) || !isQuiet(ours) || !isQuiet(theirs) || theirs.role === 'primary') return;
-    if (resync === undefined) {
-      // Consistent: it has a prefix, of this history or another, and what is in its log and not on its volumes comes first.
-      const { appliedLsn } = theirs.applier;
-      if (bitmap.base === undefined || theirs.log.durableLsn < bitmap.base || appliedLsn < theirs.log.durableLsn) return;
-      if (this.haveParted(primary, other)) return;
-    } else if (resync.uuid !== bitmap.uuid) return;
-    const map = ours.resyncs.bitmaps.mapOf(other.name);
-    if (map === undefined) return;
-    this.#world.count(resync === undefined ? 'bitmap of a consistent site checked' : 'bitmap of a site in resync checked');
-    for (const [volume, disk] of primary.volumes.entries()) {
-      const [a, b] = [disk.view, (other.volumes[volume] as { view: Uint8Array }).view];
-      for (let region = 0; region < map.regions(volume); region++) {
-        const from = region * map.regionBytes;
-        if (map.isDirty(volume, region)) continue;
-        if (Buffer.compare(a.subarray(from, from + map.regionBytes), b.subarray(from, from + map.regionBytes)) === 0) continue;
-        this.fail(
-          'master invariant',
-          `region ${region} of ${VOLUMES[volume]} differs between ${primary.name} and ${other.name} and is not dirty`,
-        );
       }
     }
   }

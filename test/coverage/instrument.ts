@@ -96,6 +96,10 @@ class Walk {
 
   #begin(node: Node, body: Node): number[] {
     const mark = `$marks[${this.#branch(node, 'begun', this.#text(node))}] = 1`;
+    if (body.type.endsWith('Statement') && body.type !== 'BlockStatement') {
+      this.#edits.push({ at: body.start, text: `{${mark};` }, { at: body.end, text: '}' });
+      return [];
+    }
     if (body.type !== 'BlockStatement') return this.#wrap(body, `(${mark}, `);
     this.#edits.push({ at: body.start + 1, text: `${mark};` });
     return [];

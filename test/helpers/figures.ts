@@ -12,7 +12,8 @@ const MINIMUMS: readonly Minimum[] = [
   { what: 'virtual hours', figures: /^simulator, virtual hours\b/, least: 300 },
   { what: 'exhaustive crash states', figures: /^simulator, exhaustive crash states$/, least: 50_000 },
   { what: 'fail-Nth-I/O runs', figures: /^simulator, fail-Nth-I\/O runs$/, least: 10_000 },
-  { what: 'crash images of the real process', figures: /^crash images\b/, least: 5000 },
+  { what: 'crash images of the real process', figures: /^crash images, of one site$/, least: 5000 },
+  { what: 'pairs of crash images', figures: /^crash images, of both sites$/, least: 500 },
   { what: 'planted bugs caught', figures: /^simulator, planted bugs caught$/, least: 25 },
 ];
 
