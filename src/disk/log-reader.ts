@@ -63,7 +63,13 @@ export class LogReader {
   #accept(batch: LogBatch, entry: LogIndexEntry): void {
     const bytes = batch.arena.bytes;
     const header = readBatchHeader(bytes, batch.start, this.#uuid);
-    if (header === undefined || header.position !== entry.position || header.firstLsn !== entry.firstLsn || header.count < entry.count) {
+    const isSame =
+      header !== undefined &&
+      header.position === entry.position &&
+      header.firstLsn === entry.firstLsn &&
+      header.totalBytes === entry.totalBytes &&
+      header.count >= entry.count;
+    if (!isSame) {
       throw this.#corrupt(entry.firstLsn, 'its batch header is damaged');
     }
     batch.firstLsn = entry.firstLsn;

@@ -2,7 +2,7 @@
 // batch is checked for log, position, LSN, writer order, chain and every CRC. What stops the run is judged by core/recovery.ts, for which
 // the scan also looks behind the end for records that vouch for what is missing.
 
-import { BLOCK_BYTES, MIB, RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
+import { BLOCK_BYTES, MIB, RECORD_PAYLOAD_BYTES_MAX, RECORD_ZERO_BYTES_MAX } from '../core/limits.js';
 import { compareWriters, extendLineage, type Lineage, writerOf } from '../core/lineage.js';
 import { PLANTED } from '../core/planted.js';
 import type { Arena, Crc32c, Device } from '../core/ports.js';
@@ -131,6 +131,11 @@ export class LogScan {
       this.#stop = `the batch at position ${position} is an old one (position ${header.position}, LSN ${header.firstLsn})`;
       return false;
     }
+    // Nobody writes such a batch, but its header would be valid.
+    if (header.totalBytes > this.#ring.toEnd(position)) {
+      this.#stop = `the batch at position ${position} crosses the end of the ring`;
+      return false;
+    }
     return true;
   }
 
@@ -170,6 +175,7 @@ export class LogScan {
     if (!isHeaderValid(bytes, header) || !sameUuid(bytes, header + 72, this.#uuid)) return bad('damaged header');
     const record = readIdentity(bytes, header);
     if (record === undefined || record.lsn !== lsn) return bad('header of another record');
+    if (!this.#isExtentPossible(record)) return bad('an extent outside its volume');
     if (PLANTED !== 'ghosts-accepted') {
       if (record.prevChain !== this.#chain) return bad('does not follow its predecessor');
       if (compareWriters(record, this.#writer) < 0) return bad('written before its predecessor');
@@ -189,6 +195,11 @@ export class LogScan {
     }
     this.#visitor.record?.(record, this.#chain);
     return length;
+  }
+
+  #isExtentPossible({ kind, volume, offset, length }: RecordIdentity): boolean {
+    const sizeBytes = this.#superblock.volumes[volume]?.sizeBytes ?? 0;
+    return offset + length <= sizeBytes && length <= (kind === 'write' ? RECORD_PAYLOAD_BYTES_MAX : RECORD_ZERO_BYTES_MAX);
   }
 
   /** Cut off by the last cut, or by an earlier one: the lineage knows that a newer writer wrote this LSN. */
@@ -213,7 +224,9 @@ export class LogScan {
         if (!isHeaderValid(this.#arena.bytes, record)) continue;
         const writer = { epoch: recordEpoch(this.#arena.bytes, record), incarnation: recordIncarnation(this.#arena.bytes, record) };
         if (compareWriters(writer, this.#writer) < 0 || this.#isVoid(header.firstLsn + i, writer)) continue;
-        vouched = Math.max(vouched, recordDurableLsn(this.#arena.bytes, record));
+        const durable = recordDurableLsn(this.#arena.bytes, record);
+        // Compared, because Math.max would let a number that is none win.
+        if (durable > vouched) vouched = durable;
       }
     }
     return vouched;

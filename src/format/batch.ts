@@ -14,7 +14,7 @@
 //   48   16   UUID of the log
 //   64   96 each  record headers (record.ts); the rest of the block is zero
 
-import { BATCH_RECORDS_MAX, BLOCK_BYTES } from '../core/limits.js';
+import { BATCH_RECORDS_MAX, BLOCK_BYTES, SLAB_LARGE_PAYLOAD_BYTES } from '../core/limits.js';
 import { getU16, getU32, getU64, isZero, putU16, putU32, putU64, sameUuid } from './bytes.js';
 import { crc32cSmall } from './crc32c.js';
 import { RECORD_HEADER_BYTES } from './record.js';
@@ -76,6 +76,7 @@ export function readBatchHeader(bytes: Uint8Array, start: number, logUuid: Uint8
     header.primaryDurableLsn >= 0 &&
     header.count >= 1 &&
     header.count <= BATCH_RECORDS_MAX &&
+    header.payloadBytes <= SLAB_LARGE_PAYLOAD_BYTES &&
     header.totalBytes === batchBytes(header.payloadBytes);
   return sane && isZero(bytes, start + 26, start + 32) ? header : undefined;
 }

@@ -115,7 +115,8 @@ export function readIdentity(bytes: Uint8Array, header: number): RecordIdentity 
   };
   const sane =
     record.lsn >= 1 && record.epoch >= 1 && record.incarnation >= 1 && record.offset >= 0 && record.length > 0 && record.timeUs >= 0;
-  return kind === undefined || flags > FLAG_MAY_UNMAP || !sane ? undefined : { ...record, kind };
+  if (kind === undefined || flags > FLAG_MAY_UNMAP || !sane || (kind !== 'write' && record.payloadCrc !== 0)) return undefined;
+  return { ...record, kind };
 }
 
 // Single fields, for the data path: no object per record.

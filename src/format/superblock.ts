@@ -34,8 +34,9 @@
 // again, whatever is left of them in the ring.
 
 import { assert } from '../core/assert.js';
-import { LINEAGE_ENTRIES_MAX, SECTOR_BYTES, SITES_PER_GROUP_MAX, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
-import type { Lineage, LineageEntry } from '../core/lineage.js';
+import { NAME_PATTERN } from '../core/ids.js';
+import { BLOCK_BYTES, LINEAGE_ENTRIES_MAX, SECTOR_BYTES, SITES_PER_GROUP_MAX, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
+import { compareWriters, type Lineage, type LineageEntry } from '../core/lineage.js';
 import { getName, getU16, getU32, getU64, getUuid, isZero, putName, putU16, putU32, putU64, putUuid, type Uuid } from './bytes.js';
 import { crc32cSmall } from './crc32c.js';
 
@@ -48,6 +49,7 @@ const MAGIC = 'LVRsuper';
 const CRC_AT = 12;
 const UUID_AT = 24;
 const NAME_BYTES = 64;
+const ROLE_AT = 208;
 const VOLUMES_AT = 512;
 const SITES_AT = 4608;
 const LINEAGE_AT = 6656;
@@ -125,7 +127,7 @@ export function encodeSuperblock(superblock: Superblock, bytes: Uint8Array): voi
   putU64(bytes, 184, superblock.ringBytes);
   putU64(bytes, 192, superblock.epoch);
   putU64(bytes, 200, superblock.incarnation);
-  bytes[208] = superblock.role === 'primary' ? 1 : 2;
+  bytes[ROLE_AT] = superblock.role === 'primary' ? 1 : 2;
   bytes[209] = superblock.bornZero ? 1 : 0;
   putU64(bytes, 216, superblock.trimmedLsn);
   putU64(bytes, 224, superblock.trimmedPosition);
@@ -207,7 +209,7 @@ function putTables(superblock: Superblock, bytes: Uint8Array): void {
   });
 }
 
-/** Decodes a slot. Never throws: damaged bytes are `invalid`. */
+/** Decodes a slot. Never throws: damaged bytes are `invalid`, and so are fields with values that no version writes. */
 export function decodeSuperblock(bytes: Uint8Array): SlotContent {
   assert(bytes.length === SUPERBLOCK_BYTES, 'a superblock slot has 16 KiB');
   if (isZero(bytes, 0, bytes.length)) return { kind: 'zero' };
@@ -215,6 +217,7 @@ export function decodeSuperblock(bytes: Uint8Array): SlotContent {
   if (getU32(bytes, CRC_AT) !== checksum(bytes)) return { kind: 'invalid' };
   const version = getU32(bytes, 8);
   if (version > SUPERBLOCK_VERSION) return { kind: 'newer', version };
+  if (version < 1 || bytes[ROLE_AT] === 0 || (bytes[ROLE_AT] as number) > 2) return { kind: 'invalid' };
   const counts = [getU16(bytes, 288), getU16(bytes, 290), getU16(bytes, 292)] as const;
   if (counts[0] > VOLUMES_PER_GROUP_MAX || counts[1] > SITES_PER_GROUP_MAX || counts[2] > LINEAGE_ENTRIES_MAX) return { kind: 'invalid' };
   const superblock: Superblock = {
@@ -226,7 +229,7 @@ export function decodeSuperblock(bytes: Uint8Array): SlotContent {
     ringBytes: getU64(bytes, 184),
     epoch: getU64(bytes, 192),
     incarnation: getU64(bytes, 200),
-    role: bytes[208] === 1 ? 'primary' : 'secondary',
+    role: bytes[ROLE_AT] === 1 ? 'primary' : 'secondary',
     bornZero: ((bytes[209] as number) & 1) === 1,
     trimmedLsn: getU64(bytes, 216),
     trimmedPosition: getU64(bytes, 224),
@@ -245,7 +248,35 @@ export function decodeSuperblock(bytes: Uint8Array): SlotContent {
   };
   const resync = getResync(bytes);
   if (resync !== undefined) superblock.resync = resync;
-  return { kind: 'valid', superblock };
+  return isPossible(superblock) ? { kind: 'valid', superblock } : { kind: 'invalid' };
+}
+
+/** What everybody relies on who is given a superblock. Numbers that are too large were read as NaN, which is no safe integer. */
+function isPossible(superblock: Superblock): boolean {
+  const { voidAfter, volumes, sites, lineage, ringBytes, trimmedPosition, resync } = superblock;
+  const { sequence, epoch, incarnation, trimmedLsn, appliedLsn, durableLsn, primaryDurableLsn } = superblock;
+  const numbers = [sequence, epoch, incarnation, trimmedLsn, appliedLsn, durableLsn, primaryDurableLsn, ringBytes, trimmedPosition];
+  return (
+    numbers.every(Number.isSafeInteger) &&
+    [voidAfter.lsn, voidAfter.epoch, voidAfter.incarnation].every(Number.isSafeInteger) &&
+    volumes.every(({ sizeBytes }) => Number.isSafeInteger(sizeBytes)) &&
+    sites.every(({ ackedLsn, bitmap }) => [ackedLsn, bitmap?.base ?? 0].every(Number.isSafeInteger)) &&
+    [resync?.fromLsn ?? 0, resync?.endLsn ?? 0].every(Number.isSafeInteger) &&
+    ringBytes > 0 &&
+    ringBytes % BLOCK_BYTES === 0 &&
+    trimmedPosition % BLOCK_BYTES === 0 &&
+    [superblock.group, superblock.site, ...[...volumes, ...sites].map(({ name }) => name)].every((name) => NAME_PATTERN.test(name)) &&
+    isInOrder(lineage)
+  );
+}
+
+/** The order that core/lineage.ts promises. */
+function isInOrder(lineage: Lineage): boolean {
+  return lineage.every((entry, i) => {
+    const before = lineage[i - 1];
+    if (![entry.epoch, entry.incarnation, entry.startLsn].every(Number.isSafeInteger)) return false;
+    return before === undefined || (compareWriters(before, entry) < 0 && before.startLsn < entry.startLsn);
+  });
 }
 
 function readSite(bytes: Uint8Array, at: number): SuperblockSite {

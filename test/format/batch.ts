@@ -1,7 +1,7 @@
 // Batch headers: every field comes back, every flipped bit is seen, nothing impossible is read.
 
 import t from 'tap';
-import { BATCH_RECORDS_MAX, BLOCK_BYTES } from '../../src/core/limits.js';
+import { BATCH_RECORDS_MAX, BLOCK_BYTES, SLAB_LARGE_PAYLOAD_BYTES } from '../../src/core/limits.js';
 import {
   BATCH_HEADER_BYTES,
   type BatchHeader,
@@ -86,6 +86,8 @@ t.test('another log and impossible fields are refused even with a good checksum'
     putU32(bytes, START + 4, crc32cSmall(bytes, START + 8, BATCH_HEADER_BYTES - 8));
     t.equal(readBatchHeader(bytes, START, uuid), undefined, `u64 at ${at} beyond safe integers`);
   }
+  t.not(readBatchHeader(sealed({ payloadBytes: SLAB_LARGE_PAYLOAD_BYTES }).bytes, START, uuid), undefined);
+  t.equal(readBatchHeader(sealed({ payloadBytes: SLAB_LARGE_PAYLOAD_BYTES + 1 }).bytes, START, uuid), undefined, 'too much payload');
   const { bytes } = sealed();
   bytes[START + 28] = 1;
   putU32(bytes, START + 4, crc32cSmall(bytes, START + 8, BATCH_HEADER_BYTES - 8));

@@ -121,6 +121,24 @@ t.test('a newer version is called newer, impossible counts invalid', async (t) =
   }
 });
 
+t.test('fields that no version writes make a superblock invalid, although its checksum is right', async (t) => {
+  const u64s = [16, 184, 192, 200, 216, 224, 240, 248, 256, 264, 272, 280, 512 + 64, 4608 + 64, 6656, 6664, 6672];
+  for (const at of u64s) t.equal(decodeSuperblock(resealed((bytes) => bytes.fill(0xff, at, at + 8))).kind, 'invalid', `2^64-1 at ${at}`);
+  const bad: [string, (bytes: Uint8Array) => void][] = [
+    ['version 0', (bytes) => putU32(bytes, 8, 0)],
+    ['no role', (bytes) => bytes.fill(0, 208, 209)],
+    ['a third role', (bytes) => bytes.fill(3, 208, 209)],
+    ['no ring', (bytes) => bytes.fill(0, 184, 192)],
+    ['a ring of half a block', (bytes) => putU32(bytes, 184, 2048)],
+    ['a position inside a block', (bytes) => putU32(bytes, 224, 512)],
+    ['a group without a name', (bytes) => bytes.fill(0, 56, 120)],
+    ['a site name without an end', (bytes) => bytes.fill(0x61, 120, 184)],
+    ['a volume name in another alphabet', (bytes) => bytes.fill(0x1b, 512, 513)],
+    ['a lineage that goes back', (bytes) => bytes.copyWithin(6656 + 32, 6656, 6656 + 32)],
+  ];
+  for (const [name, spoil] of bad) t.equal(decodeSuperblock(resealed(spoil)).kind, 'invalid', name);
+});
+
 t.test('what does not fit is a defect, not a superblock', async (t) => {
   t.throws(
     () => encoded({ ...full, lineage: [...full.lineage, { epoch: 999, incarnation: 1, startLsn: 9999, own: true }] }),
