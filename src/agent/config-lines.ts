@@ -7,6 +7,9 @@ const HEADER = new RegExp(String.raw`^\s*\[\[?\s*(${DOTTED})\s*\]`);
 const ASSIGNMENT = new RegExp(String.raw`^\s*(${DOTTED})\s*=`);
 const PART = new RegExp(BARE_OR_QUOTED, 'g');
 
+/** No key of lvr stands deeper; what does is found at its parent. It bounds what a line of very many parts costs. */
+const DEPTH_MAX = 8;
+
 /** Line numbers (from 1) of the keys of a TOML text. */
 export class ConfigLines {
   readonly #lines = new Map<string, number>();
@@ -32,7 +35,7 @@ export class ConfigLines {
 
   /** The line of a key path, of its nearest parent that has a line, or 1. */
   lineOf(path: readonly PropertyKey[]): number {
-    for (let length = path.length; length > 0; length--) {
+    for (let length = Math.min(path.length, DEPTH_MAX); length > 0; length--) {
       const line = this.#lines.get(JSON.stringify(path.slice(0, length).map(String)));
       if (line !== undefined) return line;
     }
@@ -41,7 +44,7 @@ export class ConfigLines {
 
   /** The first line that names a path, or any parent of it, wins: `[groups.app.sites.b]` also shows where `groups.app` begins. */
   #note(path: string[], line: number): void {
-    for (let length = 1; length <= path.length; length++) {
+    for (let length = 1; length <= Math.min(path.length, DEPTH_MAX); length++) {
       const key = JSON.stringify(path.slice(0, length));
       if (!this.#lines.has(key)) this.#lines.set(key, line);
     }

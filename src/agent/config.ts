@@ -81,7 +81,13 @@ function parseToml(text: string, file: string): unknown {
 }
 
 function located(file: string, lines: ConfigLines, problem: ConfigProblem): string {
-  return `${file}:${lines.lineOf(problem.path)} ${problem.path.join('.')}: ${problem.message}`;
+  return `${file}:${lines.lineOf(problem.path)} ${problem.path.map(keyText).join('.')}: ${problem.message}`;
+}
+
+/** A key as TOML would have it, so that one with a line break or a dot in it cannot look like something else; cut when it is long. */
+function keyText(key: PropertyKey): string {
+  const text = String(key);
+  return /^[A-Za-z0-9_-]{1,80}$/.test(text) ? text : shorten(text);
 }
 
 function invalid(file: string, lines: ConfigLines, problems: readonly ConfigProblem[]): LvrError {

@@ -69,20 +69,33 @@ export type ErrorDocument = {
   readonly exit: number;
 };
 
-/** One line of the agent. */
-export type Response<V extends Verb> = { readonly result: Verbs[V]['result'] } | { readonly error: ErrorDocument };
-
 /** An expected error as it travels. */
 export function toErrorDocument(error: LvrError): ErrorDocument {
   const { code, id, message, hint, details, exit } = error;
   return { code, id, message, ...(hint === undefined ? {} : { hint }), details, exit };
 }
 
+/** Reads a line of the agent. Throws what it reports, or PROTOCOL when it is no answer; the form of a result is the agent's word. */
+export function parseResponse<V extends Verb>(line: string, path: string): Verbs[V]['result'] {
+  let response: { result?: Verbs[V]['result']; error?: Partial<ErrorDocument> } | null | undefined;
+  try {
+    response = JSON.parse(line) as typeof response;
+  } catch {
+    response = undefined;
+  }
+  const { result, error } = response ?? {};
+  if (typeof error?.message === 'string') throw fromErrorDocument(error as ErrorDocument);
+  if (typeof result !== 'object' || result === null) throw new LvrError('PROTOCOL', `what answers on ${path} is not an lvr agent`);
+  return result;
+}
+
 /** The error at the other end; a code this version does not know becomes FAILED. */
 export function fromErrorDocument(document: ErrorDocument): LvrError {
-  const code: ErrorCode = document.code in ERRORS ? document.code : 'FAILED';
-  return new LvrError(code, document.message, {
-    details: document.details,
-    ...(document.hint === undefined ? {} : { hint: document.hint }),
+  const { message, hint, details } = document;
+  // Nothing in it is what its type says until it was looked at: it came over a socket.
+  const code: ErrorCode = typeof document.code === 'string' && Object.hasOwn(ERRORS, document.code) ? document.code : 'FAILED';
+  return new LvrError(code, message, {
+    ...(typeof details === 'object' && details !== null ? { details } : {}),
+    ...(typeof hint === 'string' ? { hint } : {}),
   });
 }

@@ -21,6 +21,8 @@ import {
 const CONNECTIONS_MAX = 32;
 /** A connection that says nothing for this long is closed. */
 const IDLE_MS = 60_000;
+/** How long a connection that was refused may go on sending. */
+const LINGER_MS = 1_000;
 
 /** What carries out the verbs. */
 export type VerbHandlers = { readonly [V in Verb]: (args: Verbs[V]['args']) => Promise<Verbs[V]['result']> };
@@ -74,10 +76,12 @@ export class ControlServer {
     socket.on('data', (text: string) => {
       pending += text;
       const end = pending.indexOf('\n');
-      if (end < 0) {
-        if (pending.length > REQUEST_BYTES_MAX) this.#reject(socket, `a request is longer than ${REQUEST_BYTES_MAX} bytes`);
+      if ((end < 0 ? pending.length : end) > REQUEST_BYTES_MAX) {
+        pending = '';
+        this.#reject(socket, `a request is longer than ${REQUEST_BYTES_MAX} bytes`);
         return;
       }
+      if (end < 0) return;
       const line = pending.slice(0, end);
       pending = pending.slice(end + 1);
       socket.pause();
@@ -103,9 +107,13 @@ export class ControlServer {
     }
   }
 
+  /** Says why and closes. What still comes is read and thrown away: the answer would be lost if the socket closed over it. */
   #reject(socket: Socket, reason: string): void {
+    socket.removeAllListeners('data');
+    socket.resume();
     send(socket, { error: toErrorDocument(new LvrError('USAGE', reason)) });
     socket.end();
+    setTimeout(() => socket.destroy(), LINGER_MS).unref();
   }
 }
 
@@ -136,8 +144,9 @@ export function parseRequest(line: string): { verb: Verb; args: Record<string, u
     throw new LvrError('USAGE', 'a request is not JSON');
   }
   const { verb, args = {} } = (request ?? {}) as { verb?: unknown; args?: unknown };
-  if (typeof verb !== 'string' || !Object.hasOwn(VERB_ARGS, verb))
-    throw new LvrError('USAGE', `unknown verb ${JSON.stringify(verb)?.slice(0, 80)}`);
+  // Only a text is shown: written out again, a value of some thousand levels would take more stack than there is.
+  if (typeof verb !== 'string') throw new LvrError('USAGE', 'unknown verb: a request names its verb as a text');
+  if (!Object.hasOwn(VERB_ARGS, verb)) throw new LvrError('USAGE', `unknown verb ${JSON.stringify(verb.slice(0, 80))}`);
   if (typeof args !== 'object' || args === null || Array.isArray(args)) throw new LvrError('USAGE', `args of ${verb} must be an object`);
   const types = VERB_ARGS[verb as Verb];
   for (const name of Object.keys(args))

@@ -1,7 +1,7 @@
 // One question to the agent over its control socket, with a deadline, and one answer.
 
 import { connect } from 'node:net';
-import { fromErrorDocument, RESPONSE_BYTES_MAX, type Response, VERB_MS, type Verb, type Verbs } from '../agent/control-protocol.js';
+import { parseResponse, RESPONSE_BYTES_MAX, VERB_MS, type Verb, type Verbs } from '../agent/control-protocol.js';
 import { LvrError } from '../core/errors.js';
 
 /** The control socket when neither --agent nor $LVR_AGENT names one. */
@@ -17,15 +17,7 @@ export async function askAgent<V extends Verb>(
   args: Verbs[V]['args'],
   timeoutMs = ANSWER_MS,
 ): Promise<Verbs[V]['result']> {
-  const line = await exchange(path, `${JSON.stringify({ verb, args })}\n`, timeoutMs);
-  let response: Response<V>;
-  try {
-    response = JSON.parse(line) as Response<V>;
-  } catch {
-    throw new LvrError('PROTOCOL', `what answers on ${path} is not an lvr agent`);
-  }
-  if ('error' in response) throw fromErrorDocument(response.error);
-  return response.result;
+  return parseResponse<V>(await exchange(path, `${JSON.stringify({ verb, args })}\n`, timeoutMs), path);
 }
 
 function exchange(path: string, request: string, timeoutMs: number): Promise<string> {

@@ -133,6 +133,18 @@ t.test('all problems are reported at once, in the order of the file', async (t) 
   );
 });
 
+t.test('a key that is no bare key is named in quotes, and a long one is cut', async (t) => {
+  t.equal(errorOf('site = "a"', 'site = "a"\n"x\\ny" = 1').message, 'lvr.toml:1 agent."x\\ny": unknown key');
+  t.equal(errorOf('site = "a"', 'site = "a"\n"a.b" = 1').message, 'lvr.toml:3 agent."a.b": unknown key');
+  t.ok(errorOf('site = "a"', `site = "a"\n${'k'.repeat(5000)} = 1`).message.length < 200);
+});
+
+t.test('a line of very many parts costs no more than its length', async (t) => {
+  const startMs = performance.now();
+  t.match(errorOf('site = "a"', `site = "a"\n${'a.'.repeat(20_000)}a = 1`).message, /^lvr\.toml:3 agent\.a: unknown key/);
+  t.ok(performance.now() - startMs < 10_000);
+});
+
 t.test('two sites with one address are refused', async (t) => {
   const error = errorOfText(`${GOOD}[groups.app.sites.c]\naddress = "127.0.0.1:7749"\n`);
   t.equal(error.message, 'lvr.toml:16 groups.app.sites.c.address: 127.0.0.1:7749 is already the address of site b');

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { ControlServer, parseRequest, refuseLiveAgent, type VerbHandlers } from '../../src/agent/control.js';
-import { fromErrorDocument, REQUEST_BYTES_MAX, toErrorDocument } from '../../src/agent/control-protocol.js';
+import { fromErrorDocument, parseResponse, REQUEST_BYTES_MAX, toErrorDocument } from '../../src/agent/control-protocol.js';
 import { askAgent } from '../../src/cli/client.js';
 import { LvrError } from '../../src/core/errors.js';
 import type { Log } from '../../src/core/ports.js';
@@ -107,6 +107,24 @@ t.test('garbage and oversized requests are refused, and the server goes on', asy
   });
 });
 
+t.test('a request that is too long is refused whether its end has arrived or not', async (t) => {
+  await withServer('long', async (path) => {
+    const version = '{"verb":"version"}\n';
+    for (const over of ['x'.repeat(REQUEST_BYTES_MAX + 1), 'x'.repeat(3 * REQUEST_BYTES_MAX)]) {
+      const answers = await rawExchange(path, `${version}${over}\n${version}`, 3);
+      t.equal(answers.length, 2, 'nothing behind it is answered');
+      t.match(JSON.parse(answers[1] ?? ''), { error: { code: 'USAGE', message: /longer than/ } });
+    }
+  });
+});
+
+t.test('what is no answer of an agent is an error of its own, not a defect of the client', async (t) => {
+  const lines = ['', 'null', '1', '[]', '{}', '{"result":null}', '{"error":null}', '{"error":{}}', '{"error":{"message":1}}', '<html>'];
+  for (const line of lines) t.throws(() => parseResponse(line, '/run/x'), { code: 'PROTOCOL' }, line);
+  t.throws(() => parseResponse('{"error":{"code":"toString","message":"m","details":null,"hint":1}}', '/run/x'), { code: 'FAILED' });
+  t.same(parseResponse('{"result":{"a":1}}', '/run/x'), { a: 1 });
+});
+
 t.test('requests are checked: verb, argument names and types', async (t) => {
   t.same(parseRequest('{"verb":"status"}'), { verb: 'status', args: {} });
   t.same(parseRequest('{"verb":"promote","args":{"group":"g","force":true}}').args, { group: 'g', force: true });
@@ -114,12 +132,13 @@ t.test('requests are checked: verb, argument names and types', async (t) => {
     ['null', /unknown verb/],
     ['{"verb":"fly"}', /unknown verb "fly"/],
     ['{"verb":"constructor"}', /unknown verb/],
+    [`{"verb":${'['.repeat(20_000)}${']'.repeat(20_000)}}`, /names its verb as a text/],
     ['{"verb":"status","args":[]}', /args of status must be an object/],
     ['{"verb":"status","args":{"groop":"g"}}', /status takes no argument groop/],
     ['{"verb":"status","args":{"group":1}}', /status needs group/],
     ['{"verb":"promote","args":{"group":"g"}}', /promote needs force/],
   ];
-  for (const [line, message] of rows) t.throws(() => parseRequest(line), { code: 'USAGE', message }, line);
+  for (const [line, message] of rows) t.throws(() => parseRequest(line), { code: 'USAGE', message }, line.slice(0, 80));
 });
 
 t.test('a socket without an agent is no obstacle, a served one names its pid', async (t) => {

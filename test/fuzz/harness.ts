@@ -18,6 +18,8 @@ const SEED = Number(process.env['FUZZ_SEED'] ?? 20_261_125);
 const FACTOR = Number(process.env['FUZZ_FACTOR'] ?? 1);
 /** One input on a machine that has other work. */
 const HANG_MS = 5_000;
+/** All of a target, and the search for a smaller example: inputs that were not tried by then count as missing. */
+const TARGET_MS = Number(process.env['FUZZ_TARGET_MS'] ?? 400_000);
 const MIB = 1 << 20;
 
 /** What the inputs of a target came to. */
@@ -77,7 +79,7 @@ export function fuzz<Case>(t: Test, target: Target<Case>): void {
     const property = fc.asyncProperty(target.draw, (drawn) => guarded(target, drawn, count));
     const numRuns = Math.ceil((INPUTS[target.name] * FACTOR) / (target.inputsPerCase ?? 1)) + examples.length;
     const startMs = performance.now();
-    const result = await fc.check(property, { seed: SEED, numRuns, examples });
+    const result = await fc.check(property, { seed: SEED, numRuns, examples, interruptAfterTimeLimit: TARGET_MS });
     const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
     if (result.failed) {
       const drawn = JSON.stringify(result.counterexample?.[0]);
