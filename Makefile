@@ -8,7 +8,8 @@
 # Debian packages: building the addon, and everything the tests, the demo and the benchmark run against.
 DEBIAN_PACKAGES = g++ make python3 liburing-dev libblkid1 util-linux strace \
   nbdkit libnbd-bin python3-libnbd qemu-utils qemu-system-common qemu-system-x86 fio fuse3 e2fsprogs xfsprogs \
-  busybox-static kmod cpio xz-utils iproute2 dmsetup drbd-utils procps eatmydata libeatmydata1
+  busybox-static kmod cpio xz-utils iproute2 dmsetup drbd-utils procps eatmydata libeatmydata1 \
+  clang libclang-rt-dev
 
 BIN := node_modules/.bin
 NPM_STAMP := node_modules/.package-lock.json

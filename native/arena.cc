@@ -5,31 +5,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 
 #include "addon.h"
 
 namespace lvr {
-
-void ArenaRegistry::Add(Arena* arena) { arenas_.push_back(arena); }
-
-Arena* ArenaRegistry::Find(uint64_t address, uint64_t length) {
-  const auto holds = [address, length](const Arena* arena) {
-    const uint64_t base = reinterpret_cast<uint64_t>(arena->base);
-    return address >= base && length <= arena->length && address - base <= arena->length - length;
-  };
-  if (last_ != nullptr && holds(last_)) return last_;
-  for (Arena* arena : arenas_) {
-    if (holds(arena)) return last_ = arena;
-  }
-  return nullptr;
-}
-
-void ArenaRegistry::Remove(Arena* arena) {
-  arenas_.erase(std::remove(arenas_.begin(), arenas_.end(), arena), arenas_.end());
-  if (last_ == arena) last_ = nullptr;
-}
 
 int ArenaRegistry::LockAll() {
   for (const Arena* arena : arenas_) {

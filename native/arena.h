@@ -4,6 +4,7 @@
 // when its ArrayBuffer was collected AND no operation in flight uses it; the kernel may write to it until then.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -23,10 +24,26 @@ struct Arena {
 
 class ArenaRegistry {
  public:
-  void Add(Arena* arena);
+  void Add(Arena* arena) { arenas_.push_back(arena); }
+
   // The arena that holds [address, address + length) completely, or nullptr.
-  Arena* Find(uint64_t address, uint64_t length);
-  void Remove(Arena* arena);
+  Arena* Find(uint64_t address, uint64_t length) {
+    const auto holds = [address, length](const Arena* arena) {
+      const uint64_t base = reinterpret_cast<uint64_t>(arena->base);
+      return address >= base && length <= arena->length && address - base <= arena->length - length;
+    };
+    if (last_ != nullptr && holds(last_)) return last_;
+    for (Arena* arena : arenas_) {
+      if (holds(arena)) return last_ = arena;
+    }
+    return nullptr;
+  }
+
+  void Remove(Arena* arena) {
+    arenas_.erase(std::remove(arenas_.begin(), arenas_.end(), arena), arenas_.end());
+    if (last_ == arena) last_ = nullptr;
+  }
+
   // Keeps the arenas of now and later resident from the first touch of a page; 0 or errno.
   int LockAll();
   bool locks() const { return locks_; }

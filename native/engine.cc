@@ -11,13 +11,13 @@
 
 #include "addon.h"
 #include "arena.h"
+#include "rows.h"
 
 namespace lvr {
 
 static constexpr uint32_t kDepthMax = 4096;
 static constexpr uint32_t kWorkersMax = 64;
 static constexpr uint32_t kRetriesMax = 100;
-static constexpr uint64_t kTransferMax = 0x7ffff000;  // the kernel's own limit of one read or write
 
 class Engine {
  public:
@@ -44,7 +44,6 @@ class Engine {
   static void OnClosed(uv_handle_t* handle);
   static void OnCleanup(napi_async_cleanup_hook_handle handle, void* data);
 
-  const char* Decode(const double* row, ArenaRegistry& arenas, Operation* out) const;
   uint32_t Reap();
   void Deliver();
   void Call(uint32_t count);
@@ -91,38 +90,12 @@ int Engine::Start(Napi::Float64Array sq, Napi::Float64Array cq, Napi::Function o
   return 0;
 }
 
-// nullptr, or what is wrong with the row.
-const char* Engine::Decode(const double* row, ArenaRegistry& arenas, Operation* out) const {
-  const double opcode = row[kRowOpcode];
-  const double length = row[kRowLength];
-  const double offset = row[kRowOffset];
-  if (!(opcode >= 0 && opcode < kOpcodes)) return "submit: unknown operation";
-  if (!(offset >= 0 && offset <= 9007199254740991.0 && length >= 0 && length <= 9007199254740991.0)) return "submit: bad offset or length";
-  if (!(row[kRowFd] >= -1 && row[kRowFd] <= 2147483647.0)) return "submit: bad descriptor";
-  out->opcode = static_cast<Opcode>(static_cast<uint32_t>(opcode));
-  out->fd = static_cast<int>(row[kRowFd]);
-  out->offset = static_cast<int64_t>(offset);
-  out->length = static_cast<uint64_t>(length);
-  out->address = 0;
-  out->retries = 0;
-  out->token = row[kRowToken];
-  out->arena = nullptr;
-  if (out->opcode != kRead && out->opcode != kReadCached && out->opcode != kWrite && out->opcode != kWriteDurable &&
-      out->opcode != kWriteCached) return nullptr;
-  if (out->length > kTransferMax) return "submit: transfer too long";
-  const double address = row[kRowAddress];
-  if (!(address > 0 && address <= 9007199254740991.0)) return "submit: bad address";
-  out->address = static_cast<uint64_t>(address);
-  out->arena = arenas.Find(out->address, out->length);
-  return out->arena == nullptr ? "submit: memory outside every arena" : nullptr;
-}
-
 uint32_t Engine::Submit(Napi::Env env, uint32_t count) {
   const char* wrong = count > free_.size() ? "submit: more operations than the depth" : nullptr;
   ArenaRegistry& arenas = *InstanceOf(env).arenas;
   for (uint32_t i = 0; i < count && wrong == nullptr; i++) {
     const uint32_t handle = free_.back();
-    wrong = Decode(sq_ + static_cast<size_t>(i) * kRowNumbers, arenas, &operations_[handle]);
+    wrong = DecodeRow(sq_ + static_cast<size_t>(i) * kRowNumbers, arenas, &operations_[handle]);
     if (wrong != nullptr) break;
     free_.pop_back();
     fresh_.push_back(handle);

@@ -123,7 +123,9 @@ static Napi::Value Extents(const Napi::CallbackInfo& info) {
   const int fd = Int32Arg(info, 0);
   int64_t at = Int64Arg(info, 1);
   const int64_t end = at + Int64Arg(info, 2);
-  if (info.Length() < 4 || !info[3].IsTypedArray()) throw Napi::TypeError::New(info.Env(), "argument 3 must be a Float64Array");
+  if (info.Length() < 4 || !info[3].IsTypedArray() || info[3].As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) {
+    throw Napi::TypeError::New(info.Env(), "argument 3 must be a Float64Array");
+  }
   auto out = info[3].As<Napi::Float64Array>();
   const size_t max = out.ElementLength() / 2;
   size_t count = 0;

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "addon.h"
+#include "netlink-replies.h"
 
 namespace lvr {
 
@@ -90,16 +91,7 @@ static void Run(Exchange& exchange) {
       exchange.error = errno;
       return;
     }
-    size_t left = static_cast<size_t>(length);
-    for (auto* header = reinterpret_cast<struct nlmsghdr*>(buffer.data()); NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
-      if (header->nlmsg_seq != sent.nlmsg_seq) continue;
-      if (header->nlmsg_type == NLMSG_ERROR) {
-        exchange.error = -static_cast<struct nlmsgerr*>(NLMSG_DATA(header))->error;
-        return;
-      }
-      const auto* start = reinterpret_cast<const char*>(header);
-      exchange.replies.insert(exchange.replies.end(), start, start + NLMSG_ALIGN(header->nlmsg_len));
-    }
+    if (TakeReplies(buffer.data(), static_cast<size_t>(length), sent.nlmsg_seq, &exchange.replies, &exchange.error)) return;
   }
 }
 

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "addon.h"
+#include "descriptors.h"
 
 namespace lvr {
 
@@ -40,11 +41,6 @@ static Napi::Value HungUp(const Napi::CallbackInfo& info) {
   if (found < 0) throw SystemError(info.Env(), errno, "poll");
   return Napi::Boolean::New(info.Env(), (one.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0);
 }
-
-union Control {
-  struct cmsghdr header;
-  char space[CMSG_SPACE(sizeof(int))];
-};
 
 // sendDescriptor(channel, fd): the process at the other end of the unix socket gets a descriptor for the same file. Never waits.
 static Napi::Value SendDescriptor(const Napi::CallbackInfo& info) {
@@ -80,10 +76,8 @@ static Napi::Value ReceiveDescriptor(const Napi::CallbackInfo& info) {
   message.msg_controllen = sizeof(control.space);
   const ssize_t length = recvmsg(Int32Arg(info, 0), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (length < 0) throw SystemError(env, errno, "recvmsg");
-  const struct cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (length == 0 || header == nullptr || header->cmsg_type != SCM_RIGHTS) throw SystemError(env, ENODATA, "recvmsg");
-  int fd = -1;
-  memcpy(&fd, CMSG_DATA(header), sizeof(int));
+  const int fd = length == 0 ? -1 : TakeDescriptor(&message, [](int extra) { close(extra); });
+  if (fd < 0) throw SystemError(env, ENODATA, "recvmsg");
   return Napi::Number::New(env, fd);
 }
 

@@ -18,5 +18,8 @@ export const INPUTS = {
 
 export type TargetName = keyof typeof INPUTS;
 
-/** The least that all targets together get. */
+/** Inputs of every target in test/fuzz/native/. */
+export const NATIVE_INPUTS = { crc32c: 20_000, netlink: 100_000, rows: 300_000, descriptors: 300_000 } as const;
+
+/** The least that all targets in JavaScript get together. */
 export const INPUTS_PROMISED = 500_000;
