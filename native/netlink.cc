@@ -16,8 +16,8 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
-#include <initializer_list>
 #include <memory>
+#include <mutex>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -56,14 +56,60 @@ static int OpenSocket(Napi::Env env) {
   throw SystemError(env, error, "bind");
 }
 
-// Calls back; an environment that is being taken down runs no JavaScript any more, which is no reason to end the process.
-static void Tell(Napi::Function callback, std::initializer_list<napi_value> values) {
-  try {
-    callback.Call(values);
-  } catch (const Napi::Error& error) {
-    if (!error.IsEmpty()) error.ThrowAsJavaScriptException();
-  }
+// Calls back with `error` unless it is negative, and `bytes`. Plain Node-API: in an environment that is being taken down every call fails,
+// which is no reason to end the process, as an exception of the C++ wrappers would. One of JavaScript's stays pending, and is reported.
+static void Tell(napi_env env, napi_value callback, int error, const std::vector<char>& bytes) {
+  napi_value receiver = nullptr;
+  napi_value arguments[2] = {nullptr, nullptr};
+  napi_value ignored = nullptr;
+  size_t count = 0;
+  if (napi_get_undefined(env, &receiver) != napi_ok) return;
+  if (error >= 0 && napi_create_int32(env, error, &arguments[count++]) != napi_ok) return;
+  if (napi_create_buffer_copy(env, bytes.size(), bytes.data(), nullptr, &arguments[count++]) != napi_ok) return;
+  napi_call_function(env, receiver, callback, count, arguments, &ignored);
 }
+
+// The way of a thread back to JavaScript, until the environment ends: then Node frees the function, whoever still holds it (Node 20 does), so
+// from its clean-up hook on, which runs before that, a thread calls nothing any more.
+class Way {
+ public:
+  static std::shared_ptr<Way> Make(Napi::Env env, Napi::Function callback) {
+    auto way = std::make_shared<Way>();
+    auto* held = new std::shared_ptr<Way>(way);
+    way->function_ = Napi::ThreadSafeFunction::New(env, callback, "netlink", 0, 1, [held](Napi::Env inner) {
+      napi_remove_env_cleanup_hook(inner, Ended, held->get());
+      delete held;
+    });
+    // A thread that was left behind must not keep the process.
+    way->function_.Unref(env);
+    napi_add_env_cleanup_hook(env, Ended, way.get());
+    return way;
+  }
+
+  // False when nobody listens any more.
+  template <typename Body>
+  bool Call(Body body) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return !ended_ && function_.BlockingCall(body) == napi_ok;
+  }
+
+  void Release() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!ended_) function_.Release();
+    ended_ = true;
+  }
+
+ private:
+  static void Ended(void* data) {
+    auto* way = static_cast<Way*>(data);
+    const std::lock_guard<std::mutex> lock(way->mutex_);
+    way->ended_ = true;
+  }
+
+  std::mutex mutex_;
+  Napi::ThreadSafeFunction function_;
+  bool ended_ = false;
+};
 
 // netlinkOpen(): a descriptor for netlinkExchange().
 static Napi::Value NetlinkOpen(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), OpenSocket(info.Env())); }
@@ -109,16 +155,13 @@ static Napi::Value NetlinkExchange(const Napi::CallbackInfo& info) {
   auto exchange = std::make_shared<Exchange>();
   exchange->fd = fd;
   exchange->request.assign(bytes.Data(), bytes.Data() + bytes.ByteLength());
-  auto done = Napi::ThreadSafeFunction::New(env, info[2].As<Napi::Function>(), "netlink", 0, 1);
-  // A thread that was left behind must not keep the process.
-  done.Unref(env);
-  StartThread(env, [exchange, done]() mutable {
+  const auto way = Way::Make(env, info[2].As<Napi::Function>());
+  StartThread(env, [exchange, way] {
     Run(*exchange);
-    done.BlockingCall([exchange](Napi::Env inner, Napi::Function callback) {
-      const auto& replies = exchange->replies;
-      Tell(callback, {Napi::Number::New(inner, exchange->error), Napi::Buffer<char>::Copy(inner, replies.data(), replies.size())});
+    way->Call([exchange](Napi::Env inner, Napi::Function callback) {
+      Tell(inner, callback, exchange->error, exchange->replies);
     });
-    done.Release();
+    way->Release();
   });
   return env.Undefined();
 }
@@ -134,9 +177,8 @@ static Napi::Value NetlinkListen(const Napi::CallbackInfo& info) {
     close(fd);
     throw SystemError(env, error, "setsockopt");
   }
-  auto heard = Napi::ThreadSafeFunction::New(env, info[1].As<Napi::Function>(), "netlink", 0, 1);
-  heard.Unref(env);
-  StartThread(env, [fd, heard]() mutable {
+  const auto way = Way::Make(env, info[1].As<Napi::Function>());
+  StartThread(env, [fd, way] {
     std::vector<char> buffer(kMessageBytesMax);
     for (;;) {
       const ssize_t length = recv(fd, buffer.data(), buffer.size(), 0);
@@ -144,13 +186,13 @@ static Napi::Value NetlinkListen(const Napi::CallbackInfo& info) {
       if (length < 0 && (errno == EINTR || errno == ENOBUFS)) continue;
       if (length <= 0) break;
       auto message = std::make_shared<std::vector<char>>(buffer.begin(), buffer.begin() + length);
-      const napi_status status = heard.BlockingCall([message](Napi::Env inner, Napi::Function callback) {
-        Tell(callback, {Napi::Buffer<char>::Copy(inner, message->data(), message->size())});
+      const bool isHeard = way->Call([message](Napi::Env inner, Napi::Function callback) {
+        Tell(inner, callback, -1, *message);
       });
-      if (status != napi_ok) break;
+      if (!isHeard) break;
     }
     close(fd);
-    heard.Release();
+    way->Release();
   });
   return env.Undefined();
 }

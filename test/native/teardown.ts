@@ -48,6 +48,15 @@ function run(name: string, source: string, flags: readonly string[] = []): Promi
   });
 }
 
+t.test('a process that ends while netlink is about to answer ends in order', async (t) => {
+  const source = `
+    import { binding } from '${new URL('native.js', DISK)}';
+    import { familyRequest } from '${new URL('../../src/attach/netlink-message.js', import.meta.url)}';
+    const ask = () => binding.netlinkExchange(binding.netlinkOpen(), familyRequest('nlctrl', 1), () => {});
+    for (let i = 0; i < 20; i++) ask();`;
+  for (let i = 0; i < 8; i++) t.same(await run(`netlink-${i}`, source), { code: 0, signal: null, output: '' });
+});
+
 for (const kind of ['io_uring', 'threads']) {
   t.test(`${kind}: process.exit with operations in flight`, async (t) => {
     t.same(await run(`exit-${kind}`, `${prelude(kind)} flood(); process.exit(7);`), { code: 7, signal: null, output: '' });

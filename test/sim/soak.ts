@@ -1,21 +1,22 @@
-// make soak HOURS=n: the generators of the simulator's stage with fresh seeds until the time is over. Two workers; figures after every
+// make soak HOURS=n: the generators of the simulator's and the fuzz stage with fresh seeds until the time is over. Two workers; figures after every
 // round; the first violation ends it with exit code 1 and its script in .cache/.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { fuzzRound } from '../fuzz/soak.js';
 import { runSeeds } from './batches.js';
 import { nthIo } from './nth-io.js';
 import { smallWorlds } from './small-worlds.js';
 
 const WORKERS = 2;
 const ROUND_SEEDS = 100;
-/** One round in so many is of small worlds and failing operations. */
+/** One round in so many is of small worlds, failing operations and fuzzing. */
 const OTHER_EVERY = 6;
 const PRIME = 17;
 
 const hours = Number(process.argv[2] ?? '1');
 const startMs = performance.now();
 const endMs = startMs + hours * 3_600_000;
-const sums = { seeds: 0, virtualHours: 0, answers: 0, crashStates: 0, failingIo: 0 };
+const sums = { seeds: 0, virtualHours: 0, answers: 0, crashStates: 0, failingIo: 0, fuzzInputs: 0 };
 let next = Date.now() % 1_000_000_007;
 let rounds = 0;
 let failure = '';
@@ -28,6 +29,9 @@ async function other(round: number): Promise<void> {
   const nth = await nthIo(round % PRIME, PRIME);
   sums.failingIo += nth.runs;
   if (nth.violation !== undefined) failure = `${nth.what}: ${nth.violation.message}`;
+  const fuzz = await fuzzRound(next + round);
+  sums.fuzzInputs += fuzz.inputs;
+  if (fuzz.failure !== '') failure = fuzz.failure;
 }
 
 async function worker(): Promise<void> {
@@ -46,7 +50,7 @@ async function worker(): Promise<void> {
     const minutes = ((performance.now() - startMs) / 60_000).toFixed(1);
     console.log(
       `${minutes} min: ${sums.seeds} seeds, ${sums.virtualHours.toFixed(0)} virtual hours, ${sums.answers} answers, ` +
-        `${sums.crashStates} crash states, ${sums.failingIo} failing operations, ${failure === '' ? 0 : 1} violations`,
+        `${sums.crashStates} crash states, ${sums.failingIo} failing operations, ${sums.fuzzInputs} fuzz inputs, ${failure === '' ? 0 : 1} violations`,
     );
   }
 }
