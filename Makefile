@@ -80,7 +80,7 @@ bench: build ## lvr beside nbdkit, qemu-nbd and a qemu quorum; ROUNDS=3 SECONDS=
 	@ROUNDS=$(ROUNDS) SECONDS=$(SECONDS) ONLY=$(ONLY) node dist/test/bench/bench.js
 
 HOURS ?= 1
-soak: build ## the simulator with fresh seeds for HOURS=1, two processes; stops by itself or at the first violation
+soak: build ## simulator and fuzz targets with fresh seeds for HOURS=1, two processes; stops by itself or at the first violation
 	@node dist/test/sim/soak.js $(HOURS)
 
 clean: ## remove what was built (packages stay)

@@ -1,5 +1,5 @@
-// make soak HOURS=n: the generators of the simulator's and the fuzz stage with fresh seeds until the time is over. Two workers; figures after every
-// round; the first violation ends it with exit code 1 and its script in .cache/.
+// make soak HOURS=n: the generators of the simulator's stage and of the fuzz stage with fresh seeds until the time is over. Two workers;
+// figures after every round; the first violation ends it with exit code 1 and its script or input in .cache/.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fuzzRound } from '../fuzz/soak.js';
