@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { type AgentConfig, parseConfig } from '../../src/agent/config.js';
 import { LvrError } from '../../src/core/errors.js';
+import { RESYNC_DEFAULTS } from '../../src/core/group-config.js';
 import { fuzz, judge } from './harness.js';
 import { anywhere, type Mutation, mutate, several } from './mutate.js';
 
@@ -99,10 +100,11 @@ function configOf(drawn: Drawn): { lines: string[]; meant: unknown } {
     const sites = Array.from({ length: drawn.sites }, (_, s) => {
       const mode = MODES[number() & 3] as (typeof MODES)[number];
       lines.push(`[groups.g${g}.sites.s${s}]`, `address = "127.0.0.1:${8000 + s}"`, `mode = '${mode}' # comment`, '');
-      return { name: `s${s}`, host: '127.0.0.1', port: 8000 + s, mode, onDisconnect: 'continue' };
+      return { name: `s${s}`, host: '127.0.0.1', port: 8000 + s, mode, onDisconnect: 'continue', logFull: 'bitmap' };
     });
     const log = { path: `/nowhere/${g}.log`, sizeBytes: size * 1024 * 1024 };
-    groups.push({ name: `g${g}`, role, writeCache: true, log, volumes, sites });
+    const defaults = { writeCache: true, regionBytes: 65_536, undo: 'auto', resync: RESYNC_DEFAULTS };
+    groups.push({ name: `g${g}`, role, ...defaults, log, volumes, sites });
   }
   return { lines, meant: groups };
 }

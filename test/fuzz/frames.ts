@@ -83,7 +83,8 @@ class Listener implements ChannelOwner {
     this.events.push(`${type} ${sum(message)}`);
   }
 
-  records(
+  payload(
+    type: FrameType,
     bytes: Uint8Array,
     start: number,
     length: number,
@@ -97,14 +98,14 @@ class Listener implements ChannelOwner {
     }
     this.#refusals = 0;
     this.#asked++;
-    this.events.push(`records ${sum(bytes.subarray(start, start + length))} ${payloadBytes}`);
+    this.events.push(`${type} ${sum(bytes.subarray(start, start + length))} ${payloadBytes}`);
     this.#payloadBytes = payloadBytes;
     memory.fill(GUARD, 0, GUARD_BYTES);
     memory.fill(GUARD, GUARD_BYTES + payloadBytes, payloadBytes + 2 * GUARD_BYTES);
     return { arena: { bytes: memory, address: 0 }, dataStart: GUARD_BYTES, dataCapacity: payloadBytes };
   }
 
-  recordsComplete(): void {
+  payloadComplete(): void {
     const end = GUARD_BYTES + this.#payloadBytes;
     for (let i = 0; i < GUARD_BYTES; i++) judge(memory[i] === GUARD && memory[end + i] === GUARD, 'payload lands where it belongs');
     this.events.push(`payload ${sum(memory.subarray(GUARD_BYTES, end))}`);

@@ -61,7 +61,11 @@ class End implements ChannelOwner {
     this.#refuseIf(this.#receiver.durable(lsn));
   }
 
-  records(bytes: Uint8Array, start: number, length: number, payloadBytes: number): Slab | undefined {
+  payload(type: FrameType, bytes: Uint8Array, start: number, length: number, payloadBytes: number): Slab | undefined {
+    if (type !== 'records') {
+      this.violated(`${type} frame where none was agreed on`);
+      return undefined;
+    }
     const before = this.#state;
     const answer = this.#receiver.records(bytes, start, length, payloadBytes);
     if (answer === undefined || 'arena' in answer) return answer;
@@ -70,7 +74,7 @@ class End implements ChannelOwner {
     return undefined;
   }
 
-  recordsComplete(): void {
+  payloadComplete(): void {
     this.#refuseIf(this.#receiver.recordsComplete());
   }
 

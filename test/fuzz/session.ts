@@ -38,7 +38,18 @@ const frameBytes = records.starts.map((start, i) => records.bytes.subarray(start
 function primaryFlow(world: World): Frame[] {
   const own = primaryHistory(0);
   const digests = { dialerDigest: historyDigest(own), acceptorDigest: historyDigest(world.b.group.history()) };
-  const plan = { rule: 'C6', sender: 'a', from: 1, cut: false, adopt: true, chain: 0, mode: 'logged' as const, ...digests };
+  const plan = {
+    action: 'stream' as const,
+    uuid: '',
+    rule: 'C6',
+    sender: 'a',
+    from: 1,
+    cut: false,
+    adopt: true,
+    chain: 0,
+    mode: 'logged' as const,
+    ...digests,
+  };
   return [
     { type: 'hello', message: encodeHello(helloOf({ history: own })) },
     { type: 'plan', message: encodePlan(plan) },

@@ -8,10 +8,11 @@ import * as wire from '../../src/format/wire.js';
 import { fuzz, judge } from './harness.js';
 import { anywhere, type Field, mutate, several } from './mutate.js';
 
-const KINDS = ['hello', 'plan', 'ready', 'refused', 'ack', 'durable', 'time', 'bye'] as const;
+const KINDS = ['hello', 'plan', 'ready', 'refused', 'ack', 'durable', 'time', 'bye', 'regionsDone', 'resyncEnd'] as const;
 type Kind = (typeof KINDS)[number];
 
 const MODES = ['async', 'memory', 'logged', 'applied'] as const;
+const UUID = '0123456789abcdef'.repeat(2);
 const NAMES = ['a', 'b', 'data', 'x'.repeat(63), '0.a_b-c'] as const;
 
 /** A message as it is drawn; `numbers` are used in turn. */
@@ -30,6 +31,12 @@ const arbitraryMessage: fc.Arbitrary<Drawn> = fc.record({
   count: fc.oneof(fc.nat(3), fc.nat(LINEAGE_ENTRIES_MAX)),
 });
 
+function lineageOf({ count, flags }: Drawn): { epoch: number; incarnation: number; startLsn: number; own: boolean }[] {
+  return Array.from({ length: count }, (_, i) => {
+    return { epoch: 1 + i, incarnation: 5, startLsn: 3 * i + 1, own: ((flags >> (i & 7)) & 1) === 1 };
+  });
+}
+
 /** The encoded message, and what decoding must give. */
 function messageOf(drawn: Drawn): { bytes: Uint8Array; value: unknown } {
   let at = 0;
@@ -38,12 +45,9 @@ function messageOf(drawn: Drawn): { bytes: Uint8Array; value: unknown } {
   const flag = (bit: number): boolean => ((drawn.flags >> bit) & 1) === 1;
   switch (KINDS[drawn.kind] as Kind) {
     case 'hello': {
-      const lineage = Array.from({ length: drawn.count }, (_, i) => ({
-        epoch: 1 + i,
-        incarnation: 5,
-        startLsn: 3 * i + 1,
-        own: flag(i & 7),
-      }));
+      const lineage = lineageOf(drawn);
+      const resync = flag(3) ? UUID : '';
+      const bitmap = flag(4) ? { uuid: UUID, base: flag(5) ? number() : undefined, isKept: flag(6) } : undefined;
       const [trimmed, applied, last] = [number(), number(), number()].sort((a, b) => a - b) as [number, number, number];
       const fromSite = name();
       const role = flag(0) ? ('primary' as const) : ('secondary' as const);
@@ -58,7 +62,7 @@ function messageOf(drawn: Drawn): { bytes: Uint8Array; value: unknown } {
         fromSite,
         toSite: name(),
         session: number(),
-        history: { ...own, lineage, trimmed, applied, last },
+        history: { ...own, lineage, trimmed, applied, last, resync, bitmap },
         volumes,
         frameBytesMax: 16_384 + (number() % 2 ** 24),
       };
@@ -68,7 +72,9 @@ function messageOf(drawn: Drawn): { bytes: Uint8Array; value: unknown } {
       const digests = { chain: number() >>> 0, dialerDigest: number() >>> 0, acceptorDigest: number() >>> 0 };
       const mode = MODES[drawn.flags & 3] as (typeof MODES)[number];
       const from = Math.max(1, number());
-      const value: wire.PlanMessage = { rule: `C${number() % 100}`, sender: name(), from, cut: flag(2), adopt: flag(3), ...digests, mode };
+      const what = flag(4) ? { action: 'resync' as const, uuid: UUID } : { action: 'stream' as const, uuid: '' };
+      const rule = `C${number() % 100}`;
+      const value: wire.PlanMessage = { ...what, rule, sender: name(), from, cut: flag(2), adopt: flag(3), ...digests, mode };
       return { bytes: wire.encodePlan(value), value };
     }
     case 'ready': {
@@ -91,6 +97,16 @@ function messageOf(drawn: Drawn): { bytes: Uint8Array; value: unknown } {
       const time = number();
       return { bytes: wire.encodeTime(time), value: time };
     }
+    case 'regionsDone': {
+      const regions = number();
+      return { bytes: wire.encodeRegionsDone(regions), value: regions };
+    }
+    case 'resyncEnd': {
+      const lineage = lineageOf(drawn);
+      const base = (lineage.at(-1)?.startLsn ?? 0) + (number() % 1000);
+      const value: wire.ResyncEnd = { base, chain: number() >>> 0, end: base + (number() % 1000), lineage };
+      return { bytes: wire.encodeResyncEnd(value), value };
+    }
     case 'bye': {
       const reason = `${name()} leaves`;
       return { bytes: wire.encodeBye(reason), value: { reason } };
@@ -107,6 +123,8 @@ const DECODERS: Record<Kind, (bytes: Uint8Array) => unknown> = {
   durable: wire.decodeDurable,
   time: wire.decodeTime,
   bye: wire.decodeBye,
+  regionsDone: wire.decodeRegionsDone,
+  resyncEnd: wire.decodeResyncEnd,
 };
 
 const ENCODERS: Record<Kind, (value: never) => Uint8Array> = {
@@ -118,6 +136,8 @@ const ENCODERS: Record<Kind, (value: never) => Uint8Array> = {
   durable: wire.encodeDurable,
   time: wire.encodeTime,
   bye: ({ reason }: { reason: string }) => wire.encodeBye(reason),
+  regionsDone: wire.encodeRegionsDone,
+  resyncEnd: wire.encodeResyncEnd,
 };
 
 /** Tags and lengths of the outer message and of those inside: one byte each, as far as they are. */
@@ -149,7 +169,7 @@ function isClean(value: unknown, key = ''): boolean {
   }
   if (Array.isArray(value)) return value.length <= LINEAGE_ENTRIES_MAX && value.every((each) => isClean(each, key));
   if (typeof value === 'object' && value !== null) return Object.entries(value).every(([name, each]) => isClean(each, name));
-  return typeof value === 'boolean';
+  return typeof value === 'boolean' || value === undefined;
 }
 
 fuzz(t, {
