@@ -7,11 +7,29 @@ const START_MS = 60_000;
 /** Finds the process, also after it was replaced by a successor of its own. */
 const FIND = "pgrep -f 'agent/main.js --config'";
 
-const ASK = 'use IO::Socket::UNIX; $s = IO::Socket::UNIX->new(Peer => shift) or die "$!\\n"; print $s shift, "\\n"; print scalar <$s>;';
+/** Socket alone, not IO::Socket: that would load twenty more files. */
+const ASK = `use Socket; $path = shift; $| = 1;
+for (@ARGV) {
+  socket(S, PF_UNIX, SOCK_STREAM, 0) && connect(S, sockaddr_un($path)) or die "$path: $!\\n";
+  syswrite(S, "$_\\n"); print scalar(<S>); close S;
+}`;
 
 interface Answer {
   readonly result?: unknown;
   readonly error?: unknown;
+}
+
+/**
+ * Shell words that end with success when `text` is in the file, and fail when the process has ended or after `timeoutMs`. They start no
+ * process of their own: a grep and a sleep ten times a second would take half of an emulated processor from what they wait for.
+ */
+function waitFor(file: string, text: string, pid: string, timeoutMs: number): string {
+  return `( agent=${pid}; exec 4<> <(:)
+for ((i = 0; i < ${timeoutMs / 100}; i++)); do
+  mapfile -t lines <${file}; [[ "\${lines[*]}" != *'${text}'* ]] || exit 0
+  kill -0 $agent || exit 1
+  read -rt 0.1 -u 4 || true
+done; exit 1 )`;
 }
 
 /** One lvrd in a machine. */
@@ -36,13 +54,9 @@ export class GuestAgent {
     const config = Buffer.from(this.#config).toString('base64');
     await this.vm.run(
       `mkdir -p ${this.directory}; echo ${config} | base64 -d >/run/lvr.toml
-${environment} setsid node ${LVRD} --config /run/lvr.toml >${log} 2>&1 </dev/null & echo $! >/run/agent.pid
-for i in $(seq ${START_MS / 100}); do
-  grep -q '"event":"ready"' ${log} && exit 0
-  kill -0 $(cat /run/agent.pid) || break
-  sleep 0.1
-done
-cat ${log}; exit 1`,
+: >${log}
+${environment} setsid node ${LVRD} --config /run/lvr.toml >${log} 2>&1 </dev/null &
+${waitFor(log, '"event":"ready"', '$!', START_MS)} || { cat ${log}; exit 1; }`,
       { timeoutMs: START_MS + 10_000 },
     );
   }
@@ -54,10 +68,22 @@ cat ${log}; exit 1`,
 
   /** Asks over the control socket as the command line does, without the seconds that starting it takes under TCG. Rejects on an error. */
   async ask(verb: string, parameters: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
-    const request = JSON.stringify({ verb, args: parameters });
-    const answer = JSON.parse(await this.vm.run(`perl -e '${ASK}' ${this.#control} '${request}'`)) as Answer;
-    if (answer.error !== undefined) throw new Error(`${verb}: ${JSON.stringify(answer.error)}`);
-    return answer.result;
+    return (await this.askAll([[verb, parameters]]))[0];
+  }
+
+  /** Several questions, one after the other; a refused one does not keep the next from being asked. */
+  async askAll(questions: readonly (readonly [verb: string, parameters: Readonly<Record<string, unknown>>])[]): Promise<unknown[]> {
+    const requests = questions.map(([verb, args]) => `'${JSON.stringify({ verb, args })}'`);
+    const output = await this.vm.run(`perl -e '${ASK}' ${this.#control} ${requests.join(' ')}`);
+    const answers = output
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Answer);
+    return questions.map(([verb], at) => {
+      const answer = answers[at];
+      if (answer === undefined || answer.error !== undefined) throw new Error(`${verb}: ${JSON.stringify(answer?.error)}`);
+      return answer.result;
+    });
   }
 
   async status(): Promise<GroupStatus[]> {
@@ -66,9 +92,21 @@ cat ${log}; exit 1`,
 
   /** Attaches `group/volume` and returns the device. */
   async attach(target: string): Promise<string> {
-    const { device } = (await this.ask('attach', { target })) as { device?: string };
-    if (device === undefined) throw new Error(`attach ${target} named no device`);
-    return device;
+    return (await this.attachAll([target]))[0] as string;
+  }
+
+  /** Attaches several volumes and returns their devices. */
+  async attachAll(targets: readonly string[]): Promise<string[]> {
+    const results = await this.askAll(targets.map((target) => ['attach', { target }]));
+    return results.map((result, at) => {
+      const { device } = result as { device?: string };
+      if (device === undefined) throw new Error(`attach ${targets[at]} named no device`);
+      return device;
+    });
+  }
+
+  async detachAll(targets: readonly string[]): Promise<void> {
+    await this.askAll(targets.map((target) => ['detach', { target }]));
   }
 
   async kill(): Promise<void> {

@@ -45,6 +45,7 @@ export function qemuParameters(image: VmImage, options: VmOptions, talk: VmTalk,
     `lvr_guest=${join(VM_SOURCES, 'guest.sh')}`,
     `lvr_modules=${image.modules}`,
     `lvr_name=${options.name ?? 'vm'}`,
+    ...(image.code === undefined ? [] : [`lvr_code=${image.code}`]),
     ...('shellIn' in talk ? [`lvr_shell=${talk.shellIn}`] : []),
   ];
   return [

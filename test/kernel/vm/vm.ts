@@ -6,7 +6,8 @@ import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import type { Workspace } from '../../helpers/workspace.js';
-import { prepareImage } from './image.js';
+import { codeArchive } from './code.js';
+import { prepareImage, type VmImage } from './image.js';
 import { kvmLooksUsable, qemuParameters, type VmOptions } from './qemu.js';
 
 const START_TCG_MS = 60_000;
@@ -66,7 +67,7 @@ export class Vm {
 
   /** Boots; resolves with the milliseconds it took until scripts can run. */
   async start(): Promise<number> {
-    const image = await prepareImage();
+    const image = { ...(await prepareImage()), code: await codeArchive(this.#workspace) };
     const startMs = performance.now();
     if (kvm) {
       try {
@@ -140,7 +141,7 @@ export class Vm {
     clearTimeout(timer);
   }
 
-  async #boot(image: Awaited<ReturnType<typeof prepareImage>>, withKvm: boolean, timeoutMs: number): Promise<void> {
+  async #boot(image: VmImage, withKvm: boolean, timeoutMs: number): Promise<void> {
     this.#control?.destroy();
     this.#disconnected();
     const path = this.#workspace.file(`vm${++count}.sock`);
