@@ -8,7 +8,7 @@ import { AttachedVolumes } from './attached.js';
 import type { AgentConfig } from './config.js';
 import { ControlServer, type VerbHandlers } from './control.js';
 import type { StatusDocument, Verbs } from './control-protocol.js';
-import { MetricsServer } from './metrics.js';
+import type { MetricsServer } from './metrics.js';
 import type { AgentGroup, AgentParts, LinkService, NbdService } from './ports.js';
 import { type Slot, Slots } from './slots.js';
 import { groupStatus, statusDocument, unopenedStatus } from './status.js';
@@ -159,6 +159,8 @@ export class Agent {
   }
 
   async #startMetrics(address: NonNullable<AgentConfig['agent']['metrics']>): Promise<MetricsServer> {
+    // The client library is a quarter of all files that a start reads, and most agents do not need it.
+    const { MetricsServer } = await import('./metrics.js');
     const metrics = new MetricsServer({
       status: () => this.status(),
       nbdCounters: (exportName) => this.#nbd?.counters(exportName) ?? [],

@@ -30,6 +30,8 @@ async function main(): Promise<void> {
   const log = createLog(config.agent.site, process.stderr.isTTY);
   failStop(log);
   refuseOwnVolumes(config);
+  // Loaded where it is needed, but not while clients wait for a successor.
+  if (config.agent.metrics) await import('./metrics.js');
   const legacy = isSuccessor ? await awaitTurn() : undefined;
   if (!isSuccessor) await refuseLiveAgent(config.agent.control);
   const claim = await claimStateDir(config.agent.stateDir, isSuccessor ? PREDECESSOR_MS : 0);
