@@ -19,6 +19,9 @@ const GROUPS = ['one', 'two'];
 const VOLUMES = ['data', 'wal'];
 const VOLUME_SIZE = '16MiB';
 const PLACE = '/mnt/agent';
+/** The link of a silent machine is given up after 15 s, of one that is back at once. */
+const PROMOTE_MS = 60_000;
+const SHIP_MS = 30_000;
 /** After something is synced in each group the load goes on for up to this long. */
 const LOAD_MS_MAX = 2000;
 const PREPARE = `modprobe brd rd_nr=1 rd_size=$((192 * 1024)); modprobe -a nbd loop fuse ext4
@@ -67,16 +70,18 @@ mode = "${mode}"
   return head + text.join('');
 }
 
+/** Scripts that run side by side: each waits more than it works. */
+function together(scripts: readonly string[]): string {
+  return `jobs=(); ${scripts.map((script) => `( ${script}\n) & jobs+=($!)`).join('\n')}\nfor job in "\${jobs[@]}"; do wait "$job"; done`;
+}
+
 async function boot(vm: Vm): Promise<void> {
   await vm.start();
   await vm.run(PREPARE);
 }
 
-/** Attaches both volumes of a group. */
-async function attach(agent: GuestAgent, group: string): Promise<string[]> {
-  const devices: string[] = [];
-  for (const volume of VOLUMES) devices.push(await agent.attach(`${group}/${volume}`));
-  return devices;
+function targets(groups: readonly string[]): string[] {
+  return groups.flatMap((group) => VOLUMES.map((volume) => `${group}/${volume}`));
 }
 
 /** Two machines with agents that start from nothing, the volumes of all groups attached and mounted on the first. */
@@ -84,36 +89,44 @@ async function freshPair(mode: 'async' | 'logged', groups: readonly string[]): P
   lan.cut = false;
   const prepare = async (vm: Vm, site: 'a' | 'b'): Promise<GuestAgent> => {
     if (!vm.running) await boot(vm);
-    await vm.run(`pkill -9 -f agent/main.js || true; rm -rf ${PLACE}`);
     const agent = new GuestAgent(vm, PLACE, config(site, mode, groups));
-    await agent.start();
+    await agent.start('', `pkill -9 -f agent/main.js || true; rm -rf ${PLACE}`);
     return agent;
   };
   const [a, b] = machines as [Vm, Vm];
   const agents = await Promise.all([prepare(a, 'a'), prepare(b, 'b')]);
-  for (const group of groups) {
-    const [data, wal] = await attach(agents[0], group);
-    await a.run(`mkdir -p /${group}/data /${group}/wal; mkfs.ext4 -q ${data}; mkfs.ext4 -q ${wal}
-mount ${data} /${group}/data; mount ${wal} /${group}/wal; sync /${group}/data /${group}/wal`);
-  }
+  const places = targets(groups);
+  const devices = await agents[0].attachAll(places);
+  const each = places.map(
+    (place, at) => `mkfs.ext4 -q -E nodiscard ${devices[at]}; mkdir -p /${place}; mount ${devices[at]} /${place}; sync -f /${place}`,
+  );
+  await a.run(together(each));
   return agents;
 }
 
-/** Promotes a group at the second site and reads its file systems; returns how many lines and files are there. */
-async function takeOver(agent: GuestAgent, group: string): Promise<{ lines: number; files: number }> {
+const NOTHING = { lines: -1, files: -1 };
+
+/** Promotes groups at the second site and reads their file systems; returns how many lines and files each has. */
+async function takeOver(agent: GuestAgent, groups: readonly string[]): Promise<Map<string, typeof NOTHING>> {
   // Refused until the link has noticed that the other machine is silent.
-  await until(`promote ${group}`, 40_000, async () => (await agent.ask('promote', { group, force: false })) ?? true, 300);
-  const [data, wal] = await attach(agent, group);
+  for (const group of groups)
+    await until(`promote ${group}`, PROMOTE_MS, async () => (await agent.ask('promote', { group, force: false })) ?? true, 300);
+  const places = targets(groups);
+  const devices = await agent.attachAll(places);
   // A line that was not synced may be there as zero bytes: ext4 may keep a new length and lose what was appended to a block.
-  const output = await agent.vm.run(`mkdir -p /${group}/data /${group}/wal; cd /${group}
+  const check = groups.map((group, at) => {
+    const [data, wal] = devices.slice(at * VOLUMES.length);
+    return `mkdir -p /${group}/data /${group}/wal; cd /${group}
 mount ${data} data; mount ${wal} wal; touch wal/lines
 lines=$(wc -l <wal/lines); cmp <(seq $lines) <(head -n $lines wal/lines) >&2
 files=0; while cmp -s <(seq $((files + 1)) $((files + 2001))) data/file$((files + 1)); do files=$((files + 1)); done
 umount data wal; e2fsck -fn ${data} >&2; e2fsck -fn ${wal} >&2
-echo "lines $lines files $files"`);
-  for (const volume of VOLUMES) await agent.ask('detach', { target: `${group}/${volume}` });
-  const match = /lines (\d+) files (\d+)/.exec(output);
-  return { lines: Number(match?.[1]), files: Number(match?.[2]) };
+echo "group ${group} lines $lines files $files"`;
+  });
+  const output = await agent.vm.run(together(check));
+  await agent.detachAll(places);
+  const found = output.matchAll(/^group (\S+) lines (\d+) files (\d+)$/gm);
+  return new Map(Array.from(found, ([, group, lines, files]) => [group as string, { lines: Number(lines), files: Number(files) }]));
 }
 
 t.before(async () => {
@@ -146,8 +159,9 @@ t.test(
       await Promise.all(loads);
       // It comes back empty and without an agent: its kernel refuses the old connection, so the second site need not wait for silence.
       const back = boot(primary.vm);
+      const found = await takeOver(secondary, GROUPS);
       for (const group of GROUPS) {
-        const { lines, files } = await takeOver(secondary, group);
+        const { lines, files } = found.get(group) ?? NOTHING;
         const count = synced.get(group) ?? 0;
         promised.push(count);
         if (lines < count || files < lines)
@@ -170,14 +184,15 @@ t.test('async: the second site has a prefix, and the reported lag covers what is
   const group = GROUPS[0] as string;
   const [primary, secondary] = await freshPair('async', [group]);
   t.match(await primary.vm.run(workload(group, 1, 10)), /synced 10/);
-  // Time for the link to ship what was written so far, then nothing gets through any more.
-  await sleep(3000);
+  // Once the link has shipped what was written so far, nothing gets through any more.
+  const shipped = async (): Promise<true | undefined> => ((await primary.status())[0]?.sites[0]?.lagIos === 0 ? true : undefined);
+  await until('the link has shipped everything', SHIP_MS, shipped);
   lan.cut = true;
   t.match(await primary.vm.run(workload(group, 11, 25)), /synced 25/, 'an absent site does not stop the writers');
   const site = (await primary.status())[0]?.sites[0];
   await primary.vm.kill();
   lan.cut = false;
-  const { lines, files } = await takeOver(secondary, group);
+  const { lines, files } = (await takeOver(secondary, [group])).get(group) ?? NOTHING;
   const bytesEach = Buffer.byteLength(Array.from({ length: 2001 }, (_, at) => `${at + 1}\n`).join(''));
   t.comment(
     `figures: async: 25 synced, 10 before the cut; ${lines} lines and ${files} files there; reported lag ${site?.lagBytes} bytes, ${site?.lagIos} records`,

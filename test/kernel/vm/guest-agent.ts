@@ -3,7 +3,7 @@
 import { type GroupStatus, LVR, LVRD } from '../../helpers/agent.js';
 import type { ScriptResult, Vm } from './vm.js';
 
-const START_MS = 60_000;
+const START_MS = 120_000;
 /** Finds the process, also after it was replaced by a successor of its own. */
 const FIND = "pgrep -f 'agent/main.js --config'";
 
@@ -48,15 +48,20 @@ export class GuestAgent {
     this.#config = config;
   }
 
-  /** Starts it and waits until it says that it is ready. */
-  async start(environment = ''): Promise<void> {
+  /**
+   * Starts it with the words of `environment` in front of it, after the script `first`; waits until it says that it is ready and returns
+   * what it said until then.
+   */
+  start(environment = '', first = ''): Promise<string> {
     const log = `/run/agent${++this.#starts}.log`;
     const config = Buffer.from(this.#config).toString('base64');
-    await this.vm.run(
-      `mkdir -p ${this.directory}; echo ${config} | base64 -d >/run/lvr.toml
+    return this.vm.run(
+      `${first}
+mkdir -p ${this.directory}; echo ${config} | base64 -d >/run/lvr.toml
 : >${log}
 ${environment} setsid node ${LVRD} --config /run/lvr.toml >${log} 2>&1 </dev/null &
-${waitFor(log, '"event":"ready"', '$!', START_MS)} || { cat ${log}; exit 1; }`,
+${waitFor(log, '"event":"ready"', '$!', START_MS)} || { cat ${log}; exit 1; }
+cat ${log}`,
       { timeoutMs: START_MS + 10_000 },
     );
   }

@@ -10,7 +10,7 @@ import { codeArchive } from './code.js';
 import { prepareImage, type VmImage } from './image.js';
 import { kvmLooksUsable, qemuParameters, type VmOptions } from './qemu.js';
 
-const START_TCG_MS = 60_000;
+const START_TCG_MS = 120_000;
 const START_KVM_MS = 20_000;
 const STOP_MS = 20_000;
 /** After the deadline of a script the guest ends it; this much later the machine itself is taken for dead. */
