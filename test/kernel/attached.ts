@@ -21,7 +21,7 @@ type Tap = Pick<typeof t, 'comment' | 'equal' | 'ok'>;
 const skip = vmMissing() ?? false;
 const workspace = new Workspace('attached');
 t.teardown(() => workspace.dispose());
-t.setTimeout(600_000);
+t.setTimeout(850_000);
 
 let vm: Vm;
 let agent: GuestAgent;

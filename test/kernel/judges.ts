@@ -11,14 +11,14 @@ import { Vm } from './vm/vm.js';
 
 const POINTS = Number(process.env['LVR_JUDGE_POINTS'] ?? 8);
 const VOLUMES = { ext4: '96MiB', xfs: '320MiB' };
-const JUDGE_MS = 240_000;
+const JUDGE_MS = 400_000;
 const REPLAY = `${REPOSITORY}/dist/test/kernel/judge/replay.js`;
 const JUDGE = `${REPOSITORY}/test/kernel/judge`;
 
 const skip = vmMissing() ?? false;
 const workspace = new Workspace('judges');
 t.teardown(() => workspace.dispose());
-t.setTimeout(600_000);
+t.setTimeout(850_000);
 
 t.test('ext4 and xfs are clean at every flush, hold what was synced, and the device holds what was written', { skip }, async (t) => {
   const vm = await Vm.start(workspace, { name: 'judge', memoryMib: 3072 });

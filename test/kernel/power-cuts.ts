@@ -40,7 +40,7 @@ const PRELOAD = 'LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libeatmydata.so:';
 const skip = vmMissing() ?? false;
 const workspace = new Workspace('power');
 t.teardown(() => workspace.dispose());
-t.setTimeout(600_000);
+t.setTimeout(850_000);
 
 interface Figures {
   rounds: number;

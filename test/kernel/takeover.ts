@@ -29,7 +29,7 @@ mkfs.ext4 -q -O ^has_journal -E nodiscard /dev/ram0; mkdir -p /mnt; mount /dev/r
 const skip = vmMissing() ?? false;
 const workspace = new Workspace('takeover');
 t.teardown(() => workspace.dispose());
-t.setTimeout(600_000);
+t.setTimeout(850_000);
 
 let lan: LanSwitch;
 const machines: Vm[] = [];

@@ -24,7 +24,7 @@ let checks = 0;
 for (let at = 0; at <= entries.length; at++) {
   if (chosen.has(at)) {
     fdatasyncSync(target);
-    const ended = spawnSync(command, [...parameters, mark], { encoding: 'utf8', timeout: 60_000 });
+    const ended = spawnSync(command, [...parameters, mark], { encoding: 'utf8', timeout: 150_000 });
     if (ended.status !== 0) {
       console.log(`entry ${at} of ${entries.length}, after mark ${mark}: ${command} failed with ${ended.status ?? ended.signal}`);
       console.log(`${ended.stdout}${ended.stderr}`);
