@@ -37,6 +37,35 @@ function lineageOf({ count, flags }: Drawn): { epoch: number; incarnation: numbe
   });
 }
 
+/** Numbers, names and flags of a message, in turn. */
+type Draws = { readonly number: () => number; readonly name: () => string; readonly flag: (bit: number) => boolean };
+
+/** A hello of everything drawn. */
+function helloOf(drawn: Drawn, { number, name, flag }: Draws): { bytes: Uint8Array; value: unknown } {
+  const lineage = lineageOf(drawn);
+  const resync = flag(3) ? UUID : '';
+  const bitmap = flag(4) ? { uuid: UUID, base: flag(5) ? number() : undefined, isKept: flag(6) } : undefined;
+  const [trimmed, applied, last] = [number(), number(), number()].sort((a, b) => a - b) as [number, number, number];
+  const fromSite = name();
+  const role = flag(0) ? ('primary' as const) : ('secondary' as const);
+  const own = { site: fromSite, role, groupUuid: 'ab'.repeat(16), blank: flag(1), bornZero: flag(2), epoch: drawn.count + 3 };
+  const volumes = Array.from({ length: 1 + (drawn.count % VOLUMES_PER_GROUP_MAX) }, () => {
+    return { name: name(), sizeBytes: Math.max(512, number()), blockBytes: 512 << (number() % 8) };
+  });
+  const value: wire.Hello = {
+    protocol: wire.PROTOCOL_VERSION,
+    features: number(),
+    group: name(),
+    fromSite,
+    toSite: name(),
+    session: number(),
+    history: { ...own, lineage, trimmed, applied, last, resync, bitmap },
+    volumes,
+    frameBytesMax: 16_384 + (number() % 2 ** 24),
+  };
+  return { bytes: wire.encodeHello(value), value };
+}
+
 /** The encoded message, and what decoding must give. */
 function messageOf(drawn: Drawn): { bytes: Uint8Array; value: unknown } {
   let at = 0;
@@ -44,30 +73,8 @@ function messageOf(drawn: Drawn): { bytes: Uint8Array; value: unknown } {
   const name = (): string => NAMES[number() % NAMES.length] as string;
   const flag = (bit: number): boolean => ((drawn.flags >> bit) & 1) === 1;
   switch (KINDS[drawn.kind] as Kind) {
-    case 'hello': {
-      const lineage = lineageOf(drawn);
-      const resync = flag(3) ? UUID : '';
-      const bitmap = flag(4) ? { uuid: UUID, base: flag(5) ? number() : undefined, isKept: flag(6) } : undefined;
-      const [trimmed, applied, last] = [number(), number(), number()].sort((a, b) => a - b) as [number, number, number];
-      const fromSite = name();
-      const role = flag(0) ? ('primary' as const) : ('secondary' as const);
-      const own = { site: fromSite, role, groupUuid: 'ab'.repeat(16), blank: flag(1), bornZero: flag(2), epoch: drawn.count + 3 };
-      const volumes = Array.from({ length: 1 + (drawn.count % VOLUMES_PER_GROUP_MAX) }, () => {
-        return { name: name(), sizeBytes: Math.max(512, number()), blockBytes: 512 << (number() % 8) };
-      });
-      const value: wire.Hello = {
-        protocol: wire.PROTOCOL_VERSION,
-        features: number(),
-        group: name(),
-        fromSite,
-        toSite: name(),
-        session: number(),
-        history: { ...own, lineage, trimmed, applied, last, resync, bitmap },
-        volumes,
-        frameBytesMax: 16_384 + (number() % 2 ** 24),
-      };
-      return { bytes: wire.encodeHello(value), value };
-    }
+    case 'hello':
+      return helloOf(drawn, { number, name, flag });
     case 'plan': {
       const digests = { chain: number() >>> 0, dialerDigest: number() >>> 0, acceptorDigest: number() >>> 0 };
       const mode = MODES[drawn.flags & 3] as (typeof MODES)[number];
