@@ -187,6 +187,8 @@ export class World implements SiteWorld {
   healAll(): void {
     this.cuts.clear();
     this.#stalledUntil.clear();
+    // A bit that has not been damaged yet is one no more.
+    for (const stream of this.#streams) stream.flip = undefined;
     for (const stream of this.#streams) this.#pump(stream);
   }
 
