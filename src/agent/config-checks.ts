@@ -3,8 +3,11 @@
 
 import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { REGIONS_PER_VOLUME_MAX } from '../core/dirty-map.js';
 import { NAME_PATTERN } from '../core/ids.js';
 import { BLOCK_BYTES, LOG_BYTES_MIN, MIB, SITES_PER_GROUP_MAX, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
+import { whyNoPace } from '../core/resync-pace.js';
+import { limitProblems, toLimits } from './config-limits.js';
 import type { ConfigFile } from './config-schema.js';
 import { type Address, formatAddress, isLoopback } from './config-values.js';
 
@@ -39,16 +42,41 @@ function checkGroup(wrong: ConfigProblem[], path: string[], name: string, group:
   if (volumes.length > VOLUMES_PER_GROUP_MAX) {
     wrong.push({ path: [...path, 'volumes'], message: `expected at most ${VOLUMES_PER_GROUP_MAX} volumes, got ${volumes.length}` });
   }
-  for (const [volume, { size }] of volumes) {
+  for (const [volume, { size, device }] of volumes) {
     const at = [...path, 'volumes', volume];
     checkName(wrong, at, volume);
+    checkRegions(wrong, [...path, 'region'], group.region, size ?? fileBytes(device), volume);
     if (size === undefined) continue;
     if (size === 0) wrong.push({ path: [...at, 'size'], message: 'expected a size above 0' });
     if (size % BLOCK_BYTES !== 0)
       wrong.push({ path: [...at, 'size'], message: `expected a multiple of ${BLOCK_BYTES} bytes, got ${size}` });
   }
   checkLog(wrong, [...path, 'log'], group.log);
+  checkResync(wrong, [...path, 'resync'], group.resync);
   checkSites(wrong, [...path, 'sites'], group.sites, self);
+}
+
+/** The regions of a volume are counted in 32 bits. */
+function checkRegions(wrong: ConfigProblem[], path: string[], region: number, volumeBytes: number, volume: string): void {
+  const regions = Math.ceil(volumeBytes / region);
+  if (regions <= REGIONS_PER_VOLUME_MAX) return;
+  wrong.push({
+    path,
+    message: `volume ${volume} would have ${regions} regions, at most ${REGIONS_PER_VOLUME_MAX} are possible: use a larger one`,
+  });
+}
+
+function checkResync(wrong: ConfigProblem[], path: string[], resync: GroupFile['resync']): void {
+  const { max_rate: maxRate, min_rate: minRate, latency_target: latencyTargetMs } = resync;
+  const message = whyNoPace({ maxRate, minRate, latencyTargetMs });
+  if (message !== undefined) wrong.push({ path: [...path, 'min_rate'], message });
+}
+
+function checkLimits(wrong: ConfigProblem[], path: string[], site: GroupFile['sites'][string]): void {
+  if (site.limits === undefined) return;
+  for (const { key, message } of limitProblems(toLimits(site.limits), site.mode)) {
+    wrong.push({ path: key === '' ? path : [...path, key], message });
+  }
 }
 
 function checkLog(wrong: ConfigProblem[], path: string[], log: GroupFile['log']): void {
@@ -67,9 +95,11 @@ function checkSites(wrong: ConfigProblem[], path: string[], sites: GroupFile['si
     wrong.push({ path, message: `expected at most ${SITES_PER_GROUP_MAX} sites, got ${entries.length}` });
   }
   const seen = new Map<string, string>();
-  for (const [site, { address }] of entries) {
+  for (const [site, settings] of entries) {
+    const { address } = settings;
     const at = [...path, site];
     checkName(wrong, at, site);
+    checkLimits(wrong, [...at, 'limits'], settings);
     if (site === self) wrong.push({ path: at, message: 'this is the name of this agent (agent.site); list only the others' });
     const key = formatAddress(address);
     const other = seen.get(key);
@@ -141,6 +171,15 @@ function underlyingKey(path: string): string {
     }
   }
   return '';
+}
+
+/** Size of a file that is there; 0 for anything else: the size of a device is known when it is opened. */
+function fileBytes(path: string): number {
+  try {
+    return statSync(path).size;
+  } catch {
+    return 0;
+  }
 }
 
 function resolveParent(path: string): string {

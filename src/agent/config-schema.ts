@@ -3,8 +3,9 @@
 
 import { z } from 'zod';
 import { isRegionBytes, REGION_BYTES_DEFAULT } from '../core/dirty-map.js';
+import { FALL_BEHIND_ACTIONS } from '../core/fall-behind.js';
 import { RESYNC_DEFAULTS } from '../core/group-config.js';
-import { parseAddress, parseNbdListen, parseSize, SOCKET_PATH_BYTES_MAX } from './config-values.js';
+import { parseAddress, parseDuration, parseNbdListen, parseSize, SOCKET_PATH_BYTES_MAX } from './config-values.js';
 
 /** Listeners an agent may have for NBD clients. */
 const NBD_LISTENERS_MAX = 8;
@@ -63,11 +64,31 @@ const resync = z.strictObject({
     .default(RESYNC_DEFAULTS.minDwellMs / 1000),
 });
 
+const count = z.number().refine((value) => Number.isSafeInteger(value) && value >= 0, expects('a whole number'));
+const duration = z
+  .union([z.string(), z.number()])
+  .refine((value) => parseDuration(value) !== undefined, expects('a time such as "30s", or milliseconds'))
+  .transform((value) => parseDuration(value) as number);
+const action = z.enum(FALL_BEHIND_ACTIONS);
+
+/** A limit is its high mark, or a table with both marks and what happens. */
+function limit<Amount extends z.ZodType<number>>(amount: Amount) {
+  const marks = z.strictObject({ high: amount, low: amount.optional(), action: action.optional() });
+  return z.preprocess((value) => (typeof value === 'object' && value !== null ? value : { high: value }), marks);
+}
+const limits = z.strictObject({
+  max_ios: limit(count).optional(),
+  max_bytes: limit(size).optional(),
+  max_age: limit(duration).optional(),
+  action: action.default('throttle'),
+});
+
 const site = z.strictObject({
   address,
   mode: z.enum(['async', 'memory', 'logged', 'applied']).default('async'),
   on_disconnect: z.enum(['continue', 'block', 'fail']).default('continue'),
   log_full: z.enum(['bitmap', 'bitmap-if-disconnected', 'throttle']).default('bitmap'),
+  limits: limits.optional(),
 });
 
 const group = z.strictObject({
@@ -97,5 +118,7 @@ export function knownKeys(at: readonly PropertyKey[]): readonly string[] {
   if (at.length === 3 && at[2] === 'resync') return Object.keys(resync.shape);
   if (at.length === 4 && at[2] === 'volumes') return Object.keys(volume.shape);
   if (at.length === 4 && at[2] === 'sites') return Object.keys(site.shape);
+  if (at.length === 5 && at[4] === 'limits') return Object.keys(limits.shape);
+  if (at.length === 6 && at[4] === 'limits') return ['high', 'low', 'action'];
   return [];
 }

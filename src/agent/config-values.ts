@@ -21,6 +21,16 @@ export function parseSize(value: string | number): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
+const DURATIONS: Record<string, number> = { '': 1, ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Milliseconds of `500ms`, `30s`, `5m`, `2h`, `1d` or a plain number. */
+export function parseDuration(value: string | number): number | undefined {
+  const match = /^(\d{1,16})\s*([a-z]{0,3})$/.exec(String(value));
+  const unit = DURATIONS[match?.[2] ?? ''];
+  const ms = match && unit !== undefined ? Number(match[1]) * unit : Number.NaN;
+  return Number.isSafeInteger(ms) ? ms : undefined;
+}
+
 /** `10.0.0.2:7749`, `host:7749` or `[::1]:7749`. Port 0 (any free port) only where `anyPort` is set: for listeners in tests. */
 export function parseAddress(text: string, anyPort = false): Address | undefined {
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);

@@ -7,6 +7,7 @@ import type { z } from 'zod';
 import { LvrError, messageOf } from '../core/errors.js';
 import type { GroupConfig } from '../core/group-config.js';
 import { type ConfigProblem, checkConfig } from './config-checks.js';
+import { toLimits } from './config-limits.js';
 import { ConfigLines } from './config-lines.js';
 import { type ConfigFile, fileSchema, knownKeys } from './config-schema.js';
 import type { Address, NbdListen } from './config-values.js';
@@ -99,7 +100,7 @@ function invalid(file: string, lines: ConfigLines, problems: readonly ConfigProb
 
 /** Rewrites an issue of the schema library in our words. */
 function problemsOf(issue: z.core.$ZodIssue, document: unknown): ConfigProblem[] {
-  const { path } = issue;
+  const path = writtenPath(issue.path, document);
   const got = valueAt(document, path);
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({ path: [...path, key], message: `unknown key${didYouMean(key, knownKeys(path))}` }));
@@ -111,6 +112,12 @@ function problemsOf(issue: z.core.$ZodIssue, document: unknown): ConfigProblem[]
     return [{ path, message: `expected ${values.map((value) => JSON.stringify(value)).join('|')}, got ${shorten(got)}${suggestion}` }];
   }
   return [{ path, message: `expected ${expectedBy(issue)}, got ${shorten(got)}` }];
+}
+
+/** A limit may be written as its high mark alone: that is where the problem stands then. */
+function writtenPath(path: readonly PropertyKey[], document: unknown): readonly PropertyKey[] {
+  const parent = valueAt(document, path.slice(0, -1));
+  return path.length > 0 && parent !== undefined && (typeof parent !== 'object' || parent === null) ? path.slice(0, -1) : path;
 }
 
 function expectedBy(issue: z.core.$ZodIssue): string {
@@ -162,6 +169,7 @@ function toGroup([name, group]: [string, ConfigFile['groups'][string]]): GroupCo
       mode: s.mode,
       onDisconnect: s.on_disconnect,
       logFull: s.log_full,
+      ...(s.limits === undefined ? {} : { limits: toLimits(s.limits) }),
     })),
   };
 }

@@ -4,6 +4,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { LvrError, messageOf } from '../core/errors.js';
+import { FALL_BEHIND_ACTIONS, FALL_BEHIND_LIMITS, limitKey } from '../core/fall-behind.js';
 import type { GroupStatus } from '../core/status.js';
 import { type Address, formatAddress } from './config-values.js';
 import type { StatusDocument } from './control-protocol.js';
@@ -102,6 +103,9 @@ export class MetricsServer {
     this.#gauge('lvr_repl_lag_bytes', 'Bytes not known durable at a site.', site);
     this.#gauge('lvr_repl_lag_writes', 'Writes not known durable at a site.', site);
     this.#gauge('lvr_repl_lag_seconds', 'Age of the oldest write not known durable at a site; 0 when there is none.', site);
+    this.#gauge('lvr_repl_limit_crossed', 'Whether a site is further behind than a limit (1: is).', [...site, 'limit']);
+    this.#gauge('lvr_repl_limit_action', 'What is done about a site that is too far behind (1: is).', [...site, 'state']);
+    this.#counter('lvr_nbd_throttled_seconds_total', 'Time for which writers waited.', ['group', 'reason']);
     this.#gauge('lvr_repl_acked_lsn', 'Last LSN known durable at a site.', site);
     this.#counter('lvr_repl_sent_bytes_total', 'Record bytes sent to a site.', site);
     this.#counter('lvr_repl_sent_writes_total', 'Records sent to a site.', site);
@@ -142,6 +146,7 @@ export class MetricsServer {
     this.#set('lvr_log_durable_lsn', { group }, Number(log.durableLsn));
     this.#set('lvr_log_applied_lsn', { group }, Number(log.appliedLsn));
     this.#set('lvr_log_trimmed_lsn', { group }, Number(log.trimmedLsn));
+    this.#count('lvr_nbd_throttled_seconds_total', { group, reason: 'congestion' }, item.throttledSeconds);
     for (const { volume, sizeBytes, attached, export: exportName } of item.volumes) {
       this.#set('lvr_volume_size_bytes', { group, volume }, sizeBytes);
       if (attached !== '') this.#set('lvr_volume_info', { group, volume, device: attached }, 1);
@@ -161,6 +166,13 @@ export class MetricsServer {
     this.#set('lvr_repl_lag_writes', labels, status.lagIos);
     this.#set('lvr_repl_lag_seconds', labels, status.lagSeconds);
     this.#set('lvr_repl_acked_lsn', labels, Number(status.ackedLsn));
+    for (const name of FALL_BEHIND_LIMITS) {
+      const limit = limitKey(name);
+      this.#set('lvr_repl_limit_crossed', { ...labels, limit }, status.limits.crossed.includes(limit) ? 1 : 0);
+    }
+    for (const state of FALL_BEHIND_ACTIONS) {
+      this.#set('lvr_repl_limit_action', { ...labels, state }, status.limits.action === state ? 1 : 0);
+    }
     const sent = this.#source.shipCounters(group, status.site);
     if (!sent) return;
     this.#count('lvr_repl_sent_bytes_total', labels, sent.bytes);

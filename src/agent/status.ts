@@ -33,6 +33,7 @@ export function unopenedStatus(config: GroupConfig, failure: Error, insecure: bo
     image: 'failed',
     epoch: none,
     log: { sizeBytes: config.log.sizeBytes, usedBytes: 0, appendedLsn: none, durableLsn: none, appliedLsn: none, trimmedLsn: none },
+    throttledSeconds: 0,
     volumes: config.volumes.map((volume) => ({
       volume: volume.name,
       sizeBytes: volume.sizeBytes,
@@ -52,6 +53,7 @@ export function unopenedStatus(config: GroupConfig, failure: Error, insecure: bo
       lagIos: 0,
       lagSeconds: 0,
       dirtyBytes: 0,
+      limits: { crossed: [], action: '', seconds: 0 },
       reason: 'the group is not open',
       rule: '',
       insecure,

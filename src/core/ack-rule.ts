@@ -11,15 +11,21 @@ export type SiteAcks = {
   readonly received: number;
   readonly durable: number;
   readonly applied: number;
+  /** It fell too far behind (fall-behind limit `sync`): writes wait until they are durable there, whatever its mode. */
+  readonly enforced?: boolean;
+  /** It fell too far behind, or is away while writes are to wait for it, and writes are to fail. */
+  readonly refusing?: boolean;
 };
 
 /**
- * Writes up to `writeLsn` and flushes up to `flushLsn` may be answered. `failing`: a site with on_disconnect = fail is away: answer EIO.
+ * Writes up to `writeLsn` and flushes up to `flushLsn` may be answered. `failing`: answer EIO, because a site with on_disconnect = fail is
+ * away, or a limit says so.
  */
 export type AckLimits = { writeLsn: number; flushLsn: number; failing: boolean };
 
 /** What writes really wait for at a site now. */
-export function effectiveMode(site: Pick<SiteAcks, 'mode' | 'onDisconnect' | 'streaming'>): SiteMode {
+export function effectiveMode(site: Pick<SiteAcks, 'mode' | 'onDisconnect' | 'streaming' | 'enforced'>): SiteMode {
+  if (site.enforced === true) return site.mode === 'applied' ? 'applied' : 'logged';
   return site.streaming || site.onDisconnect !== 'continue' ? site.mode : 'async';
 }
 
@@ -32,9 +38,10 @@ export function ackLimits(appended: number, durable: number, writeCache: boolean
   let flush = durable;
   let failing = false;
   for (const site of sites) {
+    if (site.refusing === true) failing = true;
     const mode = effectiveMode(site);
     if (mode === 'async') continue;
-    if (!site.streaming && site.onDisconnect === 'fail') failing = true;
+    if (!site.streaming && site.enforced !== true && site.onDisconnect === 'fail') failing = true;
     if (mode === 'memory') write = Math.min(write, site.received);
     else
       write = Math.min(

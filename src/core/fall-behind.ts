@@ -46,6 +46,11 @@ const WORDS: { readonly [Name in LimitName]: { readonly key: string; readonly am
   ageMs: { key: 'max_age', amount: (value) => `${value} ms` },
 };
 
+/** The configuration key of a limit. */
+export function limitKey(name: LimitName): string {
+  return WORDS[name].key;
+}
+
 /** The low mark when none is given: 90 % of the high one. */
 export function defaultLow(high: number): number {
   return Math.floor(high * 0.9);
@@ -57,6 +62,23 @@ export function whyNoLimit(name: LimitName, { high, low }: FallBehindLimit): str
   if (!Number.isSafeInteger(high) || high < 1) return `${key}: the high mark is a whole number of at least 1`;
   if (!Number.isSafeInteger(low) || low < 0) return `${key}: the low mark is a whole number of at least 0`;
   return low < high ? undefined : `${key}: the low mark ${low} is not below the high mark ${high}`;
+}
+
+/** True when a step would find the same limits crossed as `state` says: allocates nothing, for who measures often. */
+export function isSettled(state: FallBehindState, backlog: Backlog, limits: FallBehindLimits): boolean {
+  for (let i = 0; i < FALL_BEHIND_LIMITS.length; i++) {
+    const name = FALL_BEHIND_LIMITS[i] as LimitName;
+    const limit = limits[name];
+    if (limit === undefined) continue;
+    const isCrossed = hasCrossed(state, name);
+    if (backlog[name] > (isCrossed ? limit.low : limit.high) !== isCrossed) return false;
+  }
+  return true;
+}
+
+function hasCrossed(state: FallBehindState, name: LimitName): boolean {
+  for (let i = 0; i < state.crossed.length; i++) if (state.crossed[i]?.name === name) return true;
+  return false;
 }
 
 /** The next state. Returns `state` itself when nothing changed, so that the caller reports changes only. */

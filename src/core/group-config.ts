@@ -1,5 +1,6 @@
 // What the configuration says about a group, after it was checked: the gateway is agent/config.ts, everyone else may assume.
 
+import type { FallBehindLimits } from './fall-behind.js';
 import { MIB } from './limits.js';
 import { LATENCY_TARGET_MS_DEFAULT, MIN_DWELL_MS_DEFAULT, type PaceLimits } from './resync-pace.js';
 
@@ -19,6 +20,8 @@ export type SiteConfig = {
   readonly mode: SiteMode;
   readonly onDisconnect: OnDisconnect;
   readonly logFull: LogFull;
+  /** How far it may fall behind; absent: as far as the log lasts. */
+  readonly limits?: FallBehindLimits;
 };
 
 export type VolumeConfig = {

@@ -1,6 +1,7 @@
 // The status of a group as `lvr status -o json` prints it (apiVersion lvr/v1). Fields may be added, never renamed. LSNs and epochs are
 // strings because they are 64-bit numbers. One snapshot feeds the command line, the metrics and the events.
 
+import type { FallBehindAction } from './fall-behind.js';
 import type { SiteMode } from './group-config.js';
 
 export type Session = 'offline' | 'connecting' | 'handshaking' | 'connected' | 'refused';
@@ -22,7 +23,12 @@ export type SiteStatus = {
   lagIos: number;
   lagSeconds: number;
   dirtyBytes: number;
-  /** Why the session is refused or offline, in words; empty otherwise. */
+  /**
+   * Fall-behind limits that are crossed (configuration keys), for how long the oldest of them, and what is done about it now: '' also when
+   * one is crossed but the site is away, and writers do not wait for it.
+   */
+  limits: { crossed: string[]; action: FallBehindAction | ''; seconds: number };
+  /** Why the session is refused or offline, and which limits are crossed, in words; empty otherwise. */
   reason: string;
   /** Rule of the reconnection table that applied last. */
   rule: string;
@@ -46,6 +52,8 @@ export type GroupStatus = {
   image: 'upToDate' | 'consistent' | 'outdated' | 'inconsistent' | 'failed';
   epoch: string;
   log: { sizeBytes: number; usedBytes: number; appendedLsn: string; durableLsn: string; appliedLsn: string; trimmedLsn: string };
+  /** For how long writers have waited for sites that were too far behind, since the agent started. */
+  throttledSeconds: number;
   volumes: VolumeStatus[];
   sites: SiteStatus[];
 };

@@ -159,7 +159,7 @@ export class Group {
 
   /** Since when writers wait for log space (monotonic ms); 0: they do not. */
   get logFullSince(): number {
-    return this.writePath?.waitingForRoom === true ? this.#logFullSince : 0;
+    return this.writePath?.waitingForRoom === true && !this.sites.throttled ? this.#logFullSince : 0;
   }
 
   /** Clients connected to any volume. */
@@ -257,7 +257,7 @@ export class Group {
   async stop(options: { quick: boolean } = { quick: false }): Promise<void> {
     await this.#roles.stop(options.quick);
     this.#primaryDurable.stop();
-    this.resyncs.bitmaps.stop();
+    this.resyncs.stop();
     for (const device of [...this.devices, this.log.device, ...this.resyncs.stores.devices]) await device.close();
   }
 
@@ -338,11 +338,11 @@ export class Group {
   }
 
   siteChanged(): void {
+    this.resyncs.siteChanged();
     this.shipCache.releaseTo(this.sites.receivedByConnected());
     this.writePath?.release();
     this.checkpointer.consider();
     if (this.logFullSince > 0) this.checkpointer.urge();
-    this.resyncs.bitmaps.consider();
   }
 
   get writtenBytes(): number {

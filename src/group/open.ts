@@ -2,6 +2,7 @@
 
 import { mkdir, open as openFile, readFile, rename, stat, truncate } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { REGIONS_PER_VOLUME_MAX } from '../core/dirty-map.js';
 import { LvrError } from '../core/errors.js';
 import type { GroupConfig } from '../core/group-config.js';
 import { MIB } from '../core/limits.js';
@@ -29,6 +30,7 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
   const devices: Device[] = [];
   try {
     for (const volume of config.volumes) devices.push(await openVolume(volume, env.engines));
+    checkRegions(config, devices);
     const binding = await readBinding(config.name, env.stateDir);
     const logDevice = await openDevice({
       path: config.log.path,
@@ -57,6 +59,14 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
     for (const device of devices) await device.close();
     throw error;
   }
+}
+
+/** The regions of a volume are counted in 32 bits. */
+function checkRegions(config: GroupConfig, devices: readonly Device[]): void {
+  const large = devices.findIndex((device) => device.sizeBytes / config.regionBytes > REGIONS_PER_VOLUME_MAX);
+  if (large < 0) return;
+  const words = `volume ${config.name}/${config.volumes[large]?.name} has too many regions of ${config.regionBytes} bytes`;
+  throw new LvrError('DEVICE_UNUSABLE', words, { hint: `give group ${config.name} a larger region` });
 }
 
 /** Created by a start that was cut off before it had seen whether the volumes are blank: nothing has happened since. */

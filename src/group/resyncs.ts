@@ -18,8 +18,10 @@ import { ResyncPacer } from './resync-pacer.js';
 import { ResyncSource } from './resync-source.js';
 import { ResyncTarget, type TargetGroup } from './resync-target.js';
 import { type BitmapGroup, SiteBitmaps } from './site-bitmaps.js';
+import { type LimitedGroup, SiteLimits } from './site-limits.js';
 import type { SiteProgress, Sites } from './sites.js';
 import { WriteLatency } from './write-latency.js';
+import type { WritePath } from './write-path.js';
 
 /** Where a group keeps what is not in its log: bitmaps of sites, and what a resync overwrites (undefined: nothing is kept). */
 export type GroupStores = { readonly devices: readonly Device[]; readonly bitmaps: BitmapStore; readonly undo: UndoStore | undefined };
@@ -42,6 +44,7 @@ export interface ResyncGroup {
   readonly links: ReadonlyMap<string, SiteLink>;
   readonly failure: LvrError | undefined;
   readonly logFullSince: number;
+  readonly writePath: WritePath | undefined;
   /** Payload bytes that clients have written in this run. */
   readonly writtenBytes: number;
   /** A device failed: the group cannot go on. */
@@ -50,11 +53,12 @@ export interface ResyncGroup {
   consistent(): void;
 }
 
-export class Resyncs implements BitmapGroup, TargetGroup {
+export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup {
   readonly #group: ResyncGroup;
   readonly stores: GroupStores;
   readonly bitmaps: SiteBitmaps;
   readonly target: ResyncTarget;
+  readonly limits: SiteLimits;
   readonly #latency = new WriteLatency();
   #copies = 0;
   #learnedMs = 0;
@@ -64,6 +68,7 @@ export class Resyncs implements BitmapGroup, TargetGroup {
     this.stores = stores;
     const { clock, log, memory } = group.env;
     this.bitmaps = new SiteBitmaps(this, stores.bitmaps, clock, log);
+    this.limits = new SiteLimits(this, clock, log);
     this.target = new ResyncTarget(this, memory.crc32c, memory.createArena);
   }
 
@@ -71,6 +76,17 @@ export class Resyncs implements BitmapGroup, TargetGroup {
   async recover(): Promise<void> {
     await this.bitmaps.load();
     await this.target.recover();
+  }
+
+  stop(): void {
+    this.bitmaps.stop();
+    this.limits.stop();
+  }
+
+  /** The state or a position of a site changed; whoever calls releases writes afterwards. */
+  siteChanged(): void {
+    this.limits.consider();
+    this.bitmaps.consider();
   }
 
   /** A batch is on the volumes. */
@@ -82,6 +98,7 @@ export class Resyncs implements BitmapGroup, TargetGroup {
   batchDurable(batch: LogBatch): void {
     const nowMs = this.#group.env.clock.nowMs();
     this.#latency.add(nowMs - batch.sealedMs);
+    this.limits.consider();
     if (this.#copies > 0 || nowMs - this.#learnedMs < LEARN_MS) return;
     this.#learnedMs = nowMs;
     this.#latency.learn();
@@ -140,6 +157,10 @@ export class Resyncs implements BitmapGroup, TargetGroup {
 
   get logFullSince(): number {
     return this.#group.logFullSince;
+  }
+
+  get writePath(): WritePath | undefined {
+    return this.#group.writePath;
   }
 
   get minDwellMs(): number {

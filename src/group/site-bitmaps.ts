@@ -12,7 +12,7 @@ import { assert } from '../core/assert.js';
 import type { DirtyMap } from '../core/dirty-map.js';
 import { LvrError } from '../core/errors.js';
 import { PLANTED } from '../core/planted.js';
-import type { Clock, Log as Reporter } from '../core/ports.js';
+import type { Clock, Log as Reporter, Timer } from '../core/ports.js';
 import type { BitmapOffer } from '../core/reconnect.js';
 import type { BitmapStore } from '../disk/bitmap-store.js';
 import type { Log } from '../disk/log.js';
@@ -70,6 +70,9 @@ export class SiteBitmaps {
   readonly #returnedMs = new Map<string, number>();
   /** Clock time at which it was folded, in this process. */
   readonly #foldedMs = new Map<string, number>();
+  /** Sites that are to be folded whatever room there is in the log, and why. */
+  readonly #degrading = new Map<string, string>();
+  #dwelling: Timer | undefined;
   #considering = false;
   #folding = false;
   #failed = false;
@@ -84,6 +87,7 @@ export class SiteBitmaps {
 
   stop(): void {
     this.#stopped = true;
+    this.#dwelling?.cancel();
   }
 
   /** Loads what the superblock names and marks what the log holds besides. Before anything is applied. */
@@ -145,12 +149,21 @@ export class SiteBitmaps {
   }
 
   /**
+   * The log is not to be kept for a site any more, which is that far behind: folds it as soon as it may change, and once: a site that is
+   * back from its bitmap may catch up. undefined: it may stay.
+   */
+  degrade(name: string, reason: string | undefined): void {
+    if (reason === undefined) this.#degrading.delete(name);
+    else this.#degrading.set(name, reason);
+    this.consider();
+  }
+
+  /**
    * Called when log space got short or a site's state changed: folds the site that keeps the log from moving on, if there is one. At the
    * end of the turn, because it ends a session, which may be what changed.
    */
   consider(): void {
-    const { log, logFullSince } = this.#group;
-    if (this.#considering || this.#folding || (log.usedBytes < log.ring.bytes * FOLD_ABOVE && logFullSince === 0)) return;
+    if (this.#considering || this.#folding || (!this.#isShort() && this.#degrading.size === 0)) return;
     this.#considering = true;
     this.#clock.soon(() => {
       this.#considering = false;
@@ -158,25 +171,53 @@ export class SiteBitmaps {
     });
   }
 
+  #isShort(): boolean {
+    const { log, logFullSince } = this.#group;
+    return log.usedBytes >= log.ring.bytes * FOLD_ABOVE || logFullSince > 0;
+  }
+
   #consider(): void {
-    const { log, role, changing, logFullSince } = this.#group;
+    const { role, changing } = this.#group;
     if (this.#folding || this.#failed || this.#stopped || role !== 'primary' || changing) return;
-    if (log.usedBytes < log.ring.bytes * FOLD_ABOVE && logFullSince === 0) return;
-    const site = this.#holder();
-    if (site === undefined || site.config.logFull === 'throttle') return;
-    if (site.config.logFull === 'bitmap-if-disconnected' && site.connected) return;
-    const waitMs = (this.#returnedMs.get(site.config.name) ?? Number.NEGATIVE_INFINITY) + this.#group.minDwellMs - this.#clock.nowMs();
+    const candidates = [this.#degraded(), this.#isShort() ? this.#foldable() : undefined];
+    const [site] = candidates.filter((candidate) => candidate !== undefined).sort((x, y) => this.#dwellMs(x) - this.#dwellMs(y));
+    if (site === undefined) return;
+    const { name } = site.config;
+    const waitMs = this.#dwellMs(site);
     if (waitMs > 0) {
-      this.#clock.after(waitMs, () => this.consider());
+      this.#dwelling?.cancel();
+      this.#dwelling = this.#clock.after(waitMs, () => this.consider());
       return;
     }
     this.#folding = true;
-    this.#fold(site)
+    this.#fold(site, this.#degrading.get(name) ?? 'the log is full')
       .catch((error: unknown) => this.#fail(error))
       .finally(() => {
         this.#folding = false;
         this.consider();
       });
+  }
+
+  /** How long the site must stay with the log. */
+  #dwellMs(site: SiteProgress): number {
+    const returnedMs = this.#returnedMs.get(site.config.name) ?? Number.NEGATIVE_INFINITY;
+    return Math.max(0, returnedMs + this.#group.minDwellMs - this.#clock.nowMs());
+  }
+
+  /** A site that is to be folded because it is too far behind. */
+  #degraded(): SiteProgress | undefined {
+    for (const name of this.#degrading.keys()) {
+      const site = this.#group.sites.find(name);
+      if (site !== undefined && site.bitmap === undefined) return site;
+    }
+    return undefined;
+  }
+
+  /** The site that is to be folded because the log is short. */
+  #foldable(): SiteProgress | undefined {
+    const site = this.#holder();
+    if (site === undefined || site.config.logFull === 'throttle') return undefined;
+    return site.config.logFull === 'bitmap-if-disconnected' && site.connected ? undefined : site;
   }
 
   /** The site that needs the oldest records, if the log could forget a good part of them without it. */
@@ -189,10 +230,11 @@ export class SiteBitmaps {
     return frees >= log.ring.bytes * FOLD_FREES ? holder : undefined;
   }
 
-  async #fold(site: SiteProgress): Promise<void> {
+  async #fold(site: SiteProgress, why: string): Promise<void> {
     const { log, name } = this.#group;
     const known = this.#tracked.get(site.config.name);
     const from = site.neededFrom;
+    if (site.missingSinceUs === 0) site.missingSinceUs = log.index.timeOf(site.durable + 1);
     const tracked = known ?? this.#begin(site);
     tracked.endLsn = undefined;
     // From here on what is applied is marked; the session that would have ended the tracking ends without it.
@@ -204,8 +246,9 @@ export class SiteBitmaps {
     const bitmap: SiteBitmap = { uuid: tracked.uuid, slot: tracked.slot, base: site.bitmap?.base ?? from, isKept: false };
     await this.#record(site, bitmap);
     site.bitmap = bitmap;
+    this.#degrading.delete(site.config.name);
     this.#foldedMs.set(site.config.name, this.#clock.nowMs());
-    const message = `group ${name}: the log is full, site ${site.config.name} is tracked by a bitmap from LSN ${from + 1} on`;
+    const message = `group ${name}: ${why}, site ${site.config.name} is tracked by a bitmap from LSN ${from + 1} on`;
     this.#reporter.warn('bitmap-mode', message, { group: name, site: site.config.name, lsn: from, used: log.usedBytes });
     this.#group.siteFolded(site);
     this.#group.logFreed();
@@ -322,7 +365,10 @@ export class SiteBitmaps {
     this.#returnedMs.set(name, this.#clock.nowMs());
     this.#record(site, undefined)
       .then(() => {
-        if (!this.#tracked.has(name)) site.bitmap = undefined;
+        if (!this.#tracked.has(name)) {
+          site.bitmap = undefined;
+          site.missingSinceUs = 0;
+        }
         this.#reporter.info('bitmap-left', `group ${this.#group.name}: site ${name} is tracked by the log again`, {
           group: this.#group.name,
           site: name,

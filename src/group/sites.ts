@@ -9,12 +9,17 @@ import type { SiteBitmap } from '../format/superblock.js';
 export class SiteProgress implements SiteAcks {
   readonly config: SiteConfig;
   streaming = false;
+  /** See SiteAcks; group/site-limits.ts sets both. */
+  enforced = false;
+  refusing = false;
   connected = false;
   received = 0;
   durable: number;
   applied = 0;
   /** How it is tracked, when the log does not hold all that it lacks: as in the durable superblock, or stricter. */
   bitmap: SiteBitmap | undefined;
+  /** Acceptance (microseconds since 1970) of the first record it lacks, when the log forgets it; 0: not known. */
+  missingSinceUs = 0;
 
   constructor(config: SiteConfig, ackedLsn: number) {
     this.config = config;
@@ -42,6 +47,8 @@ export class SiteProgress implements SiteAcks {
 
 export class Sites {
   readonly all: readonly SiteProgress[];
+  /** No write is admitted for now: a site is too far behind. */
+  throttled = false;
   readonly limits: AckLimits = { writeLsn: 0, flushLsn: 0, failing: false };
 
   /** `acked`: durable positions from the superblock, by site name. */

@@ -1,10 +1,20 @@
 // The status of a group, from its parts. Nothing here is remembered: a status is never older, and never better, than the truth it is made
 // from.
 
+import { type FallBehindAction, limitKey } from '../core/fall-behind.js';
 import type { GroupStatus, SiteStatus } from '../core/status.js';
 import { UUID_NONE } from '../format/bytes.js';
 import type { Group } from './group.js';
 import type { SiteProgress } from './sites.js';
+
+/** What is done about a site that is too far behind. */
+const ACTIONS: Record<FallBehindAction, string> = {
+  alert: 'writers do not wait for it',
+  throttle: 'writers wait for it',
+  sync: 'every write waits for it',
+  degrade: 'a bitmap tracks it',
+  fail: 'writes fail',
+};
 
 /** Snapshot of `group`. */
 export function groupStatus(group: Group): GroupStatus {
@@ -27,6 +37,7 @@ export function groupStatus(group: Group): GroupStatus {
       appliedLsn: String(group.applier.appliedLsn),
       trimmedLsn: String(log.trimmedLsn),
     },
+    throttledSeconds: group.resyncs.limits.throttledSeconds,
     volumes: group.config.volumes.map((volume, i) => ({
       volume: volume.name,
       sizeBytes: group.devices[i]?.sizeBytes ?? 0,
@@ -51,6 +62,11 @@ function healthOf(group: Group, sites: readonly SiteStatus[]): Pick<GroupStatus,
     const who = behind.length > 0 ? `site ${behind.join(', ')} is away and still needs it` : 'volumes or sites are slower than the writers';
     return { health: 'degraded', reason: `the log is full and writers wait: ${who}` };
   }
+  const slow = sites.find((s) => s.limits.crossed.length > 0 && s.session === 'connected');
+  if (slow !== undefined) {
+    const what = slow.limits.action === '' ? '' : ` (${ACTIONS[slow.limits.action]})`;
+    return { health: 'degraded', reason: `site ${slow.site} is ${slow.reason}${what}` };
+  }
   const away = sites.find((s) => s.session !== 'connected');
   if (away === undefined) {
     const less = group.role === 'primary' ? sites.find((s) => s.effectiveMode !== s.mode) : undefined;
@@ -67,6 +83,7 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
   const isPrimary = role === 'primary';
   const appended = writePath?.lastLsn ?? log.appendedLsn;
   const lagIos = isPrimary ? Math.max(0, appended - site.durable) : 0;
+  const limit = group.resyncs.limits.statusOf(site);
   const oldestUs = log.index.timeOf(site.durable + 1);
   return {
     site: site.config.name,
@@ -81,7 +98,8 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
     lagIos,
     lagSeconds: lagIos === 0 || oldestUs === 0 ? 0 : Math.max(0, group.env.clock.wallMs() / 1000 - oldestUs / 1e6),
     dirtyBytes: group.resyncs.bitmaps.dirtyBytes(site.config.name),
-    reason: state?.reason ?? '',
+    limits: { crossed: limit.crossed.map(limitKey), action: limit.effect ?? '', seconds: limit.seconds },
+    reason: [state?.reason ?? '', limit.reason].filter((words) => words !== '').join('; '),
     rule: state?.rule ?? '',
     insecure: state?.insecure ?? false,
   };

@@ -120,6 +120,7 @@ export class WritePath {
       request.owner.completed(request, EIO);
       return true;
     }
+    if (this.#parts.sites.throttled) return false;
     this.#seal();
     if (!this.#log.hasRoom(length)) {
       this.#parts.onLogFull();
@@ -199,9 +200,9 @@ export class WritePath {
     this.#waiters.add(waiter);
   }
 
-  /** Memory or log space came back: tells waiters once, at the end of the turn. */
+  /** Memory or log space came back, or writers need not wait for a site any more: tells waiters once, at the end of the turn. */
   wake(): void {
-    if (this.#waiters.size === 0 || this.#waking) return;
+    if (this.#waiters.size === 0 || this.#waking || (this.#parts.sites.throttled && this.#failed === undefined)) return;
     this.#waking = true;
     this.#parts.clock.soon(() => {
       this.#waking = false;
@@ -217,8 +218,9 @@ export class WritePath {
     return true;
   }
 
-  /** The open batch with room for `records` records and `payloadBytes`, a new one if needed; undefined when memory or log is full. */
+  /** The open batch with room for all that, a new one if needed; undefined when memory or log is full, or writers are to wait. */
   #room(payloadBytes: number, records: number): LogBatch | undefined {
+    if (this.#parts.sites.throttled) return undefined;
     const open = this.#open;
     if (open !== undefined) {
       if (open.hasRoom(payloadBytes) && open.count + records <= BATCH_RECORDS_MAX) return open;

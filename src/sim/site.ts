@@ -3,6 +3,7 @@
 
 import { assert } from '../core/assert.js';
 import { REGION_BYTES_DEFAULT } from '../core/dirty-map.js';
+import type { FallBehindLimits } from '../core/fall-behind.js';
 import {
   type GroupConfig,
   type LogFull,
@@ -41,6 +42,7 @@ export type SimSiteOptions = {
   readonly logBytes?: number;
   readonly volumeBytes?: number;
   readonly logFull?: LogFull;
+  readonly limits?: FallBehindLimits;
   readonly regionBytes?: number;
   readonly undo?: GroupConfig['undo'];
   readonly resync?: Partial<ResyncConfig>;
@@ -236,6 +238,7 @@ export class SimSite {
         mode: options.modeOf?.(site) ?? options.mode ?? 'async',
         onDisconnect: options.onDisconnect ?? 'continue',
         logFull: options.logFull ?? 'bitmap',
+        ...(options.limits === undefined ? {} : { limits: options.limits }),
       })),
     };
   }

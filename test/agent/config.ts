@@ -116,6 +116,16 @@ t.test('wrong values are named with file, line, key and what was expected', asyn
     ['listen =', `control = "/${'x'.repeat(107)}"\nlisten =`, 'lvr.toml:4 agent.control: expected a path of at most 107 bytes, got'],
     ['listen =', 'metrics = "0.0.0.0:7749"\nlisten =', 'lvr.toml:4 agent.metrics: 0.0.0.0:7749 is already used by agent.listen'],
     ['role = "primary"', 'role = primary', 'lvr.toml:7 not TOML'],
+    [
+      'size = "256MiB"',
+      'size = "16TiB"\n[groups.app.resync]\nmin_rate = "2MiB"\nmax_rate = "1MiB"',
+      'lvr.toml:13 groups.app.resync.min_rate: min_rate',
+    ],
+    [
+      'role = "primary"\n',
+      'role = "primary"\nregion = "4KiB"\nvolumes.big = { device = "/nowhere/big", size = "8TiB" }\n',
+      'lvr.toml:8 groups.app.region: volume big would have 2147483648 regions, at most 2147483647 are possible: use a larger one',
+    ],
   ];
   for (const [from, to, message] of rows) {
     const error = errorOf(from, to);
@@ -196,6 +206,42 @@ device = "${join(dir, second)}"
     /already used by the log of g/,
     'log used twice',
   );
+});
+
+t.test('limits of a site have defaults, and what makes no sense is named', async (t) => {
+  const withLimits = (lines: string, mode = 'async'): string =>
+    `${GOOD.replace('"logged"', `"${mode}"`)}[groups.app.sites.b.limits]\n${lines}\n`;
+  const limitsOf = (lines: string, mode?: string) => parseConfig(withLimits(lines, mode), 'x').groups[0]?.sites[0]?.limits;
+  t.same(limitsOf('max_ios = 1000\nmax_bytes = "1MiB"\nmax_age = "30s"'), {
+    ios: { high: 1000, low: 900, action: 'throttle' },
+    bytes: { high: 1048576, low: 943718, action: 'throttle' },
+    ageMs: { high: 30_000, low: 27_000, action: 'throttle' },
+  });
+  t.same(limitsOf('action = "sync"\nmax_ios = { high = 10, low = 2 }\nmax_age = { high = 500, action = "alert" }'), {
+    ios: { high: 10, low: 2, action: 'sync' },
+    ageMs: { high: 500, low: 450, action: 'alert' },
+  });
+  t.same(limitsOf('max_age = { high = "2h", action = "degrade" }', 'logged')?.ageMs?.high, 7_200_000);
+  const rows: [string, string, string?][] = [
+    ['max_ios = 0', '16 groups.app.sites.b.limits.max_ios: the high mark is a whole number of at least 1'],
+    ['max_ios = 1.5', '16 groups.app.sites.b.limits.max_ios: expected a whole number, got 1.5'],
+    ['max_ios = { high = "x" }', '16 groups.app.sites.b.limits.max_ios.high: expected a number, got "x"'],
+    ['max_bytes = { high = 10, low = 20 }', '16 groups.app.sites.b.limits.max_bytes: the low mark 20 is not below the high mark 10'],
+    ['max_bytes = { low = 20 }', '16 groups.app.sites.b.limits.max_bytes.high: missing'],
+    ['max_age = "soon"', '16 groups.app.sites.b.limits.max_age: expected a time such as "30s", or milliseconds, got "soon"'],
+    ['max_age = -1', '16 groups.app.sites.b.limits.max_age: expected a time such as "30s", or milliseconds, got -1'],
+    ['max_iops = 5', '16 groups.app.sites.b.limits.max_iops: unknown key (did you mean "max_ios"?)'],
+    ['max_ios = { heigh = 5, high = 5 }', '16 groups.app.sites.b.limits.max_ios.heigh: unknown key (did you mean "high"?)'],
+    ['max_ios = { high = 5, action = "stop" }', '16 groups.app.sites.b.limits.max_ios.action: expected "alert"|"throttle"|"sync"'],
+    ['action = "alert"', '15 groups.app.sites.b.limits: expected max_ios, max_bytes or max_age'],
+    ['max_ios = 5', '16 groups.app.sites.b.limits.max_ios: action throttle contradicts mode logged, in which every write waits', 'logged'],
+    ['max_ios = { high = 5, action = "sync" }', '16 groups.app.sites.b.limits.max_ios: action sync contradicts mode applied', 'applied'],
+  ];
+  for (const [lines, message, mode] of rows) {
+    const error = errorOfText(withLimits(lines, mode));
+    t.equal(error.code, 'CONFIG_INVALID');
+    t.ok(error.message.startsWith(`lvr.toml:${message}`), error.message);
+  }
 });
 
 t.test('a file that cannot be read is a configuration error', async (t) => {

@@ -27,9 +27,10 @@ function makeServer(completed: () => number): MetricsServer {
     lagSeconds: 1.5,
     ackedLsn: '7',
     session: 'connected',
+    limits: { crossed: ['max_ios'], action: 'throttle', seconds: 3 },
   } as (typeof status.sites)[0];
   return new MetricsServer({
-    status: () => statusDocument(facts, [{ ...status, health: 'degraded', sites: [site] }]),
+    status: () => statusDocument(facts, [{ ...status, throttledSeconds: 2.5, health: 'degraded', sites: [site] }]),
     nbdCounters: () => [{ op: 'write', completed: completed(), failed: 1, bytes: 4096 }],
     nbdConnections: () => 3,
     shipCounters: () => ({ bytes: 99, records: 9 }),
@@ -51,6 +52,11 @@ t.test('values of a snapshot become samples', async (t) => {
     'lvr_repl_lag_bytes{group="app",site="b"} 8192',
     'lvr_repl_lag_writes{group="app",site="b"} 2',
     'lvr_repl_lag_seconds{group="app",site="b"} 1.5',
+    'lvr_repl_limit_crossed{group="app",site="b",limit="max_ios"} 1',
+    'lvr_repl_limit_crossed{group="app",site="b",limit="max_age"} 0',
+    'lvr_repl_limit_action{group="app",site="b",state="throttle"} 1',
+    'lvr_repl_limit_action{group="app",site="b",state="fail"} 0',
+    'lvr_nbd_throttled_seconds_total{group="app",reason="congestion"} 2.5',
     'lvr_repl_acked_lsn{group="app",site="b"} 7',
     'lvr_repl_sent_bytes_total{group="app",site="b"} 99',
     'lvr_repl_sent_writes_total{group="app",site="b"} 9',

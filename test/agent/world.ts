@@ -68,6 +68,7 @@ class FakeGroup implements AgentGroup {
       image: 'upToDate',
       epoch: '3',
       log: { sizeBytes: 1000, usedBytes: 10, appendedLsn: '12', durableLsn: '11', appliedLsn: '10', trimmedLsn: '9' },
+      throttledSeconds: 1.5,
       volumes: this.#config.volumes.map(({ name }) => ({ volume: name, sizeBytes: 1024, export: `${this.name}/${name}`, attached: '' })),
       sites: this.#config.sites.map(({ name, mode }) => ({
         site: name,
@@ -82,6 +83,7 @@ class FakeGroup implements AgentGroup {
         lagIos: 4,
         lagSeconds: 0.5,
         dirtyBytes: 0,
+        limits: { crossed: [], action: '', seconds: 0 },
         reason: '',
         rule: 'C14',
         insecure: false,

@@ -89,3 +89,12 @@ t.test('the effective mode falls to async only with on_disconnect = continue', a
   t.equal(effectiveMode({ mode: 'memory', onDisconnect: 'block', streaming: false }), 'memory');
   t.equal(effectiveMode({ mode: 'applied', onDisconnect: 'fail', streaming: false }), 'applied');
 });
+
+t.test('a site that a limit is enforced for makes writes wait until they are durable there, in any mode', async (t) => {
+  const site: SiteAcks = { mode: 'async', onDisconnect: 'fail', streaming: false, received: 9, durable: 7, applied: 5, enforced: true };
+  t.same(limits(10, 8, true, [site]), { writeLsn: 7, flushLsn: 7, failing: false });
+  t.same(limits(10, 6, true, [{ ...site, mode: 'memory' }]), { writeLsn: 6, flushLsn: 6, failing: false });
+  t.same(limits(10, 8, true, [{ ...site, mode: 'applied' }]), { writeLsn: 5, flushLsn: 5, failing: false });
+  t.same(limits(10, 8, true, [{ ...site, enforced: false, refusing: true }]), { writeLsn: 10, flushLsn: 8, failing: true });
+  t.equal(effectiveMode(site), 'logged');
+});

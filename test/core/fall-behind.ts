@@ -8,6 +8,7 @@ import {
   FALL_BEHIND_LIMITS,
   type FallBehindLimits,
   type FallBehindState,
+  isSettled,
   KEEPS_UP,
   type LimitName,
   stepFallBehind,
@@ -95,6 +96,24 @@ t.test('limits that were taken away or changed count as they are now', async (t)
   const raised = stepFallBehind(crossed, { ios: 101, bytes: 0, ageMs: 0 }, { ios: { high: 200, low: 101, action: 'throttle' } }, 2);
   t.equal(raised, KEEPS_UP);
   t.equal(stepFallBehind(KEEPS_UP, { ios: 1e12, bytes: 1e15, ageMs: 1e9 }, {}, 2), KEEPS_UP);
+});
+
+t.test('settled is when a step would change nothing of what is crossed', async (t) => {
+  const amounts = [0, 5, 10, 11, 89, 90, 91, 100, 101, 499, 500, 501, 1000, 1001];
+  let state: FallBehindState = KEEPS_UP;
+  let changes = 0;
+  const wrong: string[] = [];
+  for (let i = 0; i < 20_000; i++) {
+    const pick = (n: number): number => amounts[(i * n + (i >> 3)) % amounts.length] as number;
+    const backlog = { ios: pick(3), bytes: pick(5), ageMs: pick(11) };
+    const next = stepFallBehind(state, backlog, LIMITS, i);
+    const names = (of: FallBehindState): string => of.crossed.map(({ name }) => name).join();
+    if (isSettled(state, backlog, LIMITS) !== (names(next) === names(state))) wrong.push(`${names(state)} ${JSON.stringify(backlog)}`);
+    if (next !== state) changes++;
+    state = next;
+  }
+  t.same(wrong, []);
+  t.ok(changes > 1000);
 });
 
 t.test('marks that make no sense are told by name', async (t) => {
