@@ -10,6 +10,7 @@ import { ControlServer, type VerbHandlers } from './control.js';
 import type { StatusDocument, Verbs } from './control-protocol.js';
 import type { MetricsServer } from './metrics.js';
 import type { AgentGroup, AgentParts, LinkService, NbdService } from './ports.js';
+import { SiteControl } from './site-control.js';
 import { type Slot, Slots } from './slots.js';
 import { groupStatus, statusDocument, unopenedStatus } from './status.js';
 import type { Successor } from './succession.js';
@@ -38,6 +39,7 @@ export class Agent {
   readonly #slots: Slots;
   readonly #attached: AttachedVolumes;
   readonly #process: AgentProcess;
+  readonly #sites: SiteControl;
   #nbd: NbdService | undefined;
   #links: LinkService | undefined;
   #metrics: MetricsServer | undefined;
@@ -51,6 +53,7 @@ export class Agent {
     this.#slots = new Slots(config.groups);
     this.#attached = new AttachedVolumes(config.agent, parts, this.#slots);
     this.#process = around;
+    this.#sites = new SiteControl(this.#slots, (group) => parts.siteVerbs(group), parts.pauses, parts.log);
   }
 
   /** Opens and starts everything. Throws LvrError when a listener cannot be opened; what was started is stopped again. */
@@ -141,6 +144,7 @@ export class Agent {
     };
     try {
       slot.group = await this.#parts.openGroup(slot.config, failed);
+      this.#sites.opened(slot.group);
     } catch (error) {
       if (!(error instanceof LvrError)) throw error;
       slot.failure = error;
@@ -181,6 +185,8 @@ export class Agent {
       detach: (args) => this.#exclusively(() => this.#attached.detach(args)),
       promote: (args) => this.#exclusively(() => this.#promote(args)),
       demote: (args) => this.#exclusively(() => this.#demote(args)),
+      site: (args) => this.#exclusively(async () => this.#sites.site(args)),
+      sync: (args) => this.#exclusively(async () => this.#sites.sync(args)),
       'agent-stop': () => this.#exclusively(() => this.#agentStop()),
       'agent-restart': () => this.#exclusively(() => this.#agentRestart()),
       version: async () => ({ version: VERSION, node: process.version, pid: process.pid, site: this.#config.agent.site }),

@@ -5,10 +5,14 @@ import { z } from 'zod';
 import { isRegionBytes, REGION_BYTES_DEFAULT } from '../core/dirty-map.js';
 import { FALL_BEHIND_ACTIONS } from '../core/fall-behind.js';
 import { RESYNC_DEFAULTS } from '../core/group-config.js';
+import { RESYNC_PARALLEL_DEFAULT } from '../core/resync-turns.js';
 import { parseAddress, parseDuration, parseNbdListen, parseSize, SOCKET_PATH_BYTES_MAX } from './config-values.js';
 
 /** Listeners an agent may have for NBD clients. */
 const NBD_LISTENERS_MAX = 8;
+
+/** Resyncs at a time; more than that only compete. */
+const RESYNC_PARALLEL_MAX = 64;
 
 /** A `params.expected` marks an issue whose message is "expected …, got …". */
 function expects(expected: string): { params: { expected: string } } {
@@ -48,6 +52,10 @@ const agent = z.strictObject({
   nbd: z.array(nbdListen).min(1).max(NBD_LISTENERS_MAX).optional(),
   metrics: listenAddress.optional(),
   insecure: z.boolean().default(false),
+  resync_parallel: z
+    .number()
+    .refine((value) => Number.isInteger(value) && value >= 1 && value <= RESYNC_PARALLEL_MAX, expects('a whole number from 1 to 64'))
+    .default(RESYNC_PARALLEL_DEFAULT),
 });
 
 const volume = z.strictObject({ device: path, size: size.optional(), io: z.enum(['buffered', 'direct']).optional() });
@@ -90,6 +98,21 @@ const site = z.strictObject({
   log_full: z.enum(['bitmap', 'bitmap-if-disconnected', 'throttle']).default('bitmap'),
   limits: limits.optional(),
 });
+
+/** What can be set for a site while its group runs; limits as in the file. */
+export const settingsSchema = z
+  .strictObject({
+    mode: site.shape.mode.removeDefault(),
+    on_disconnect: site.shape.on_disconnect.removeDefault(),
+    log_full: site.shape.log_full.removeDefault(),
+    max_ios: limits.shape.max_ios,
+    max_bytes: limits.shape.max_bytes,
+    max_age: limits.shape.max_age,
+    max_rate: size,
+    min_rate: size,
+    latency_target: z.number().min(0),
+  })
+  .partial();
 
 const group = z.strictObject({
   role: z.enum(['primary', 'secondary']).default('secondary'),

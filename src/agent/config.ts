@@ -27,6 +27,8 @@ export type AgentSettings = {
   readonly metrics: Address | undefined;
   /** Plain TCP beyond this machine is allowed. */
   readonly insecure: boolean;
+  /** Resyncs of all groups that run at a time. */
+  readonly resyncParallel: number;
 };
 
 /** A whole configuration file. */
@@ -49,7 +51,7 @@ export function parseConfig(text: string, file: string): AgentConfig {
     throw invalid(
       file,
       lines,
-      parsed.error.issues.flatMap((issue) => problemsOf(issue, document)),
+      parsed.error.issues.flatMap((issue) => explainIssue(issue, document)),
     );
   const problems = checkConfig(parsed.data);
   if (problems.wrong.length > 0) throw invalid(file, lines, problems.wrong);
@@ -99,7 +101,7 @@ function invalid(file: string, lines: ConfigLines, problems: readonly ConfigProb
 }
 
 /** Rewrites an issue of the schema library in our words. */
-function problemsOf(issue: z.core.$ZodIssue, document: unknown): ConfigProblem[] {
+export function explainIssue(issue: z.core.$ZodIssue, document: unknown): ConfigProblem[] {
   const path = writtenPath(issue.path, document);
   const got = valueAt(document, path);
   if (issue.code === 'unrecognized_keys') {
@@ -144,7 +146,7 @@ function toSettings(agent: ConfigFile['agent']): AgentSettings {
   const nbd: NbdListen[] = [...(agent.nbd ?? [])];
   if (!nbd.some((listen) => listen.kind === 'unix')) nbd.push({ kind: 'unix', path: `${agent.state_dir}/nbd.sock` });
   const { site, control, listen, metrics, insecure } = agent;
-  return { site, stateDir: agent.state_dir, control, listen, nbd, metrics, insecure };
+  return { site, stateDir: agent.state_dir, control, listen, nbd, metrics, insecure, resyncParallel: agent.resync_parallel };
 }
 
 function toGroup([name, group]: [string, ConfigFile['groups'][string]]): GroupConfig {

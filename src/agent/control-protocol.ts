@@ -36,6 +36,13 @@ export type Verbs = {
   detach: { args: { target: string }; result: { changed: boolean; target: string; device: string } };
   promote: { args: { group: string; force: boolean }; result: { changed: boolean; group: string; epoch: string; warnings: string[] } };
   demote: { args: { group: string }; result: { changed: boolean; group: string } };
+  /** `action`: pause, resume or set; `settings`: KEY=VALUE, for set. */
+  site: {
+    args: { group: string; site: string; action: string; settings?: readonly string[] };
+    result: { changed: boolean; group: string; site: string };
+  };
+  /** `action`: start, pause or resume; `sites` of the result: those it changed something for. */
+  sync: { args: { group: string; site?: string; action: string }; result: { changed: boolean; group: string; sites: string[] } };
   'agent-stop': { args: Record<string, never>; result: { pid: number } };
   /** The switch comes after the answer: `pid` ends, and `successor` answers. */
   'agent-restart': { args: Record<string, never>; result: { pid: number; successor: number } };
@@ -44,20 +51,34 @@ export type Verbs = {
 
 export type Verb = keyof Verbs;
 
-/** Arguments each verb takes: name to type; a `?` marks an optional one. The gateway of agent/control.ts checks against it. */
-export const VERB_ARGS: { readonly [V in Verb]: Readonly<Record<string, 'string' | 'boolean' | 'string?'>> } = {
+/** Types of arguments; a `?` marks an optional one. */
+export type ArgType = 'string' | 'boolean' | 'string?' | 'strings?';
+
+/** Arguments each verb takes: name to type. The gateway of agent/control.ts checks against it. */
+export const VERB_ARGS: { readonly [V in Verb]: Readonly<Record<string, ArgType>> } = {
   status: { group: 'string?' },
   attach: { target: 'string', device: 'string?' },
   detach: { target: 'string' },
   promote: { group: 'string', force: 'boolean' },
   demote: { group: 'string' },
+  site: { group: 'string', site: 'string', action: 'string', settings: 'strings?' },
+  sync: { group: 'string', site: 'string?', action: 'string' },
   'agent-stop': {},
   'agent-restart': {},
   version: {},
 };
 
 /** Verbs that change something; the caller's uid is logged with them. */
-export const MUTATING_VERBS: ReadonlySet<Verb> = new Set<Verb>(['attach', 'detach', 'promote', 'demote', 'agent-stop', 'agent-restart']);
+export const MUTATING_VERBS: ReadonlySet<Verb> = new Set<Verb>([
+  'attach',
+  'detach',
+  'promote',
+  'demote',
+  'site',
+  'sync',
+  'agent-stop',
+  'agent-restart',
+]);
 
 /** An LvrError on the wire, and on stderr of `lvr … -o json`. */
 export type ErrorDocument = {

@@ -8,6 +8,7 @@ import { LvrError, messageOf } from '../core/errors.js';
 import type { Log } from '../core/ports.js';
 import { peerCredentials } from '../disk/system.js';
 import {
+  type ArgType,
   type ErrorDocument,
   MUTATING_VERBS,
   REQUEST_BYTES_MAX,
@@ -153,11 +154,15 @@ export function parseRequest(line: string): { verb: Verb; args: Record<string, u
     if (!Object.hasOwn(types, name)) throw new LvrError('USAGE', `${verb} takes no argument ${name.slice(0, 80)}`);
   for (const [name, type] of Object.entries(types)) {
     const value = (args as Record<string, unknown>)[name];
-    const optional = type === 'string?';
-    if (value === undefined && optional) continue;
-    if (typeof value !== (optional ? 'string' : type)) throw new LvrError('USAGE', `${verb} needs ${name}`);
+    if (value === undefined && type.endsWith('?')) continue;
+    if (!isOfType(value, type)) throw new LvrError('USAGE', `${verb} needs ${name}`);
   }
   return { verb: verb as Verb, args: args as Record<string, unknown> };
+}
+
+function isOfType(value: unknown, type: ArgType): boolean {
+  if (type === 'strings?') return Array.isArray(value) && value.every((item) => typeof item === 'string');
+  return typeof value === (type === 'string?' ? 'string' : type);
 }
 
 function send(socket: Socket, response: { result: unknown } | { error: ErrorDocument }): void {

@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { LvrError, messageOf } from '../core/errors.js';
 import { FALL_BEHIND_ACTIONS, FALL_BEHIND_LIMITS, limitKey } from '../core/fall-behind.js';
-import type { GroupStatus } from '../core/status.js';
+import type { GroupStatus, SiteStatus } from '../core/status.js';
 import { type Address, formatAddress } from './config-values.js';
 import type { StatusDocument } from './control-protocol.js';
 import type { CommandCounters, ShipCounters } from './ports.js';
@@ -103,6 +103,12 @@ export class MetricsServer {
     this.#gauge('lvr_repl_lag_bytes', 'Bytes not known durable at a site.', site);
     this.#gauge('lvr_repl_lag_writes', 'Writes not known durable at a site.', site);
     this.#gauge('lvr_repl_lag_seconds', 'Age of the oldest write not known durable at a site; 0 when there is none.', site);
+    this.#gauge('lvr_dirty_bytes', 'Bytes that a site lacks according to its bitmap.', site);
+    this.#gauge('lvr_resync_progress_ratio', 'Part of a resync that is done; absent when none is under way.', site);
+    this.#gauge('lvr_resync_remaining_bytes', 'Bytes that a resync still has to copy; absent when none is under way.', site);
+    this.#gauge('lvr_resync_eta_seconds', 'Until a resync ends; absent while there is no estimate.', site);
+    this.#counter('lvr_resync_bytes_total', 'Bytes copied to a site by resyncs.', site);
+    this.#gauge('lvr_log_full_eta_seconds', 'Until the log is full of what a site lacks; absent when that is not in sight.', site);
     this.#gauge('lvr_repl_limit_crossed', 'Whether a site is further behind than a limit (1: is).', [...site, 'limit']);
     this.#gauge('lvr_repl_limit_action', 'What is done about a site that is too far behind (1: is).', [...site, 'state']);
     this.#counter('lvr_nbd_throttled_seconds_total', 'Time for which writers waited.', ['group', 'reason']);
@@ -159,13 +165,14 @@ export class MetricsServer {
     for (const status of item.sites) this.#updateSite(group, status);
   }
 
-  #updateSite(group: string, status: GroupStatus['sites'][number]): void {
+  #updateSite(group: string, status: SiteStatus): void {
     const labels = { group, site: status.site };
     this.#set('lvr_repl_connected', labels, status.session === 'connected' ? 1 : 0);
     this.#set('lvr_repl_lag_bytes', labels, status.lagBytes);
     this.#set('lvr_repl_lag_writes', labels, status.lagIos);
     this.#set('lvr_repl_lag_seconds', labels, status.lagSeconds);
     this.#set('lvr_repl_acked_lsn', labels, Number(status.ackedLsn));
+    this.#updateResync(labels, status);
     for (const name of FALL_BEHIND_LIMITS) {
       const limit = limitKey(name);
       this.#set('lvr_repl_limit_crossed', { ...labels, limit }, status.limits.crossed.includes(limit) ? 1 : 0);
@@ -177,5 +184,15 @@ export class MetricsServer {
     if (!sent) return;
     this.#count('lvr_repl_sent_bytes_total', labels, sent.bytes);
     this.#count('lvr_repl_sent_writes_total', labels, sent.records);
+  }
+
+  #updateResync(labels: Record<string, string>, { dirtyBytes, resync, resyncedBytes, logFullEtaSeconds }: SiteStatus): void {
+    this.#set('lvr_dirty_bytes', labels, dirtyBytes);
+    this.#count('lvr_resync_bytes_total', labels, resyncedBytes);
+    if (logFullEtaSeconds !== null) this.#set('lvr_log_full_eta_seconds', labels, logFullEtaSeconds);
+    if (resync === null) return;
+    this.#set('lvr_resync_progress_ratio', labels, resync.percent / 100);
+    this.#set('lvr_resync_remaining_bytes', labels, resync.remainingBytes);
+    if (resync.etaSeconds !== null) this.#set('lvr_resync_eta_seconds', labels, resync.etaSeconds);
   }
 }

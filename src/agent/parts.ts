@@ -13,17 +13,20 @@ import type { HandedSocket, KernelServer } from '../attach/ports.js';
 import { assert } from '../core/assert.js';
 import { LvrError, messageOf } from '../core/errors.js';
 import type { Backend, Log } from '../core/ports.js';
+import { ResyncTurns } from '../core/resync-turns.js';
 import { createEngines } from '../disk/engine.js';
 import { crc32c, crc32cSpans, createArena } from '../disk/memory.js';
 import { hungUp, lockMemory } from '../disk/system.js';
 import { Group } from '../group/group.js';
 import { openGroup } from '../group/open.js';
+import { SiteVerbs } from '../group/site-verbs.js';
 import { Listener } from '../link/listener.js';
 import { tcpNetwork } from '../link/tcp.js';
 import { type NbdEvent, NbdServer } from '../nbd/server.js';
 import { realClock } from './clock.js';
 import type { AgentConfig } from './config.js';
 import { type Address, formatAddress, type NbdListen } from './config-values.js';
+import { Pauses } from './pauses.js';
 import type { AgentGroup, AgentParts, Legacy, LinkService, NbdService } from './ports.js';
 import { replaceFile } from './state-dir.js';
 
@@ -34,7 +37,7 @@ const NBD_SOCKET_MODE = 0o660;
 
 /** Makes the parts; opens nothing but the I/O engines. `uuid` is the agent's identity; `legacy` comes from the agent before this one. */
 export function realParts(config: AgentConfig, log: Log, uuid: string, legacy: Legacy): AgentParts {
-  const { site, stateDir, insecure } = config.agent;
+  const { site, stateDir, insecure, resyncParallel } = config.agent;
   const served: Served = { server: undefined, isMemoryLocked: false };
   const kernel = new KernelAttacher(
     { control: new NbdNetlink(binding), sysfs: new NbdSysfs(), sockets: binding, server: kernelServer(served, log), log },
@@ -42,7 +45,19 @@ export function realParts(config: AgentConfig, log: Log, uuid: string, legacy: L
   );
   const clock = realClock;
   const memory = { createArena, crc32c, crc32cSpans, newUuid: () => randomUUID().replaceAll('-', '') };
-  const env = { site, stateDir, insecure, clock, engines: createEngines(), network: tcpNetwork, memory, log, random: Math.random };
+  const resyncTurns = new ResyncTurns(resyncParallel);
+  const env = {
+    site,
+    stateDir,
+    insecure,
+    clock,
+    engines: createEngines(),
+    network: tcpNetwork,
+    memory,
+    log,
+    random: Math.random,
+    resyncTurns,
+  };
   return {
     clock,
     log,
@@ -59,6 +74,11 @@ export function realParts(config: AgentConfig, log: Log, uuid: string, legacy: L
       const counters = group.linkFor(to)?.counters;
       return counters && { bytes: counters.sentBytes, records: counters.sentRecords };
     },
+    siteVerbs: (group) => {
+      assert(group instanceof Group, 'the agent made this group here');
+      return new SiteVerbs(group);
+    },
+    pauses: new Pauses(stateDir),
     attach: new Attachments(stateDir, [kernel, new FuseAttacher(join(stateDir, 'attach'))], replaceFile, log),
   };
 }

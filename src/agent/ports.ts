@@ -4,9 +4,11 @@ import type { Restored } from '../attach/attachments.js';
 import type { Attachment, AttachRequest, HandedSocket } from '../attach/ports.js';
 import type { GroupConfig } from '../core/group-config.js';
 import type { Backend, Clock, Log } from '../core/ports.js';
+import type { SiteSettings } from '../core/site-settings.js';
 import type { GroupStatus } from '../core/status.js';
 import type { KnownEnd } from '../disk/log-open.js';
 import type { Address, NbdListen } from './config-values.js';
+import type { Pauses } from './pauses.js';
 
 /** What an agent leaves to its successor: sockets of the kernel, and by group where the logs end. */
 export type Legacy = { readonly sockets: readonly HandedSocket[]; readonly ends: Readonly<Record<string, KnownEnd>> };
@@ -29,6 +31,22 @@ export interface AgentGroup {
   settle(): Promise<void>;
   /** Closes exports, ends links, flushes, checkpoints; `quick`: without what the next start can make up for. */
   stop(options: { quick: boolean }): Promise<void>;
+}
+
+/** What may be done to the sites of a group (group/site-verbs.ts implements it). What changes something says whether it did. */
+export interface SiteActions {
+  readonly names: readonly string[];
+  readonly isPrimary: boolean;
+  /** Throws NOT_FOUND unless there is such a site; so do the others. */
+  check(site: string): void;
+  pause(site: string): boolean;
+  resume(site: string): boolean;
+  pauseSync(site: string): boolean;
+  resumeSync(site: string): boolean;
+  /** Throws ROLE when the site needs no resync, or is paused. */
+  startSync(site: string): boolean;
+  settings(site: string): SiteSettings;
+  set(site: string, settings: SiteSettings): boolean;
 }
 
 /** Bytes and records shipped to one site since the agent started. */
@@ -91,5 +109,9 @@ export type AgentParts = {
   startLinks(listen: Address, groups: () => Iterable<AgentGroup>): Promise<LinkService>;
   /** Undefined when the site's link has not sent anything yet. */
   shipCounters(group: AgentGroup, site: string): ShipCounters | undefined;
+  /** What an operator may do to sites of a group. */
+  siteVerbs(group: AgentGroup): SiteActions;
+  /** What is paused, across restarts. */
+  readonly pauses: Pauses;
   readonly attach: AttachService;
 };

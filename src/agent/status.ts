@@ -33,6 +33,8 @@ export function unopenedStatus(config: GroupConfig, failure: Error, insecure: bo
     image: 'failed',
     epoch: none,
     log: { sizeBytes: config.log.sizeBytes, usedBytes: 0, appendedLsn: none, durableLsn: none, appliedLsn: none, trimmedLsn: none },
+    writeBytesPerSecond: 0,
+    logFullEtaSeconds: null,
     throttledSeconds: 0,
     volumes: config.volumes.map((volume) => ({
       volume: volume.name,
@@ -53,6 +55,9 @@ export function unopenedStatus(config: GroupConfig, failure: Error, insecure: bo
       lagIos: 0,
       lagSeconds: 0,
       dirtyBytes: 0,
+      resync: null,
+      resyncedBytes: 0,
+      logFullEtaSeconds: null,
       limits: { crossed: [], action: '', seconds: 0 },
       reason: 'the group is not open',
       rule: '',

@@ -14,7 +14,9 @@ import { explainCommand } from './commands/explain.js';
 import { logCommand } from './commands/log.js';
 import { promoteCommand } from './commands/promote.js';
 import { selftestCommand } from './commands/selftest.js';
+import { siteCommand } from './commands/site.js';
 import { statusCommand } from './commands/status.js';
+import { syncCommand } from './commands/sync.js';
 import { versionCommand } from './commands/version.js';
 import { type Format, printError } from './output.js';
 
@@ -22,7 +24,9 @@ const WIDTH_MAX = 100;
 
 /** The form of errors, also of those made before the options were understood. */
 function requestedFormat(words: readonly string[]): Format {
-  return words.some((word, i) => /^(-o=?|--output=)json$/.test(word) || (/^(-o|--output)$/.test(word) && words[i + 1] === 'json'))
+  return words.some(
+    (word, i) => /^(-o=?|--output=)jsonl?$/.test(word) || (/^(-o|--output)$/.test(word) && /^jsonl?$/.test(words[i + 1] ?? '')),
+  )
     ? 'json'
     : 'table';
 }
@@ -39,7 +43,7 @@ async function run(words: string[]): Promise<void> {
     })
     .option('output', {
       alias: 'o',
-      choices: ['table', 'json'] as const,
+      choices: ['table', 'json', 'jsonl'] as const,
       default: 'table' as const,
       describe: 'form of results and errors',
     })
@@ -48,6 +52,8 @@ async function run(words: string[]): Promise<void> {
     .command(detachCommand)
     .command(promoteCommand)
     .command(demoteCommand)
+    .command(siteCommand)
+    .command(syncCommand)
     .command(logCommand)
     .command(agentCommand)
     .command(versionCommand)

@@ -3,15 +3,15 @@
 import { toErrorDocument } from '../agent/control-protocol.js';
 import type { LvrError } from '../core/errors.js';
 
-/** Forms of output. */
-export type Format = 'table' | 'json';
+/** Forms of output; jsonl differs from json where a verb goes on to tell of progress: an object a line. */
+export type Format = 'table' | 'json' | 'jsonl';
 
 /** Options every command has. */
 export type GlobalOptions = { readonly agent: string; readonly output: Format };
 
 /** Prints a result: the document as it is, or the text for people. */
 export function printResult(options: GlobalOptions, document: unknown, text: string): void {
-  const shown = options.output === 'json' ? JSON.stringify(document) : text;
+  const shown = options.output !== 'table' ? JSON.stringify(document) : text;
   process.stdout.write(shown.endsWith('\n') ? shown : `${shown}\n`);
 }
 
@@ -34,5 +34,5 @@ export function formatError(error: LvrError): string {
 
 /** Prints an error in the form asked for. */
 export function printError(format: Format, error: LvrError): void {
-  process.stderr.write(format === 'json' ? `${JSON.stringify({ error: toErrorDocument(error) })}\n` : formatError(error));
+  process.stderr.write(format !== 'table' ? `${JSON.stringify({ error: toErrorDocument(error) })}\n` : formatError(error));
 }

@@ -3,9 +3,25 @@
 
 import type { FallBehindAction } from './fall-behind.js';
 import type { SiteMode } from './group-config.js';
+import type { TurnState } from './resync-turns.js';
 
 export type Session = 'offline' | 'connecting' | 'handshaking' | 'connected' | 'refused';
 export type Replication = 'stopped' | 'streaming' | 'catchingUp' | 'resyncing' | 'seeding' | 'verifying' | 'paused';
+
+/** A copy of what a site lacks that the log does not hold. */
+export type ResyncStatus = {
+  state: TurnState;
+  /** Why it does not run; empty when it does. */
+  reason: string;
+  /** Of what was dirty in this session or became so since. */
+  percent: number;
+  copiedBytes: number;
+  remainingBytes: number;
+  bytesPerSecond: number;
+  /** null: no estimate yet, or it does not end at this rate. */
+  etaSeconds: number | null;
+  seconds: number;
+};
 
 export type SiteStatus = {
   site: string;
@@ -23,6 +39,12 @@ export type SiteStatus = {
   lagIos: number;
   lagSeconds: number;
   dirtyBytes: number;
+  /** null: none is under way from here. */
+  resync: ResyncStatus | null;
+  /** Copied to it in resyncs since the agent started. */
+  resyncedBytes: number;
+  /** Until the log is full of what the site lacks, or a bitmap takes over, at the rate of now; null: not in sight. */
+  logFullEtaSeconds: number | null;
   /**
    * Fall-behind limits that are crossed (configuration keys), for how long the oldest of them, and what is done about it now: '' also when
    * one is crossed but the site is away, and writers do not wait for it.
@@ -52,6 +74,10 @@ export type GroupStatus = {
   image: 'upToDate' | 'consistent' | 'outdated' | 'inconsistent' | 'failed';
   epoch: string;
   log: { sizeBytes: number; usedBytes: number; appendedLsn: string; durableLsn: string; appliedLsn: string; trimmedLsn: string };
+  /** Payload that clients write, bytes a second. */
+  writeBytesPerSecond: number;
+  /** The soonest logFullEtaSeconds of its sites. */
+  logFullEtaSeconds: number | null;
   /** For how long writers have waited for sites that were too far behind, since the agent started. */
   throttledSeconds: number;
   volumes: VolumeStatus[];

@@ -7,6 +7,7 @@ import type { GroupConfig } from '../core/group-config.js';
 import { PLANTED } from '../core/planted.js';
 import type { Backend, Clock, Device, Log as Reporter } from '../core/ports.js';
 import type { SiteHistory } from '../core/reconnect.js';
+import type { ResyncTurns } from '../core/resync-turns.js';
 import type { GroupStatus } from '../core/status.js';
 import { BatchPool } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
@@ -39,6 +40,7 @@ export type GroupEnv = {
   readonly log: Reporter;
   /** From 0 to below 1; for backoff and incarnations. */
   readonly random: () => number;
+  readonly resyncTurns?: ResyncTurns;
 };
 
 /** A primary that starts waits this long to hear from its sites whether it was replaced, before clients may write. */

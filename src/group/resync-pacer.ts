@@ -8,7 +8,7 @@ import type { WriteLatency } from './write-latency.js';
 const STEP_MS = 1_000;
 
 export class ResyncPacer {
-  readonly #limits: PaceLimits;
+  #limits: PaceLimits;
   readonly #latency: WriteLatency;
   readonly #bucket: TokenBucket;
   #state: PaceState;
@@ -27,6 +27,12 @@ export class ResyncPacer {
     this.#state = beginPace(limits, nowMs);
     this.#stepMs = nowMs;
     this.#writtenBytes = writtenBytes;
+  }
+
+  /** Other limits from now on: the rate keeps inside them at once. */
+  setLimits(limits: PaceLimits, nowMs: number): void {
+    this.#limits = limits;
+    this.#state = beginPace(limits, nowMs);
   }
 
   /** Takes `bytes` and returns 0 when they may be sent now, else after how many ms to ask again. */

@@ -13,6 +13,8 @@ import { MIB, RECORD_PAYLOAD_BYTES_MAX, RESYNC_ZERO_BYTES_MAX } from '../core/li
 import { cutLineage } from '../core/lineage.js';
 import { PLANTED } from '../core/planted.js';
 import type { Clock, Crc32c, Device } from '../core/ports.js';
+import type { PaceLimits } from '../core/resync-pace.js';
+import { ResyncTurn, type ResyncTurns } from '../core/resync-turns.js';
 import { BatchPool, type CreateArena } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
@@ -44,6 +46,11 @@ export type ResyncParts = {
   readonly clock: Clock;
   readonly crc32c: Crc32c;
   readonly createArena: CreateArena;
+  /** Whose turn it is to copy. */
+  readonly turns: ResyncTurns;
+  readonly isPaused: boolean;
+  /** Pieces are durable at the other site. */
+  readonly onMoved: () => void;
   readonly onStopped: () => void;
   /** Payload bytes admitted since the process started. */
   readonly writtenBytes: () => number;
@@ -64,6 +71,7 @@ export class ResyncSource {
   #base: number | undefined;
   #stopped = false;
   #waiting: (() => void) | undefined;
+  readonly turn: ResyncTurn;
   /** Bytes durable at the other site. */
   copiedBytes = 0;
 
@@ -71,6 +79,7 @@ export class ResyncSource {
     this.#parts = parts;
     this.#pool = new BatchPool(parts.createArena, POOL_BYTES);
     this.#pool.onFree = () => this.#wake();
+    this.turn = new ResyncTurn(parts.turns, parts.isPaused, () => this.#wake());
   }
 
   /** Bytes that are still to be copied, as far as it is known now. */
@@ -82,13 +91,19 @@ export class ResyncSource {
     return this.#parts.pacer.copyRate;
   }
 
+  setPace(limits: PaceLimits): void {
+    this.#parts.pacer.setLimits(limits, this.#parts.clock.nowMs());
+  }
+
   /** Prepares the bitmap, durably; nothing is sent before. */
   async start(): Promise<void> {
     this.#map = await this.#parts.bitmaps.startCopy(this.#parts.site);
+    if (!this.#stopped) this.turn.start();
   }
 
   /** The next piece; undefined when nothing waits to be copied now. Waits for its turn and for memory. */
   async next(): Promise<RegionPiece | undefined> {
+    while (!this.turn.isRunning && !this.#stopped) await this.moved();
     if (this.#mayFinish()) await this.#keepLog();
     const batch = await this.#memory();
     if (batch === undefined || this.#stopped) {
@@ -112,6 +127,7 @@ export class ResyncSource {
       this.#parts.pacer.copied(meta.length);
     }
     this.#doneCount = count;
+    this.#parts.onMoved();
     this.#wake();
     return undefined;
   }
@@ -148,6 +164,7 @@ export class ResyncSource {
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.turn.stop();
     this.#parts.onStopped();
     this.#wake();
   }

@@ -5,6 +5,7 @@ import { DirtyMap } from '../core/dirty-map.js';
 import type { LvrError } from '../core/errors.js';
 import type { GroupConfig } from '../core/group-config.js';
 import type { Device } from '../core/ports.js';
+import { ResyncTurns } from '../core/resync-turns.js';
 import type { BitmapStore } from '../disk/bitmap-store.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
@@ -14,6 +15,7 @@ import type { SiteLink } from '../link/link.js';
 import type { Applier } from './applier.js';
 import type { Checkpointer } from './checkpoint.js';
 import type { GroupEnv } from './group.js';
+import { Progress, type ProgressGroup } from './progress.js';
 import { ResyncPacer } from './resync-pacer.js';
 import { ResyncSource } from './resync-source.js';
 import { ResyncTarget, type TargetGroup } from './resync-target.js';
@@ -53,13 +55,18 @@ export interface ResyncGroup {
   consistent(): void;
 }
 
-export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup {
+export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, ProgressGroup {
   readonly #group: ResyncGroup;
   readonly stores: GroupStores;
   readonly bitmaps: SiteBitmaps;
   readonly target: ResyncTarget;
   readonly limits: SiteLimits;
+  readonly progress: Progress;
+  /** Sites whose resync is paused. */
+  readonly paused = new Set<string>();
   readonly #latency = new WriteLatency();
+  /** Where the agent has none for all groups. */
+  readonly #turns = new ResyncTurns();
   #copies = 0;
   #learnedMs = 0;
 
@@ -68,6 +75,7 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup {
     this.stores = stores;
     const { clock, log, memory } = group.env;
     this.bitmaps = new SiteBitmaps(this, stores.bitmaps, clock, log);
+    this.progress = new Progress(this, clock);
     this.limits = new SiteLimits(this, clock, log);
     this.target = new ResyncTarget(this, memory.crc32c, memory.createArena);
   }
@@ -86,6 +94,7 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup {
   /** The state or a position of a site changed; whoever calls releases writes afterwards. */
   siteChanged(): void {
     this.limits.consider();
+    this.progress.look();
     this.bitmaps.consider();
   }
 
@@ -99,6 +108,7 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup {
     const nowMs = this.#group.env.clock.nowMs();
     this.#latency.add(nowMs - batch.sealedMs);
     this.limits.consider();
+    this.progress.look();
     if (this.#copies > 0 || nowMs - this.#learnedMs < LEARN_MS) return;
     this.#learnedMs = nowMs;
     this.#latency.learn();
@@ -109,7 +119,7 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup {
     const { env, config, devices, log, applier, writtenBytes } = this.#group;
     const { clock, memory } = env;
     this.#copies++;
-    return new ResyncSource({
+    const source: ResyncSource = new ResyncSource({
       site,
       devices,
       log,
@@ -118,11 +128,19 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup {
       clock,
       crc32c: memory.crc32c,
       createArena: memory.createArena,
-      pacer: new ResyncPacer(config.resync, this.#latency, writtenBytes, clock.nowMs()),
+      pacer: new ResyncPacer(this.sites.find(site)?.pace ?? config.resync, this.#latency, writtenBytes, clock.nowMs()),
       minDwellMs: config.resync.minDwellMs,
       writtenBytes: () => this.#group.writtenBytes,
-      onStopped: () => this.#copies--,
+      turns: env.resyncTurns ?? this.#turns,
+      isPaused: this.paused.has(site),
+      onMoved: () => this.progress.look(),
+      onStopped: () => {
+        this.#copies--;
+        this.progress.stopped(site, source);
+      },
     });
+    this.progress.started(site, source);
+    return source;
   }
 
   // ---- what the parts need
@@ -157,6 +175,10 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup {
 
   get logFullSince(): number {
     return this.#group.logFullSince;
+  }
+
+  get writtenBytes(): number {
+    return this.#group.writtenBytes;
   }
 
   get writePath(): WritePath | undefined {

@@ -23,7 +23,7 @@ import type { Applier } from './applier.js';
 import type { SiteProgress, Sites } from './sites.js';
 
 /** A site is folded when this much of the log is used, so that writers need not wait for it. */
-const FOLD_ABOVE = 7 / 8;
+export const FOLD_ABOVE = 7 / 8;
 /** It must free at least this part of the log. */
 const FOLD_FREES = 1 / 8;
 

@@ -3,11 +3,15 @@
 
 import { type AckLimits, ackLimits, effectiveMode, type SiteAcks } from '../core/ack-rule.js';
 import type { SiteConfig, SiteMode } from '../core/group-config.js';
+import type { PaceLimits } from '../core/resync-pace.js';
 import type { SiteBitmap } from '../format/superblock.js';
 
 /** Mutable on purpose: updated with every answer of a site. */
 export class SiteProgress implements SiteAcks {
-  readonly config: SiteConfig;
+  /** Replaced when an operator changes it. */
+  config: SiteConfig;
+  /** Rates of its resyncs, when they are not those of the group. */
+  pace: PaceLimits | undefined;
   streaming = false;
   /** See SiteAcks; group/site-limits.ts sets both. */
   enforced = false;

@@ -37,6 +37,11 @@ export function groupStatus(group: Group): GroupStatus {
       appliedLsn: String(group.applier.appliedLsn),
       trimmedLsn: String(log.trimmedLsn),
     },
+    writeBytesPerSecond: Math.round(group.resyncs.progress.writeRate),
+    logFullEtaSeconds: sites.reduce<number | null>(
+      (least, { logFullEtaSeconds: eta }) => (least === null ? eta : Math.min(least, eta ?? least)),
+      null,
+    ),
     throttledSeconds: group.resyncs.limits.throttledSeconds,
     volumes: group.config.volumes.map((volume, i) => ({
       volume: volume.name,
@@ -83,23 +88,31 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
   const isPrimary = role === 'primary';
   const appended = writePath?.lastLsn ?? log.appendedLsn;
   const lagIos = isPrimary ? Math.max(0, appended - site.durable) : 0;
+  const { progress } = group.resyncs;
+  const resync = progress.resyncOf(site.config.name) ?? null;
   const limit = group.resyncs.limits.statusOf(site);
-  const oldestUs = log.index.timeOf(site.durable + 1);
+  // What a bitmap tracks the log has forgotten: the bitmap counts it, and the time was noted.
+  const oldestUs = site.missingSinceUs > 0 ? site.missingSinceUs : log.index.timeOf(Math.max(site.durable, log.trimmedLsn) + 1);
+  const dirtyBytes = group.resyncs.bitmaps.dirtyBytes(site.config.name);
+  const lagBytes = lagIos === 0 ? 0 : log.index.payloadAfter(site.durable) + (writePath?.unsealedBytes ?? 0);
   return {
     site: site.config.name,
     mode: site.mode,
     effectiveMode: site.effectiveMode,
     session: state?.session ?? 'offline',
-    replication: state?.replication ?? 'stopped',
+    replication: resync?.state === 'paused' ? 'paused' : (state?.replication ?? 'stopped'),
     tracking: site.bitmap === undefined || site.bitmap.isKept ? 'log' : 'bitmap',
     ackedLsn: String(isPrimary ? site.durable : 0),
     appliedLsn: String(isPrimary ? site.applied : 0),
-    lagBytes: lagIos === 0 ? 0 : log.index.payloadAfter(site.durable) + (writePath?.unsealedBytes ?? 0),
+    lagBytes: isPrimary ? Math.max(lagBytes, dirtyBytes) : 0,
     lagIos,
     lagSeconds: lagIos === 0 || oldestUs === 0 ? 0 : Math.max(0, group.env.clock.wallMs() / 1000 - oldestUs / 1e6),
-    dirtyBytes: group.resyncs.bitmaps.dirtyBytes(site.config.name),
+    dirtyBytes,
+    resync,
+    resyncedBytes: progress.resyncedBytes(site.config.name),
+    logFullEtaSeconds: progress.logFullEta(site) ?? null,
     limits: { crossed: limit.crossed.map(limitKey), action: limit.effect ?? '', seconds: limit.seconds },
-    reason: [state?.reason ?? '', limit.reason].filter((words) => words !== '').join('; '),
+    reason: [state?.reason ?? '', resync?.reason ?? '', limit.reason].filter((words) => words !== '').join('; '),
     rule: state?.rule ?? '',
     insecure: state?.insecure ?? false,
   };

@@ -9,7 +9,7 @@
 // A newer accepted session replaces the older one. When both ends dial at once, both keep the dial of the site whose name sorts first.
 
 import { LvrError, messageOf } from '../core/errors.js';
-import type { SiteConfig } from '../core/group-config.js';
+import type { SiteConfig, SiteMode } from '../core/group-config.js';
 import { LINK_BACKOFF_MAX_MS, LINK_BACKOFF_MIN_MS, LINK_CONNECT_MS, LINK_PING_MS, LINK_TICK_MS } from '../core/limits.js';
 import type { Clock, Log, Timer } from '../core/ports.js';
 import type { Replication, Session as SessionStatus } from '../core/status.js';
@@ -89,11 +89,14 @@ export class SiteLink implements SessionOwner {
   #rttMs = 0;
   #highestSentLsn = 0;
   #shown = 'offline stopped ';
+  #mode: SiteMode;
+  #isPaused = false;
   readonly #totals: LinkCounters = { sentBytes: 0, sentRecords: 0, receivedBytes: 0, receivedRecords: 0, connects: 0, resentRecords: 0 };
 
   constructor(options: SiteLinkOptions) {
     this.#options = options;
     this.#site = options.config.name;
+    this.#mode = options.config.mode;
   }
 
   /** Begins to dial (primary) or to accept. */
@@ -127,13 +130,44 @@ export class SiteLink implements SessionOwner {
     this.#failures = 0;
     this.#retryAtMs = 0;
     this.#code = '';
-    this.#show('offline', '');
+    this.#show('offline', this.#isPaused ? this.#pauseReason : '');
     this.#maybeDial();
   }
 
   /** The session goes by what no longer holds: ends it, so that the sites decide anew. */
   meetAgain(reason: string): void {
     this.#session?.bye(reason);
+  }
+
+  /** No session while paused. True when that changed something. */
+  setPaused(isPaused: boolean): boolean {
+    if (isPaused === this.#isPaused) return false;
+    this.#isPaused = isPaused;
+    if (isPaused) {
+      this.#dialNumber++;
+      this.#session?.bye(this.#pauseReason);
+      this.#show('offline', this.#pauseReason);
+    } else {
+      this.#show('offline', '');
+      this.retry();
+    }
+    return true;
+  }
+
+  get #pauseReason(): string {
+    return `the link to site ${this.#site} is paused at site ${this.#options.group.site}`;
+  }
+
+  /** Dials at once, whatever went wrong before (primary). */
+  retry(): void {
+    this.#failures = 0;
+    this.#retryAtMs = 0;
+    this.#maybeDial();
+  }
+
+  /** What the site is asked for in sessions from now on. */
+  setMode(mode: SiteMode): void {
+    this.#mode = mode;
   }
 
   /** There may be something to send: a batch was sealed or the durable LSN moved. Called by the group once per turn. */
@@ -148,6 +182,7 @@ export class SiteLink implements SessionOwner {
   accept(stream: ByteStream, hello: Hello): Refusal | undefined {
     const { group, insecure } = this.#options;
     if (!this.#started) return { code: 'WRONG_GROUP', reason: `group ${group.name} is stopping at site ${group.site}` };
+    if (this.#isPaused) return { code: 'FAILED', reason: this.#pauseReason };
     const refusal = !insecure && !isLoopback(stream.remote) ? insecureRefusal(stream.remote) : checkHello(hello, group, this.#site);
     if (refusal !== undefined) {
       if (this.#session === undefined) this.#refused(refusal);
@@ -224,9 +259,9 @@ export class SiteLink implements SessionOwner {
   }
 
   #open(stream: ByteStream, id: number, hello: Hello | undefined): void {
-    const { group, clock, config } = this.#options;
+    const { group, clock } = this.#options;
     const before = Promise.all(this.#ending).then(() => {});
-    this.#session = new Session({ group, site: this.#site, mode: config.mode, clock, owner: this, before }, stream, id, hello);
+    this.#session = new Session({ group, site: this.#site, mode: this.#mode, clock, owner: this, before }, stream, id, hello);
     this.#show('handshaking', this.#reason);
     this.#session.start();
   }
@@ -241,7 +276,7 @@ export class SiteLink implements SessionOwner {
 
   #maybeDial(): void {
     const { clock } = this.#options;
-    if (!this.#started || this.#role !== 'primary' || this.#session !== undefined || this.#dialing !== undefined) return;
+    if (!this.#started || this.#isPaused || this.#role !== 'primary' || this.#session !== undefined || this.#dialing !== undefined) return;
     if (clock.nowMs() < this.#retryAtMs) return;
     this.#dialing = this.#dial(++this.#dialNumber).finally(() => {
       this.#dialing = undefined;
@@ -317,6 +352,7 @@ export class SiteLink implements SessionOwner {
 
   #replication(): Replication {
     const session = this.#session;
+    if (this.#isPaused) return 'paused';
     if (session?.isRunning === true && session.isResyncing) return 'resyncing';
     if (session === undefined || !session.isRunning || session.catchingUp === undefined) return 'stopped';
     return session.catchingUp ? 'catchingUp' : 'streaming';

@@ -13,6 +13,7 @@ import {
   type SiteMode,
 } from '../core/group-config.js';
 import type { Arena, Clock, Log } from '../core/ports.js';
+import type { ResyncTurns } from '../core/resync-turns.js';
 import { BitmapStore } from '../disk/bitmap-store.js';
 import { openLog } from '../disk/log-open.js';
 import type { Group, GroupEnv } from '../group/group.js';
@@ -43,6 +44,7 @@ export type SimSiteOptions = {
   readonly volumeBytes?: number;
   readonly logFull?: LogFull;
   readonly limits?: FallBehindLimits;
+  readonly resyncTurns?: ResyncTurns;
   readonly regionBytes?: number;
   readonly undo?: GroupConfig['undo'];
   readonly resync?: Partial<ResyncConfig>;
@@ -198,6 +200,7 @@ export class SimSite {
   readonly lines: string[] = [];
   readonly #memory: SimMemory;
   readonly #port: number;
+  readonly #resyncTurns: ResyncTurns | undefined;
   #devices: SimDevice[] = [];
   #clock: ProcessClock | undefined;
   #network: ProcessNetwork | undefined;
@@ -212,6 +215,7 @@ export class SimSite {
     this.world = world;
     this.name = name;
     this.#port = world.portOf(name);
+    this.#resyncTurns = options.resyncTurns;
     this.#memory = new SimMemory(world.arenas);
     const volumeBytes = options.volumeBytes ?? VOLUME_BYTES;
     this.log = new SimDisk(`${name}.log`, options.logBytes ?? 16 << 20, 4096);
@@ -333,7 +337,9 @@ export class SimSite {
       this.world.reported?.(this, event);
     };
     const log: Log = { info: note, warn: note, error: note };
-    return { site: this.name, insecure: false, clock, network, memory: this.#memory, log, random: () => this.world.random.fraction() };
+    const random = (): number => this.world.random.fraction();
+    const turns = this.#resyncTurns === undefined ? {} : { resyncTurns: this.#resyncTurns };
+    return { site: this.name, insecure: false, clock, network, memory: this.#memory, log, random, ...turns };
   }
 
   /** Ends the process; see SimDisk.crash(). `halfOpen`: the other ends of its connections notice nothing until it is back. */

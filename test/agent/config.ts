@@ -49,6 +49,7 @@ t.test('a good file gives typed settings with defaults', async (t) => {
     nbd: [{ kind: 'unix', path: '/var/lib/lvr/nbd.sock' }],
     metrics: undefined,
     insecure: false,
+    resyncParallel: 2,
   });
   t.same(config.groups, [
     {
@@ -116,6 +117,7 @@ t.test('wrong values are named with file, line, key and what was expected', asyn
     ['listen =', `control = "/${'x'.repeat(107)}"\nlisten =`, 'lvr.toml:4 agent.control: expected a path of at most 107 bytes, got'],
     ['listen =', 'metrics = "0.0.0.0:7749"\nlisten =', 'lvr.toml:4 agent.metrics: 0.0.0.0:7749 is already used by agent.listen'],
     ['role = "primary"', 'role = primary', 'lvr.toml:7 not TOML'],
+    ['listen =', 'resync_parallel = 0\nlisten =', 'lvr.toml:4 agent.resync_parallel: expected a whole number from 1 to 64, got 0'],
     [
       'size = "256MiB"',
       'size = "16TiB"\n[groups.app.resync]\nmin_rate = "2MiB"\nmax_rate = "1MiB"',

@@ -1,13 +1,15 @@
 // The made-up world of the agent's tests: groups, attachments and listeners in memory, which note what is done with them.
 
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Agent } from '../../src/agent/agent.js';
 import { parseConfig } from '../../src/agent/config.js';
-import type { AgentGroup, AgentParts, AttachService } from '../../src/agent/ports.js';
+import { Pauses } from '../../src/agent/pauses.js';
+import type { AgentGroup, AgentParts, AttachService, SiteActions } from '../../src/agent/ports.js';
 import type { Restored } from '../../src/attach/attachments.js';
 import type { Attachment } from '../../src/attach/ports.js';
 import { LvrError } from '../../src/core/errors.js';
-import type { GroupConfig } from '../../src/core/group-config.js';
+import { type GroupConfig, RESYNC_DEFAULTS } from '../../src/core/group-config.js';
 import type { GroupStatus } from '../../src/core/status.js';
 import { systemClock } from '../helpers/clock.js';
 import { MemoryBackend } from '../helpers/memory-backend.js';
@@ -68,6 +70,8 @@ class FakeGroup implements AgentGroup {
       image: 'upToDate',
       epoch: '3',
       log: { sizeBytes: 1000, usedBytes: 10, appendedLsn: '12', durableLsn: '11', appliedLsn: '10', trimmedLsn: '9' },
+      writeBytesPerSecond: 0,
+      logFullEtaSeconds: null,
       throttledSeconds: 1.5,
       volumes: this.#config.volumes.map(({ name }) => ({ volume: name, sizeBytes: 1024, export: `${this.name}/${name}`, attached: '' })),
       sites: this.#config.sites.map(({ name, mode }) => ({
@@ -83,6 +87,9 @@ class FakeGroup implements AgentGroup {
         lagIos: 4,
         lagSeconds: 0.5,
         dirtyBytes: 0,
+        resync: null,
+        resyncedBytes: 0,
+        logFullEtaSeconds: null,
         limits: { crossed: [], action: '', seconds: 0 },
         reason: '',
         rule: 'C14',
@@ -160,6 +167,30 @@ function fakeAttach({ attached, again, dead, holders, events }: Omit<World, 'age
   };
 }
 
+/** Site b of a group, in memory. */
+function fakeSites(events: string[]): SiteActions {
+  const note = (what: string, isChange = true): boolean => {
+    events.push(what);
+    return isChange;
+  };
+  return {
+    names: ['b'],
+    isPrimary: true,
+    check: (site) => {
+      if (site !== 'b') throw new LvrError('NOT_FOUND', `there is no site ${site}`);
+    },
+    pause: (site) => note(`pause ${site}`),
+    resume: (site) => note(`resume ${site}`),
+    pauseSync: (site) => note(`pause sync ${site}`),
+    resumeSync: (site) => note(`resume sync ${site}`, false),
+    startSync: () => {
+      throw new LvrError('ROLE', 'site b needs no resync');
+    },
+    settings: () => ({ mode: 'async', onDisconnect: 'continue', logFull: 'bitmap', limits: {}, pace: RESYNC_DEFAULTS }),
+    set: (site, { mode, limits }) => note(`set ${site} ${mode} ${JSON.stringify(limits)}`),
+  };
+}
+
 /** An agent over fake parts, with its files below `dir`; group `bad` cannot be opened. */
 export function makeWorld(dir: string, name: string, stopAsked = (): void => undefined): World {
   const control = join(dir, name, 'agent.sock');
@@ -175,6 +206,8 @@ ${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}
   const again: Restored[] = [];
   const attached = new Map<string, Attachment>();
   const dead = new Set<string>();
+  const stateDir = join(dir, name);
+  mkdirSync(stateDir, { recursive: true });
   const note = (event: string): void => void events.push(`log ${event}`);
   const parts: AgentParts = {
     clock: systemClock,
@@ -200,6 +233,8 @@ ${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}
       events.push('links');
       return { address: '', stop: async () => void events.push('links stop') };
     },
+    siteVerbs: () => fakeSites(events),
+    pauses: new Pauses(stateDir),
     shipCounters: (of, site) => (of.name === 'app' && site === 'b' ? { bytes: 99, records: 3 } : undefined),
     attach: fakeAttach({ attached, again, dead, holders, events }),
   };

@@ -6,10 +6,23 @@ import t from 'tap';
 import { statusDocument, unopenedStatus } from '../../src/agent/status.js';
 import { formatStatus } from '../../src/cli/commands/status.js';
 import { formatError } from '../../src/cli/output.js';
+import { bar, progressLine } from '../../src/cli/progress.js';
 import { RULES } from '../../src/cli/rules.js';
 import { formatBytes, formatSeconds, table } from '../../src/cli/table.js';
 import { LvrError } from '../../src/core/errors.js';
 import { RESYNC_DEFAULTS } from '../../src/core/group-config.js';
+
+const CONFIG = {
+  name: 'app',
+  role: 'primary',
+  writeCache: true,
+  regionBytes: 65536,
+  undo: 'auto',
+  resync: RESYNC_DEFAULTS,
+  log: { path: '/l', sizeBytes: 1024 ** 3 },
+  volumes: [{ name: 'data', device: '/d', sizeBytes: 4096, io: undefined }],
+  sites: [{ name: 'b', host: 'h', port: 1, mode: 'logged', onDisconnect: 'continue', logFull: 'bitmap' }],
+} as const;
 
 t.test('columns are as wide as their widest cell', async (t) => {
   t.equal(
@@ -42,18 +55,7 @@ t.test('an error names code, facts, fix and where to read more', async (t) => {
 });
 
 t.test('the status for people names role, health, reason, devices, lag and a mode that is not in force', async (t) => {
-  const config = {
-    name: 'app',
-    role: 'primary',
-    writeCache: true,
-    regionBytes: 65536,
-    undo: 'auto',
-    resync: RESYNC_DEFAULTS,
-    log: { path: '/l', sizeBytes: 1024 ** 3 },
-    volumes: [{ name: 'data', device: '/d', sizeBytes: 4096, io: undefined }],
-    sites: [{ name: 'b', host: 'h', port: 1, mode: 'logged', onDisconnect: 'continue', logFull: 'bitmap' }],
-  } as const;
-  const item = unopenedStatus(config, new Error('the log is foreign'), true);
+  const item = unopenedStatus(CONFIG, new Error('the log is foreign'), true);
   const text = formatStatus(statusDocument({ site: 'a', version: '1', insecure: true, wallMs: 0 }, [item]));
   for (const part of [
     /plain TCP/,
@@ -64,6 +66,42 @@ t.test('the status for people names role, health, reason, devices, lag and a mod
   ]) {
     t.match(text, part);
   }
+});
+
+t.test('a resync is a bar with share, bytes, rate and time, or the reason why it does not run', async (t) => {
+  const status = unopenedStatus({ ...CONFIG, sites: [{ ...CONFIG.sites[0], name: 'b' }] }, new Error('x'), false).sites[0];
+  if (status === undefined) throw new Error('there is a site');
+  t.equal(progressLine(status), 'b: nothing to copy');
+  const tracked = { ...status, tracking: 'bitmap', dirtyBytes: 2048, reason: '' } as const;
+  t.equal(progressLine(tracked), 'b: 2 KiB to copy, not under way (offline)');
+  t.equal(progressLine({ ...tracked, reason: 'paused' }), 'b: 2 KiB to copy, not under way (paused)');
+  const resync = {
+    state: 'running',
+    reason: '',
+    percent: 62.4,
+    copiedBytes: 624 * 1024,
+    remainingBytes: 400 * 1024,
+    bytesPerSecond: 2048,
+    etaSeconds: 200,
+    seconds: 12,
+  } as const;
+  t.equal(progressLine({ ...tracked, resync }), 'b: [############--------]  62.4 %  624 KiB of 1 MiB  2 KiB/s  done in about 3 min 20 s');
+  t.notMatch(progressLine({ ...tracked, resync: { ...resync, etaSeconds: null } }), /about/);
+  t.match(
+    progressLine({ ...tracked, resync: { ...resync, state: 'paused', reason: 'the resync is paused' } }),
+    /1 MiB {2}the resync is paused$/,
+  );
+  t.same(
+    [-5, 0, 4.9, 5, 99.9, 100, 200].map((percent) => bar(percent).replaceAll('-', '').length - 2),
+    [0, 0, 0, 1, 19, 20, 20],
+  );
+  const text = formatStatus(
+    statusDocument({ site: 'a', version: '1', insecure: false, wallMs: 0 }, [
+      { ...unopenedStatus(CONFIG, new Error('x'), false), logFullEtaSeconds: 90, sites: [{ ...tracked, resync }] },
+    ]),
+  );
+  t.match(text, /full in about 1 min 30 s/);
+  t.match(text, /resync b: \[#+-+\] {2}62\.4 %/);
 });
 
 t.test('every rule of the two decision tables has words, and no words are left over', async (t) => {

@@ -6,6 +6,7 @@ import { EXIT } from '../../core/errors.js';
 import type { GroupStatus } from '../../core/status.js';
 import { askAgent } from '../client.js';
 import { type GlobalOptions, printResult } from '../output.js';
+import { progressLine } from '../progress.js';
 import { formatBytes, formatSeconds, table } from '../table.js';
 
 type Options = GlobalOptions & { group: string | undefined; 'exit-code': boolean };
@@ -37,7 +38,7 @@ function formatGroup(item: GroupStatus, site: string): string {
   const full = log.sizeBytes > 0 ? Math.round((100 * log.usedBytes) / log.sizeBytes) : 0;
   const lines = [
     `GROUP ${item.group}  ${item.role} on ${site}  ${item.health.toUpperCase()}  image ${item.image}  epoch ${item.epoch}` +
-      `  log ${formatBytes(log.usedBytes)} of ${formatBytes(log.sizeBytes)} (${full}%)`,
+      `  log ${formatBytes(log.usedBytes)} of ${formatBytes(log.sizeBytes)} (${full}%)${etaOf(item)}`,
   ];
   if (item.reason !== '') lines.push(`  reason: ${item.reason}`);
   lines.push(
@@ -57,6 +58,12 @@ function formatGroup(item: GroupStatus, site: string): string {
     s.ackedLsn,
   ]);
   lines.push(table(['SITE', 'MODE', 'SESSION', 'REPLICATION', 'LAG', 'ACKED'], rows, 2));
+  for (const s of item.sites) if (s.tracking === 'bitmap' || s.resync !== null) lines.push(`  resync ${progressLine(s)}`);
   for (const s of item.sites) if (s.reason !== '') lines.push(`  site ${s.site}: ${s.reason}${s.rule === '' ? '' : ` (rule ${s.rule})`}`);
   return lines.join('\n');
+}
+
+/** When the log is full, if that is in sight. */
+function etaOf({ logFullEtaSeconds }: GroupStatus): string {
+  return logFullEtaSeconds === null ? '' : `, full in about ${formatSeconds(logFullEtaSeconds)}`;
 }
