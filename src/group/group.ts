@@ -5,19 +5,18 @@ import { assert } from '../core/assert.js';
 import type { LvrError } from '../core/errors.js';
 import type { GroupConfig } from '../core/group-config.js';
 import { PLANTED } from '../core/planted.js';
-import type { Backend, Clock, Device, Log as Reporter } from '../core/ports.js';
+import type { Backend, Device } from '../core/ports.js';
 import type { SiteHistory } from '../core/reconnect.js';
-import type { ResyncTurns } from '../core/resync-turns.js';
 import type { GroupStatus } from '../core/status.js';
 import { BatchPool } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
-import type { KnownEnd, LogMemory } from '../disk/log-open.js';
+import type { KnownEnd } from '../disk/log-open.js';
 import { UUID_NONE } from '../format/bytes.js';
 import { SiteLink } from '../link/link.js';
-import type { Network } from '../link/ports.js';
 import { Applier } from './applier.js';
 import { Checkpointer } from './checkpoint.js';
+import type { GroupEnv } from './env.js';
 import { LinkPort } from './link-port.js';
 import { Overlay } from './overlay.js';
 import { PrimaryDurable } from './primary-durable.js';
@@ -29,19 +28,6 @@ import { Sites } from './sites.js';
 import { groupStatus } from './status.js';
 import { Volume } from './volume.js';
 import { WritePath } from './write-path.js';
-
-/** The world around a group. */
-export type GroupEnv = {
-  readonly site: string;
-  readonly insecure: boolean;
-  readonly clock: Clock;
-  readonly network: Network;
-  readonly memory: LogMemory;
-  readonly log: Reporter;
-  /** From 0 to below 1; for backoff and incarnations. */
-  readonly random: () => number;
-  readonly resyncTurns?: ResyncTurns;
-};
 
 /** A primary that starts waits this long to hear from its sites whether it was replaced, before clients may write. */
 const START_GRACE_MS = 3_000;

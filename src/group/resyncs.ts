@@ -14,7 +14,7 @@ import type { Superblock } from '../format/superblock.js';
 import type { SiteLink } from '../link/link.js';
 import type { Applier } from './applier.js';
 import type { Checkpointer } from './checkpoint.js';
-import type { GroupEnv } from './group.js';
+import type { GroupEnv } from './env.js';
 import { Progress, type ProgressGroup } from './progress.js';
 import { ResyncPacer } from './resync-pacer.js';
 import { ResyncSource } from './resync-source.js';

@@ -4,7 +4,8 @@
 import type { SiteMode } from '../../src/core/group-config.js';
 import type { Backend, IoRequest, RequestOwner } from '../../src/core/ports.js';
 import { openLog } from '../../src/disk/log-open.js';
-import type { Group, GroupEnv } from '../../src/group/group.js';
+import type { GroupEnv } from '../../src/group/env.js';
+import type { Group } from '../../src/group/group.js';
 import { assembleGroup } from '../../src/group/open.js';
 import { Listener } from '../../src/link/listener.js';
 import { MemoryNetwork, type MemoryStream } from '../../src/sim/network.js';

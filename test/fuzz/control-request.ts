@@ -18,11 +18,15 @@ function attempt<Value>(run: () => Value): Value | LvrError {
   }
 }
 
+function kindOf(value: unknown): string {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string') ? 'strings' : typeof value;
+}
+
 /** The rules of VERB_ARGS once more. */
 function judgeRequest({ verb, args }: { verb: Verb; args: Record<string, unknown> }): void {
   judge(Object.keys(VERB_ARGS).includes(verb), `${verb} is a verb`);
   const types: Record<string, string> = VERB_ARGS[verb];
-  for (const [name, value] of Object.entries(args)) judge(types[name]?.replace('?', '') === typeof value, `${verb} is given ${name}`);
+  for (const [name, value] of Object.entries(args)) judge(types[name]?.replace('?', '') === kindOf(value), `${verb} is given ${name}`);
   for (const [name, type] of Object.entries(types)) judge(type.endsWith('?') || Object.hasOwn(args, name), `${verb} lacks ${name}`);
 }
 

@@ -28,6 +28,8 @@ const handlers: VerbHandlers = {
   detach: async ({ target }) => ({ changed: true, target, device: '/dev/nbd0' }),
   promote: async ({ group }) => ({ changed: true, group, epoch: '1', warnings: [] }),
   demote: async ({ group }) => ({ changed: false, group }),
+  site: refuse,
+  sync: refuse,
   'agent-stop': refuse,
   'agent-restart': refuse,
   version: async () => ({ version: '1', node: 'v', pid: ++asked, site: 's' }),

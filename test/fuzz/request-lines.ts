@@ -12,6 +12,8 @@ const REQUESTS: readonly (readonly [string, Readonly<Record<string, unknown>>])[
   ['detach', { target: 'app/data' }],
   ['promote', { group: 'app', force: true }],
   ['demote', { group: 'app' }],
+  ['site', { action: 'set', group: 'app', site: 'b', settings: ['mode=logged', 'max_ios=none'] }],
+  ['sync', { action: 'start', group: 'app' }],
   ['agent-stop', {}],
   ['agent-restart', {}],
   ['version', {}],
