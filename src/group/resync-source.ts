@@ -64,6 +64,7 @@ export class ResyncSource {
   #base: number | undefined;
   #stopped = false;
   #waiting: (() => void) | undefined;
+  #sleeping: (() => void) | undefined;
   /** Bytes durable at the other site. */
   copiedBytes = 0;
 
@@ -149,6 +150,7 @@ export class ResyncSource {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#parts.onStopped();
+    this.#sleeping?.();
     this.#wake();
   }
 
@@ -167,7 +169,19 @@ export class ResyncSource {
   async #dwell(): Promise<void> {
     const { clock, bitmaps, site, minDwellMs } = this.#parts;
     const waitMs = bitmaps.foldedMs(site) + minDwellMs - clock.nowMs();
-    if (waitMs > 0) await new Promise<void>((resolve) => void clock.after(waitMs, resolve));
+    if (waitMs > 0) await this.#sleep(waitMs);
+  }
+
+  /** Until the time is over, or the session. */
+  #sleep(ms: number): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = this.#parts.clock.after(ms, resolve);
+      this.#sleeping = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
   }
 
   #mayFinish(): boolean {
@@ -183,7 +197,7 @@ export class ResyncSource {
   async #turn(bytes: number): Promise<void> {
     const { pacer, clock } = this.#parts;
     for (let ms = pacer.take(bytes, clock.nowMs()); ms > 0 && !this.#stopped; ms = pacer.take(bytes, clock.nowMs())) {
-      await new Promise<void>((resolve) => void clock.after(ms, resolve));
+      await this.#sleep(ms);
     }
   }
 

@@ -71,6 +71,7 @@ export class SiteBitmaps {
   /** Clock time at which it was folded, in this process. */
   readonly #foldedMs = new Map<string, number>();
   #considering = false;
+  #work: Promise<void> = Promise.resolve();
   #folding = false;
   #failed = false;
   #stopped = false;
@@ -170,7 +171,7 @@ export class SiteBitmaps {
       return;
     }
     this.#folding = true;
-    this.#fold(site)
+    this.#inTurn(() => this.#fold(site))
       .catch((error: unknown) => this.#fail(error))
       .finally(() => {
         this.#folding = false;
@@ -193,6 +194,8 @@ export class SiteBitmaps {
     const known = this.#tracked.get(site.config.name);
     const from = site.neededFrom;
     const tracked = known ?? this.#begin(site);
+    // What the log had forgotten before, as a secondary does without asking, no bitmap knows.
+    const base = known === undefined ? Math.max(from, log.trimmedLsn) : site.bitmap?.base;
     tracked.endLsn = undefined;
     // From here on what is applied is marked; the session that would have ended the tracking ends without it.
     tracked.marks = true;
@@ -200,7 +203,7 @@ export class SiteBitmaps {
     await this.#markRetained([tracked], from);
     if (known === undefined) await this.#store.create(tracked.slot, tracked.uuid, tracked.map);
     else await this.#store.flush(tracked.slot, tracked.map, tracked.uuid);
-    const bitmap: SiteBitmap = { uuid: tracked.uuid, slot: tracked.slot, base: site.bitmap?.base ?? from, isKept: false };
+    const bitmap: SiteBitmap = { uuid: tracked.uuid, slot: tracked.slot, base, isKept: false };
     await this.#record(site, bitmap);
     site.bitmap = bitmap;
     this.#foldedMs.set(site.config.name, this.#clock.nowMs());
@@ -239,12 +242,55 @@ export class SiteBitmaps {
     }
   }
 
+  /**
+   * The role is about to be given up: from then on the log keeps nothing for anybody, so whatever it was to keep is marked. Durable before
+   * it returns. No fold and no copy may begin any more.
+   */
+  async retire(): Promise<void> {
+    await this.#work;
+    for (const tracked of this.#tracked.values()) {
+      const { site, map, slot, uuid, marks } = tracked;
+      tracked.endLsn = undefined;
+      if (marks || site.bitmap === undefined) continue;
+      tracked.marks = true;
+      await this.#markRetained([tracked], site.neededFrom);
+      await this.#store.flush(slot, map, uuid);
+      site.bitmap = { ...site.bitmap, isKept: false };
+    }
+  }
+
+  /** The volumes here are about to be overwritten with what no record says: every site that is tracked may lack all of it. */
+  overwriting(): void {
+    for (const { map } of this.#tracked.values()) map.markAll();
+  }
+
+  /** One change of how sites are tracked after the other. */
+  #inTurn<Value>(work: () => Promise<Value>): Promise<Value> {
+    const turn = this.#work.then(work);
+    this.#work = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    return turn;
+  }
+
+  #assertPrimary(site: string): void {
+    const { role, changing, name } = this.#group;
+    if (role === 'primary' && !changing) return;
+    throw new LvrError('ROLE', `group ${name}: site ${site} cannot be brought back while the role changes`);
+  }
+
   // ---- a resync of the site
 
   /** The map of a site that is about to be copied from: complete, with every bit to be copied, and durably without base. */
-  async startCopy(name: string): Promise<DirtyMap> {
+  startCopy(name: string): Promise<DirtyMap> {
+    return this.#inTurn(() => this.#startCopy(name));
+  }
+
+  async #startCopy(name: string): Promise<DirtyMap> {
+    this.#assertPrimary(name);
     const tracked = this.#tracked.get(name);
-    assert(tracked?.site.bitmap !== undefined, `site ${name} is tracked by a bitmap`);
+    if (tracked?.site.bitmap === undefined) throw new LvrError('FAILED', `site ${name} is not tracked by a bitmap any more`);
     const { site, map } = tracked;
     tracked.endLsn = undefined;
     if (!tracked.marks) {
@@ -260,7 +306,12 @@ export class SiteBitmaps {
   }
 
   /** The rest is small: from now on the log keeps what the site lacks. Returns the base, the last record that the map covers. Durable. */
-  async keepLog(name: string): Promise<number> {
+  keepLog(name: string): Promise<number> {
+    return this.#inTurn(() => this.#keepLog(name));
+  }
+
+  async #keepLog(name: string): Promise<number> {
+    this.#assertPrimary(name);
     const tracked = this.#tracked.get(name);
     assert(tracked?.marks === true, `site ${name} is being copied to`);
     const { site } = tracked;
