@@ -40,6 +40,14 @@ export function cutLineage(lineage: Lineage, lastLsn: number): Lineage {
   return lineage.filter((e) => e.startLsn <= lastLsn);
 }
 
+/** The lineage of another site, with this one's knowledge of what it wrote itself. */
+export function withOwn(lineage: Lineage, ours: Lineage): Lineage {
+  return lineage.map((entry) => ({
+    ...entry,
+    own: ours.some((o) => o.own && o.epoch === entry.epoch && o.incarnation === entry.incarnation),
+  }));
+}
+
 /** The entry that wrote `lsn`, or undefined when the lineage does not reach back (or on) that far. */
 export function writerOf(lineage: Lineage, lsn: number): LineageEntry | undefined {
   return lineage.findLast((e) => e.startLsn <= lsn);

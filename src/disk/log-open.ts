@@ -25,6 +25,8 @@ export type LogIdentity = {
   readonly group: string;
   readonly site: string;
   readonly volumes: readonly { name: string; sizeBytes: number; blockBytes: number }[];
+  /** Size of the ring of a new log; all that the device has room for unless it is given. */
+  readonly ringBytes?: number;
 };
 
 /** Memory and checksums, real or simulated. */
@@ -158,7 +160,7 @@ function blankSuperblock(device: Device, identity: LogIdentity, role: 'primary' 
     groupUuid: UUID_NONE,
     group: identity.group,
     site: identity.site,
-    ringBytes: Math.floor((device.sizeBytes - RING_START) / BLOCK_BYTES) * BLOCK_BYTES,
+    ringBytes: identity.ringBytes ?? Math.floor((device.sizeBytes - RING_START) / BLOCK_BYTES) * BLOCK_BYTES,
     epoch: 0,
     incarnation: 0,
     role,

@@ -168,6 +168,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
       this.#assertCuttable(plan.from, primary);
       await log.cut(plan.from - 1);
       applier.cut(plan.from - 1);
+      this.#group.sites.cut(plan.from - 1);
     }
     await log.quiet();
     if (plan.action === 'resync') return resyncs.target.prepare(plan.uuid, primary.bitmap?.base ?? 0, adopted);
@@ -270,7 +271,8 @@ export class LinkPort implements ShipSource, ReceiveSink {
   }
 
   get appliedLsn(): number {
-    return this.#group.applier.appliedLsn;
+    // The end of a resync is one only when it is durable here, even if nothing is left to apply.
+    return this.#group.resyncs.target.isActive ? 0 : this.#group.applier.appliedLsn;
   }
 
   onProgress(fn: (() => void) | undefined): void {

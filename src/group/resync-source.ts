@@ -72,6 +72,7 @@ export class ResyncSource {
   #stopped = false;
   #waiting: (() => void) | undefined;
   readonly turn: ResyncTurn;
+  #sleeping: (() => void) | undefined;
   /** Bytes durable at the other site. */
   copiedBytes = 0;
 
@@ -166,6 +167,7 @@ export class ResyncSource {
     this.#stopped = true;
     this.turn.stop();
     this.#parts.onStopped();
+    this.#sleeping?.();
     this.#wake();
   }
 
@@ -184,7 +186,19 @@ export class ResyncSource {
   async #dwell(): Promise<void> {
     const { clock, bitmaps, site, minDwellMs } = this.#parts;
     const waitMs = bitmaps.foldedMs(site) + minDwellMs - clock.nowMs();
-    if (waitMs > 0) await new Promise<void>((resolve) => void clock.after(waitMs, resolve));
+    if (waitMs > 0) await this.#sleep(waitMs);
+  }
+
+  /** Until the time is over, or the session. */
+  #sleep(ms: number): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = this.#parts.clock.after(ms, resolve);
+      this.#sleeping = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
   }
 
   #mayFinish(): boolean {
@@ -200,7 +214,7 @@ export class ResyncSource {
   async #turn(bytes: number): Promise<void> {
     const { pacer, clock } = this.#parts;
     for (let ms = pacer.take(bytes, clock.nowMs()); ms > 0 && !this.#stopped; ms = pacer.take(bytes, clock.nowMs())) {
-      await new Promise<void>((resolve) => void clock.after(ms, resolve));
+      await this.#sleep(ms);
     }
   }
 

@@ -14,7 +14,7 @@ import { ConflictFilter } from '../core/conflict-filter.js';
 import { DirtyMap } from '../core/dirty-map.js';
 import { LvrError } from '../core/errors.js';
 import { KIB, RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
-import { cutLineage, type Lineage } from '../core/lineage.js';
+import { cutLineage, withOwn } from '../core/lineage.js';
 import { PLANTED } from '../core/planted.js';
 import type { Arena, Crc32c, Device, IoTarget } from '../core/ports.js';
 import type { CreateArena } from '../disk/batch-pool.js';
@@ -43,6 +43,8 @@ export interface TargetGroup {
   readonly undo: UndoStore | undefined;
   readonly undoMode: 'auto' | 'required' | 'off';
   newUuid(): string;
+  /** Sites that this one tracks lack what the resync brings; durable with the next checkpoint. */
+  overwriting(): void;
   checkpoint(change: Partial<Superblock>): Promise<void>;
   /** A device failed: the group cannot go on. */
   failed(error: LvrError): void;
@@ -69,7 +71,8 @@ export class ResyncTarget implements IoTarget {
   #doneCount = 0;
   #flushing = false;
   #preparing = false;
-  #ending = false;
+  #ending: Promise<void> | undefined;
+  #rollingBack = false;
   #session = 0;
   #onEvent: ((event: number | Refusal) => void) | undefined;
   #idle: (() => void) | undefined;
@@ -113,6 +116,7 @@ export class ResyncTarget implements IoTarget {
       applier.rebase(known);
     }
     const resync = { uuid, fromLsn: known, fromChain: log.chain, endLsn: 0, undo: await this.#beginUndo() };
+    this.#group.overwriting();
     await this.#group.checkpoint(PLANTED === 'resync-not-recorded' ? adopted : { ...adopted, resync });
   }
 
@@ -303,7 +307,7 @@ export class ResyncTarget implements IoTarget {
     if (resync === undefined || this.#items.length > 0)
       throw new LvrError('PROTOCOL', `group ${this.#group.name}: an end mark before its regions`);
     await log.quiet();
-    await log.rebase(base, chain, mergeOwn(lineage, log.lineage), { resync: { ...resync, endLsn: Math.max(end, 1) } });
+    await log.rebase(base, chain, withOwn(lineage, log.lineage), { resync: { ...resync, endLsn: Math.max(end, 1) } });
     applier.rebase(base);
   }
 
@@ -311,11 +315,10 @@ export class ResyncTarget implements IoTarget {
   consider(): void {
     const { log } = this.#group;
     const { resync } = log.store.current;
-    if (resync === undefined || this.#ending || log.failed !== undefined) return;
+    if (resync === undefined || this.#ending !== undefined || this.#rollingBack || log.failed !== undefined) return;
     const isHere = log.durableLsn >= resync.endLsn && log.recordedPrimaryDurableLsn >= resync.endLsn;
     if (resync.endLsn === 0 || (!isHere && PLANTED !== 'consistent-too-early')) return;
-    this.#ending = true;
-    log.store
+    this.#ending = log.store
       .update((current) => (current.resync?.endLsn === resync.endLsn ? { ...current, resync: undefined } : current))
       .then(() => {
         if (this.isActive) return;
@@ -324,14 +327,25 @@ export class ResyncTarget implements IoTarget {
       })
       .catch(() => undefined)
       .finally(() => {
-        this.#ending = false;
+        this.#ending = undefined;
       });
   }
 
   /** Puts back what the resync has overwritten; the site is then what it was before it. Rejects when that cannot be. */
   async rollBack(): Promise<void> {
+    this.#rollingBack = true;
+    try {
+      await this.stop();
+      // An end that is on its way comes first: what is applied behind it must not be taken for what was there before.
+      await this.#ending;
+      await this.#rollBack();
+    } finally {
+      this.#rollingBack = false;
+    }
+  }
+
+  async #rollBack(): Promise<void> {
     const { log, applier, undo, devices, name } = this.#group;
-    await this.stop();
     const { resync } = log.store.current;
     if (resync === undefined) return;
     if (resync.undo === undefined || !(await this.#loadSaved(resync.undo))) {
@@ -388,12 +402,4 @@ export class ResyncTarget implements IoTarget {
 
 function isFull(error: unknown): boolean {
   return error instanceof LvrError && (error.code === 'UNDO_FULL' || error.code === 'DISK_FULL');
-}
-
-/** The lineage of another site, with this one's knowledge of what it wrote itself. */
-function mergeOwn(lineage: Lineage, ours: Lineage): Lineage {
-  return lineage.map((entry) => ({
-    ...entry,
-    own: ours.some((o) => o.own && o.epoch === entry.epoch && o.incarnation === entry.incarnation),
-  }));
 }

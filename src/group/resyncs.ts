@@ -220,6 +220,10 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
     this.#group.applyFailed(error);
   }
 
+  overwriting(): void {
+    this.bitmaps.overwriting();
+  }
+
   async checkpoint(change: Partial<Superblock>): Promise<void> {
     await this.#group.checkpointer.run(change);
     if (this.#group.failure !== undefined) throw this.#group.failure;

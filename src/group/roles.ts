@@ -133,7 +133,7 @@ export class Roles {
   async #retire(): Promise<void> {
     const group = this.#group;
     await this.#applyAll();
-    await group.resyncs.bitmaps.keepNothing();
+    await group.resyncs.bitmaps.retire();
     group.writePath?.replies.failAll(5);
     await group.checkpointer.run({ role: 'secondary', primaryDurableLsn: group.log.durableLsn });
     if (group.failure !== undefined) throw group.failure;

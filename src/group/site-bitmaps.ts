@@ -74,6 +74,7 @@ export class SiteBitmaps {
   readonly #degrading = new Map<string, string>();
   #dwelling: Timer | undefined;
   #considering = false;
+  #work: Promise<void> = Promise.resolve();
   #folding = false;
   #failed = false;
   #stopped = false;
@@ -99,11 +100,11 @@ export class SiteBitmaps {
       const map = this.#group.newMap();
       const { badPages } = await this.#store.load(bitmap.slot, map, bitmap.uuid);
       if (badPages > 0) this.#alarm(name, badPages);
-      site.bitmap = bitmap;
+      // A secondary keeps its log for nobody; everything in it is marked below.
+      site.bitmap = this.#group.role === 'primary' ? bitmap : { ...bitmap, isKept: false };
       this.#tracked.set(name, { site, map, slot: bitmap.slot, uuid: bitmap.uuid, marks: true, endLsn: undefined });
     }
     if (this.#tracked.size > 0) await this.#markRetained([...this.#tracked.values()], log.trimmedLsn);
-    if (this.#group.role === 'secondary') await this.keepNothing();
   }
 
   #alarm(site: string, badPages: number): void {
@@ -190,7 +191,8 @@ export class SiteBitmaps {
       return;
     }
     this.#folding = true;
-    this.#fold(site, this.#degrading.get(name) ?? 'the log is full')
+    const why = this.#degrading.get(name) ?? 'the log is full';
+    this.#inTurn(() => this.#fold(site, why))
       .catch((error: unknown) => this.#fail(error))
       .finally(() => {
         this.#folding = false;
@@ -236,6 +238,8 @@ export class SiteBitmaps {
     const from = site.neededFrom;
     if (site.missingSinceUs === 0) site.missingSinceUs = log.index.timeOf(site.durable + 1);
     const tracked = known ?? this.#begin(site);
+    // What the log had forgotten before, as a secondary does without asking, no bitmap knows.
+    const base = known === undefined ? Math.max(from, log.trimmedLsn) : site.bitmap?.base;
     tracked.endLsn = undefined;
     // From here on what is applied is marked; the session that would have ended the tracking ends without it.
     tracked.marks = true;
@@ -243,7 +247,7 @@ export class SiteBitmaps {
     await this.#markRetained([tracked], from);
     if (known === undefined) await this.#store.create(tracked.slot, tracked.uuid, tracked.map);
     else await this.#store.flush(tracked.slot, tracked.map, tracked.uuid);
-    const bitmap: SiteBitmap = { uuid: tracked.uuid, slot: tracked.slot, base: site.bitmap?.base ?? from, isKept: false };
+    const bitmap: SiteBitmap = { uuid: tracked.uuid, slot: tracked.slot, base, isKept: false };
     await this.#record(site, bitmap);
     site.bitmap = bitmap;
     this.#degrading.delete(site.config.name);
@@ -286,18 +290,6 @@ export class SiteBitmaps {
     }
   }
 
-  /** A secondary keeps its log for nobody: what was kept is marked instead, durably. */
-  async keepNothing(): Promise<void> {
-    for (const tracked of this.#tracked.values()) {
-      const { site } = tracked;
-      if (site.bitmap?.isKept !== true) continue;
-      await this.#markKept(tracked);
-      const bitmap = { ...site.bitmap, isKept: false };
-      await this.#record(site, bitmap);
-      site.bitmap = bitmap;
-    }
-  }
-
   /** Marks what the log was kept for, durably. */
   async #markKept(tracked: Tracked): Promise<void> {
     tracked.endLsn = undefined;
@@ -307,12 +299,52 @@ export class SiteBitmaps {
     await this.#store.flush(tracked.slot, tracked.map, tracked.uuid);
   }
 
+  /**
+   * The role is about to be given up: from then on the log keeps nothing for anybody, so whatever it was to keep is marked. Durable before
+   * it returns. No fold and no copy may begin any more.
+   */
+  async retire(): Promise<void> {
+    await this.#work;
+    for (const tracked of this.#tracked.values()) {
+      const { site } = tracked;
+      if (site.bitmap === undefined) continue;
+      await this.#markKept(tracked);
+      site.bitmap = { ...site.bitmap, isKept: false };
+    }
+  }
+
+  /** The volumes here are about to be overwritten with what no record says: every site that is tracked may lack all of it. */
+  overwriting(): void {
+    for (const { map } of this.#tracked.values()) map.markAll();
+  }
+
+  /** One change of how sites are tracked after the other. */
+  #inTurn<Value>(work: () => Promise<Value>): Promise<Value> {
+    const turn = this.#work.then(work);
+    this.#work = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    return turn;
+  }
+
+  #assertPrimary(site: string): void {
+    const { role, changing, name } = this.#group;
+    if (role === 'primary' && !changing) return;
+    throw new LvrError('ROLE', `group ${name}: site ${site} cannot be brought back while the role changes`);
+  }
+
   // ---- a resync of the site
 
   /** The map of a site that is about to be copied from: complete, with every bit to be copied, and durably without base. */
-  async startCopy(name: string): Promise<DirtyMap> {
+  startCopy(name: string): Promise<DirtyMap> {
+    return this.#inTurn(() => this.#startCopy(name));
+  }
+
+  async #startCopy(name: string): Promise<DirtyMap> {
+    this.#assertPrimary(name);
     const tracked = this.#tracked.get(name);
-    assert(tracked?.site.bitmap !== undefined, `site ${name} is tracked by a bitmap`);
+    if (tracked?.site.bitmap === undefined) throw new LvrError('FAILED', `site ${name} is not tracked by a bitmap any more`);
     const { site, map } = tracked;
     await this.#markKept(tracked);
     const bitmap: SiteBitmap = { uuid: tracked.uuid, slot: tracked.slot, base: undefined, isKept: false };
@@ -323,7 +355,12 @@ export class SiteBitmaps {
   }
 
   /** The rest is small: from now on the log keeps what the site lacks. Returns the base, the last record that the map covers. Durable. */
-  async keepLog(name: string): Promise<number> {
+  keepLog(name: string): Promise<number> {
+    return this.#inTurn(() => this.#keepLog(name));
+  }
+
+  async #keepLog(name: string): Promise<number> {
+    this.#assertPrimary(name);
     const tracked = this.#tracked.get(name);
     assert(tracked?.marks === true, `site ${name} is being copied to`);
     const { site } = tracked;

@@ -70,6 +70,11 @@ export class Sites {
     return this.limits;
   }
 
+  /** Records behind `lsn` were cut off here: no site has what comes in their place. */
+  cut(lsn: number): void {
+    for (const site of this.all) site.durable = Math.min(site.durable, lsn);
+  }
+
   /** Everything up to here has been received by every connected site; Infinity when none is connected. */
   receivedByConnected(): number {
     let lsn = Number.POSITIVE_INFINITY;

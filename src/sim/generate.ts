@@ -1,5 +1,6 @@
 // Random runs: the lines of a script, drawn from a seed. Chaos only; the end (heal and converge) is the same for every run.
 
+import { withOverflows } from './generate-overflow.js';
 import { drawKnobs, type Knobs } from './knobs.js';
 import { Random } from './random.js';
 import { VOLUMES } from './site.js';
@@ -34,7 +35,7 @@ export function generate(seed: number): { knobs: Knobs; lines: string[] } {
     } else if (what < 55) lines.push(`wait ${waitMs(random)}`);
     else lines.push(...trouble(random, troubles, names, victim));
   }
-  return { knobs, lines };
+  return { knobs, lines: knobs.ringBytes === 0 ? lines : withOverflows(seed, lines, names) };
 }
 
 function waitMs(random: Random): number {

@@ -1,8 +1,9 @@
 // What differs from run to run beside the events: number of sites, acknowledgement modes, sizes, latencies. Drawn from the seed, or set by
 // `knob` lines of a script.
 
-import type { OnDisconnect, SiteMode } from '../core/group-config.js';
-import { MIB } from '../core/limits.js';
+import { REGION_BYTES_DEFAULT } from '../core/dirty-map.js';
+import { type GroupConfig, type LogFull, type OnDisconnect, RESYNC_DEFAULTS, type SiteMode } from '../core/group-config.js';
+import { KIB, MIB } from '../core/limits.js';
 import { Random } from './random.js';
 
 /** `modes` and `driftPercent` go by site. A run is `disciplined` when nobody promotes a site that does not know the newest epoch. */
@@ -24,10 +25,32 @@ export type Knobs = {
   pieceBytes: number;
   driftPercent: number[];
   disciplined: boolean;
+  /** Size of the ring of a log when it is not all of it, so that little makes it overflow; 0: all. */
+  ringBytes: number;
+  regionBytes: number;
+  logFull: LogFull;
+  undo: GroupConfig['undo'];
+  /** Places of the undo store; 0: as many as there can be use for. */
+  undoEntries: number;
+  /** Bytes per second of a resync; 0: as fast as it goes. */
+  maxRate: number;
+  /** A site goes between log and bitmap no more often. */
+  dwellMs: number;
 };
 
-const KIB = 1024;
 const SITES_MAX = 5;
+
+type OverflowKnobs = Pick<Knobs, 'ringBytes' | 'regionBytes' | 'logFull' | 'undo' | 'undoEntries' | 'maxRate' | 'dwellMs'>;
+
+const PLAIN_OVERFLOW: OverflowKnobs = {
+  ringBytes: 0,
+  regionBytes: REGION_BYTES_DEFAULT,
+  logFull: 'bitmap',
+  undo: 'auto',
+  undoEntries: 0,
+  maxRate: 0,
+  dwellMs: RESYNC_DEFAULTS.minDwellMs,
+};
 
 /** Knobs of a plain run, as scripts begin with. */
 export function plainKnobs(seed: number): Knobs {
@@ -46,6 +69,7 @@ export function plainKnobs(seed: number): Knobs {
     pieceBytes: 0,
     driftPercent: [0, 0, 0, 0, 0],
     disciplined: true,
+    ...PLAIN_OVERFLOW,
   };
 }
 
@@ -72,6 +96,22 @@ export function drawKnobs(seed: number): Knobs {
     pieceBytes: netMs < 1 ? random.pick([0, 0, 2000, 5000]) : 0,
     driftPercent: Array.from({ length: SITES_MAX }, () => random.below(3) - 1),
     disciplined: random.chance(60),
+    ...drawOverflow(seed),
+  };
+}
+
+/** Two runs in five are about logs that overflow. Drawn apart, so that the others stay what they were. */
+function drawOverflow(seed: number): OverflowKnobs {
+  const random = new Random(seed ^ 0x0f10);
+  if (!random.chance(40)) return PLAIN_OVERFLOW;
+  return {
+    ringBytes: random.pick([1, 1.5, 2, 3]) * MIB,
+    regionBytes: random.pick([4, 4, 8, 16, 64]) * KIB,
+    logFull: random.chance(80) ? 'bitmap' : random.pick<LogFull>(['bitmap-if-disconnected', 'throttle']),
+    undo: random.pick<GroupConfig['undo']>(['auto', 'auto', 'auto', 'required', 'off']),
+    undoEntries: random.chance(70) ? 0 : 1 + random.below(4),
+    maxRate: random.pick([0, 0, 64, 128, 500]) * KIB,
+    dwellMs: random.pick([500, 1000, 3000, 10_000]),
   };
 }
 

@@ -11,11 +11,13 @@ export class SimMemory implements LogMemory {
   readonly crc32cSpans = crc32cSpans;
   readonly #free: Map<number, Arena[]>;
   readonly #used: Arena[] = [];
+  readonly #uuidsOf: string;
   #uuids = 0;
 
-  /** `free`: arenas that several memories share, by size. */
-  constructor(free = new Map<number, Arena[]>()) {
+  /** `free`: arenas that several memories share, by size; `owner`: no two owners make the same UUID. */
+  constructor(free = new Map<number, Arena[]>(), owner = 'a') {
     this.#free = free;
+    this.#uuidsOf = owner.charCodeAt(0).toString(16);
   }
 
   readonly createArena = (lengthBytes: number): Arena => {
@@ -24,7 +26,7 @@ export class SimMemory implements LogMemory {
     return arena;
   };
 
-  readonly newUuid = (): string => (++this.#uuids).toString(16).padStart(32, 'a');
+  readonly newUuid = (): string => (++this.#uuids).toString(16).padStart(32, this.#uuidsOf);
 
   /** The process has ended: nothing uses its arenas any more. */
   recycle(): void {

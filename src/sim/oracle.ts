@@ -25,7 +25,8 @@ export class Violation extends Error {
 }
 
 type Floor = { lsn: number; serial: number; own: boolean; why: string };
-type Branch = { readonly site: string; readonly history: History; readonly trimmedLsn: number };
+/** `trimmedLsn`: what its site had forgotten when it was promoted. */
+type Branch = { readonly site: string; readonly epoch: number; readonly history: History; readonly trimmedLsn: number };
 /** A writer took over the first `lsn` records of a history. */
 type Fork = { readonly history: History; readonly lsn: number };
 type Shown = { history: History; lsn: number; state: Int32Array[] };
@@ -57,6 +58,8 @@ export class Oracle {
   readonly replaced = new Set<string>();
   /** Sites that began to take over: from then on they may have applied what no primary has. */
   readonly tookOver = new Set<string>();
+  /** Sites that were promoted in the middle of a resync, and so taken back behind what a primary has struck off. */
+  readonly rolledBack = new Set<string>();
   readonly #shown = new Map<string, Shown>();
   readonly #bootedMs = new Map<string, number>();
   readonly #seen = new Map<string, Seen>();
@@ -88,7 +91,9 @@ export class Oracle {
     if (before !== undefined && lsn > before.written.length) this.fail('prefix', `${site.name} leads from LSN ${lsn}, never written`);
     if (before !== undefined) this.#forks.push({ history: before, lsn });
     const history = before?.fork(lsn) ?? new History(this.#world.knobs.volumeBytes, this.#ids);
-    this.#branches.set(key, { site: site.name, history, trimmedLsn: site.group.log.trimmedLsn });
+    const epoch = site.group.log.lineage.at(-1)?.epoch ?? 0;
+    const sameEpoch = [...this.#branches.values()].find((branch) => branch.site === site.name && branch.epoch === epoch);
+    this.#branches.set(key, { site: site.name, epoch, history, trimmedLsn: sameEpoch?.trimmedLsn ?? site.group.log.trimmedLsn });
     return history;
   }
 
@@ -339,16 +344,26 @@ export class Oracle {
     return this.#historyAt(a, lsnA)?.written[common - 1]?.serial !== this.#historyAt(b, lsnB)?.written[common - 1]?.serial;
   }
 
+  /** The last record that two sites have in common. */
+  common(a: SimSite, b: SimSite): number {
+    const [ours, theirs] = [a, b].map((site) => this.#historyAt(site, site.group.log.appendedLsn)?.written ?? []) as [Written[], Written[]];
+    const end = Math.min(a.group.log.appendedLsn, b.group.log.appendedLsn);
+    let common = 0;
+    while (common < end && ours[common]?.serial === theirs[common]?.serial) common++;
+    return common;
+  }
+
+  /** What a primary had forgotten when it was promoted. */
+  trimmedAtPromotion(primary: SimSite): number {
+    return this.#branches.get(keyOf(primary.group.log.lineage.at(-1)))?.trimmedLsn ?? primary.group.log.trimmedLsn;
+  }
+
   /** The primary, never replaced, lost the end of what it wrote: `site` may not stay apart with it, for it must not have applied it. */
   isOwnTail(primary: SimSite, site: SimSite): boolean {
     const theirs = this.#historyAt(site, site.group.log.appendedLsn);
-    const ours = this.#historyAt(primary, primary.group.log.appendedLsn);
     if (theirs === undefined || site.group.role === 'primary' || this.tookOver.has(site.name)) return false;
-    const [a, b] = [ours?.written ?? [], theirs.written];
-    const end = Math.min(primary.group.log.appendedLsn, site.group.log.appendedLsn);
-    let common = 0;
-    while (common < end && a[common]?.serial === b[common]?.serial) common++;
-    return common < site.group.log.appendedLsn && this.#isKnownOnlyTo(primary.name, b[common]?.serial);
+    const common = this.common(primary, site);
+    return common < site.group.log.appendedLsn && this.#isKnownOnlyTo(primary.name, theirs.written[common]?.serial);
   }
 
   /** Only this site wrote the record, or led a history with it: nobody else can have told another site to apply it. */

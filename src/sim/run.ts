@@ -7,6 +7,7 @@ import { generate } from './generate.js';
 import type { Knobs } from './knobs.js';
 import { Violation } from './oracle.js';
 import { Script } from './script.js';
+import { isSeedNeeded } from './seed-reason.js';
 import type { SimSite } from './site.js';
 import { shortly, type World } from './world.js';
 
@@ -228,7 +229,9 @@ function isGoodReason(script: Script, primary: SimSite, site: SimSite, code: str
       if (oracle.isOwnTail(primary, site)) return false;
       return oracle.haveParted(primary, site) || lsn > primary.group.log.appendedLsn;
     case 'NEEDS_SEED':
-      return isExcused || primary.group.log.trimmedLsn > 0;
+      return isExcused || isSeedNeeded(oracle, primary, site);
+    case 'UNDO_FULL':
+      return world.knobs.undo === 'required' && world.knobs.undoEntries > 0;
     case 'LOG_CORRUPT':
       // A record that the log was told it has, and has not: found when it is read for the other site.
       return isExcused;
@@ -267,7 +270,8 @@ async function mustAnswer(script: Script, primary: SimSite): Promise<void> {
   if (!flush.isDone) throw new Violation('progress', `${primary.name} does not answer a flush in ${ANSWER_MS / 1000} s`);
   await world.run(5_000);
   // A site that stays apart may keep the log full.
-  if (script.isAnyoneShortOfRoom(primary) && primary.group.log.hasRoom(2 * SLAB_LARGE_PAYLOAD_BYTES))
+  const { ring } = primary.group.log;
+  if (script.isAnyoneShortOfRoom(primary) && primary.group.log.hasRoom(Math.min(2 * SLAB_LARGE_PAYLOAD_BYTES, ring.bytes / 2)))
     throw new Violation('progress', `a client of ${primary.name} waits for room that there is`);
   for (const site of followers) {
     if (!isInSync(primary, site))

@@ -4,6 +4,7 @@
 //   wait MS                               load SITE COUNT SEED [big]    COUNT random requests by clients of SITE
 //   write SITE VOLUME OFFSET LENGTH [fua] trim|zero SITE VOLUME OFFSET LENGTH      flush SITE        read SITE VOLUME OFFSET LENGTH
 //   crash SITE power|process [silent]     start SITE                    promote SITE [force]         demote SITE
+//   until SITE STATE MS                   waits for SITE to be in a state (UNTIL), so long at most
 //   cut A B | heal A B | reset A B        one direction, one direction, both       heal              everything
 //   stall A B MS | flip A B BYTES         pause SITE MS | jump SITE MS
 //   fault SITE DISK KIND AFTER TIMES      rot SITE DISK SECTOR BIT      disks SITE blank|blank-log|rollback|foreign      snapshot SITE
@@ -13,6 +14,7 @@ import { SimClient } from './client.js';
 import type { CrashKind, SimDisk } from './disk.js';
 import type { Knobs } from './knobs.js';
 import { Oracle, Violation } from './oracle.js';
+import { rotBitmap, until } from './phases.js';
 import { Random } from './random.js';
 import type { SimSite } from './site.js';
 import { VOLUMES } from './site.js';
@@ -40,6 +42,7 @@ export class Script {
     this.oracle = new Oracle(this.world);
     this.world.onReported = (site, event) => {
       this.world.count(`event ${event}`);
+      if (event === 'resync-ended') this.world.copiedTo(site);
       if (event === 'stepped-down') this.#guard(() => this.oracle.steppedDown(site));
     };
     this.world.onTorn = (site) => this.crash(site, 'power', false);
@@ -241,6 +244,10 @@ export class Script {
     if (world.knobs.disciplined && !must && (!isCareful || force)) return;
     const { group } = site;
     this.oracle.tookOver.add(site.name);
+    if (group.resyncs.target.isActive) {
+      this.oracle.rolledBack.add(site.name);
+      world.count('promoted in mid-resync');
+    }
     const work = group.promote({ force }).then(
       (result) => {
         if (!result.changed) return;
@@ -313,8 +320,10 @@ export class Script {
   }
 }
 
-/** The disk `log`, `data` or `wal` of a site. */
+/** The disk `log`, `data`, `wal`, `bitmaps` or `undo` of a site. */
 function diskOf(site: SimSite, name: string): SimDisk {
+  const store = ['bitmaps', 'undo'].indexOf(name);
+  if (store >= 0) return site.stores[store] as SimDisk;
   return name === 'log' ? site.log : (site.volumes[Math.max(0, VOLUMES.indexOf(name))] as SimDisk);
 }
 
@@ -330,6 +339,7 @@ function request(script: Script, words: readonly string[], act: (client: SimClie
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
   wait: (script, [ms]) => script.world.run(Number(ms)),
+  until,
   load: (script, [site = '', count, seed, big]) =>
     script.load(script.world.site(site), Number(count), new Random(Number(seed)), big === 'big'),
   write: (script, words) =>
@@ -367,6 +377,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     script.world.setFault(diskOf(script.world.site(site), disk), fault);
   },
   rot: (script, [site = '', disk = '', sector, bit]) => {
+    if (disk === 'bitmaps') return rotBitmap(script, script.world.site(site), Number(sector), Number(bit));
     const target = diskOf(script.world.site(site), disk);
     script.world.tainted.add(site);
     script.world.count('fault rot');

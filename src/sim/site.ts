@@ -42,6 +42,8 @@ export type SimSiteOptions = {
   readonly modeOf?: (site: string) => SiteMode;
   readonly onDisconnect?: OnDisconnect;
   readonly logBytes?: number;
+  /** Size of the ring of the log, when that is not all of it. */
+  readonly ringBytes?: number;
   readonly volumeBytes?: number;
   readonly logFull?: LogFull;
   readonly limits?: FallBehindLimits;
@@ -199,6 +201,7 @@ export class SimSite {
   /** Bitmaps of other sites, and what a resync has overwritten. */
   stores: readonly SimDisk[];
   readonly lines: string[] = [];
+  readonly #ringBytes: number | undefined;
   readonly #memory: SimMemory;
   readonly #port: number;
   readonly #resyncTurns: ResyncTurns | undefined;
@@ -217,7 +220,8 @@ export class SimSite {
     this.name = name;
     this.#port = world.portOf(name);
     this.#resyncTurns = options.resyncTurns;
-    this.#memory = new SimMemory(world.arenas);
+    this.#memory = new SimMemory(world.arenas, name);
+    this.#ringBytes = options.ringBytes;
     const volumeBytes = options.volumeBytes ?? VOLUME_BYTES;
     this.log = new SimDisk(`${name}.log`, options.logBytes ?? 16 << 20, 4096);
     this.volumes = VOLUMES.map((volume) => new SimDisk(`${name}.${volume}`, volumeBytes));
@@ -317,6 +321,7 @@ export class SimSite {
       group: 'app',
       site: this.name,
       volumes: VOLUMES.map((volume) => ({ name: volume, sizeBytes: this.volumes[0]?.sizeBytes ?? 0, blockBytes: 512 })),
+      ...(this.#ringBytes === undefined ? {} : { ringBytes: this.#ringBytes }),
     };
     const opened = await world.drive(openLog(logDevice, identity, this.config.role, this.#memory, !this.hadLog), limitMs);
     const [bitmaps, undo] = this.#devices.slice(-2) as [SimDevice, SimDevice];

@@ -3,7 +3,10 @@
 
 import { assert } from '../core/assert.js';
 import { messageOf } from '../core/errors.js';
+import { RESYNC_DEFAULTS } from '../core/group-config.js';
 import type { Arena } from '../core/ports.js';
+import { UndoStore } from '../disk/undo-store.js';
+import { UNDO_UNIT_BYTES } from '../group/resync-target.js';
 import type { SimDevice, SimDisk, SimOp, Verdict } from './disk.js';
 import type { Knobs } from './knobs.js';
 import { MemoryNetwork, type MemoryStream } from './network.js';
@@ -78,7 +81,7 @@ export class World implements SiteWorld {
 
   #options(name: string) {
     const { knobs } = this;
-    const { writeCache, onDisconnect, logBytes, volumeBytes } = knobs;
+    const { writeCache, onDisconnect, logBytes, volumeBytes, ringBytes, regionBytes, logFull, undo, undoEntries } = knobs;
     return {
       role: name === 'a' ? ('primary' as const) : ('secondary' as const),
       sites: SITES.slice(0, knobs.sites).filter((site) => site !== name),
@@ -87,6 +90,16 @@ export class World implements SiteWorld {
       onDisconnect,
       logBytes,
       volumeBytes,
+      regionBytes,
+      logFull,
+      undo,
+      resync: {
+        maxRate: knobs.maxRate,
+        minRate: Math.min(knobs.maxRate || RESYNC_DEFAULTS.minRate, RESYNC_DEFAULTS.minRate),
+        minDwellMs: knobs.dwellMs,
+      },
+      ...(ringBytes > 0 ? { ringBytes } : {}),
+      ...(undoEntries > 0 ? { undoBytes: UndoStore.sizeBytes(undoEntries, UNDO_UNIT_BYTES) } : {}),
     };
   }
 
@@ -115,6 +128,11 @@ export class World implements SiteWorld {
 
   get hash(): number {
     return this.#hash >>> 0;
+  }
+
+  /** Volumes were copied to this site: what is damaged unnoticed at another one may be damaged here now. */
+  copiedTo(site: SimSite): void {
+    if (this.tainted.size > 0) this.tainted.add(site.name);
   }
 
   count(what: string): void {
