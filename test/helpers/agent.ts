@@ -30,6 +30,8 @@ export interface SiteStatus {
   readonly appliedLsn: string;
   readonly lagBytes: number;
   readonly lagIos: number;
+  readonly tracking: string;
+  readonly dirtyBytes: number;
 }
 
 /** One group in the status. */
