@@ -59,7 +59,7 @@ function kept(agent: TestAgent): string {
   return `${agent.directory}.kept`;
 }
 
-/** Makes file systems, lets an application write to them until the site is tracked by a bitmap. Returns what site b must have, by volume. */
+/** Makes file systems, lets an application write until the site is tracked by a bitmap. Returns what site b must have, by volume. */
 async function prepare(sites: SlowSites): Promise<SyncedFile[][]> {
   const { a, b, link } = sites;
   await startSlowSites(sites);
