@@ -1,8 +1,8 @@
 // `make bench`: lvr beside its peers on this machine, in one run, as medians of interleaved rounds.
 //
 // Environment: ROUNDS (3), SECONDS per measurement (3), SIZE_MIB of each volume (256), ONLY: comma-separated names of targets,
-// workloads or rows; COPY_MIB (1024) is what B9 replays and B10 copies. Prints a table and the ratios, and writes bench.json. Exit code 1 when a target could not be measured; a missed
-// ratio is a result, not a failure.
+// workloads or rows; COPY_MIB (1024) is what B9 replays and B10 copies. Prints a table and the ratios, writes bench.json. Exit code 1
+// when a target could not be measured; a missed ratio is a result, not a failure.
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
