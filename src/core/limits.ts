@@ -65,6 +65,8 @@ export const LINK_BACKOFF_MIN_MS = 1_000;
 export const LINK_BACKOFF_MAX_MS = 60_000;
 /** Record bytes sent to a site and not yet answered "received". */
 export const LINK_WINDOW_BYTES = 16 * MIB;
+/** Region bytes sent to a site and not yet durable there. */
+export const RESYNC_WINDOW_BYTES = 128 * MIB;
 /** Frames sent and not yet answered, and frames the network has not taken yet (each of those holds a batch). */
 export const LINK_WINDOW_FRAMES_MAX = 4096;
 export const LINK_UNSENT_FRAMES_MAX = 64;

@@ -7,7 +7,7 @@ import type { Superblock } from '../format/superblock.js';
 import { createEngines } from './engine.js';
 import { openDevice } from './file-device.js';
 import { gatherFacts } from './log-open.js';
-import { LogScan, SCAN_ARENA_BYTES } from './log-scan.js';
+import { LogScan, scanArenaBytes } from './log-scan.js';
 import { crc32c, createArena } from './memory.js';
 import { loadSuperblock } from './superblock-store.js';
 
@@ -17,7 +17,7 @@ export async function dumpLog(path: string, out: (line: string) => void): Promis
   const engines = createEngines();
   const device = await openDevice({ path, io: 'buffered', exclusive: true, engines });
   try {
-    const arena = createArena(SCAN_ARENA_BYTES);
+    const arena = createArena(scanArenaBytes(device.sizeBytes));
     const loaded = await loadSuperblock(device, arena);
     loaded.slots.forEach((slot, i) => {
       if (slot.kind === 'valid') out(`slot ${i}: ${describe(slot.superblock)}`);

@@ -15,7 +15,7 @@ import { BatchPool, type CreateArena } from './batch-pool.js';
 import { Log } from './log.js';
 import { LogIndex } from './log-index.js';
 import { LogReader } from './log-reader.js';
-import { LogScan, SCAN_ARENA_BYTES, type ScanResult } from './log-scan.js';
+import { LogScan, type ScanResult, scanArenaBytes } from './log-scan.js';
 import { readDevice, syncDevice } from './promises.js';
 import type { CrcSpans } from './seal.js';
 import { type LoadedSuperblock, loadSuperblock, SuperblockStore } from './superblock-store.js';
@@ -62,7 +62,7 @@ export async function openLog(
   if (device.sizeBytes < LOG_BYTES_MIN) {
     throw new LvrError('DEVICE_UNUSABLE', `log ${device.path}: ${device.sizeBytes} bytes are too few`, { hint: 'give it at least 16 MiB' });
   }
-  const arena = memory.createArena(SCAN_ARENA_BYTES);
+  const arena = memory.createArena(scanArenaBytes(device.sizeBytes));
   const loaded = await loadSuperblock(device, arena);
   const foreign = loaded.superblock === undefined ? undefined : whyForeign(loaded.superblock, identity, device);
   const scan =

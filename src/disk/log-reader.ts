@@ -51,6 +51,12 @@ export class LogReader {
     }
   }
 
+  /** The last record of the batch that holds `lsn`; undefined when it is not retained. */
+  lastOf(lsn: number): number | undefined {
+    const entry = this.#index.find(lsn);
+    return entry && entry.firstLsn + entry.count - 1;
+  }
+
   /** Chain value of one record in the middle of a batch. */
   async chainOfRecord(entry: LogIndexEntry, lsn: number): Promise<number> {
     const batch = await this.readBatch(entry.firstLsn);

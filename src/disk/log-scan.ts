@@ -24,8 +24,15 @@ import { RING_START, type Superblock } from '../format/superblock.js';
 import { LogIndex } from './log-index.js';
 import { readDevice } from './promises.js';
 
-/** Memory a scan needs. */
-export const SCAN_ARENA_BYTES = 4 * MIB;
+const SCAN_ARENA_BYTES_MIN = 4 * MIB;
+const SCAN_ARENA_BYTES_MAX = 16 * MIB;
+/** Reads are made in pieces of this size, all of them in flight at once. */
+const READ_BYTES = MIB;
+
+/** Memory for the scan of a log on a device of this size. */
+export function scanArenaBytes(deviceBytes: number): number {
+  return Math.min(SCAN_ARENA_BYTES_MAX, Math.max(SCAN_ARENA_BYTES_MIN, Math.ceil(deviceBytes / MIB) * MIB));
+}
 
 /** What a scan found. `endPosition` is where the next batch goes; `endReason` says what stopped the run. */
 export type ScanResult = {
@@ -62,6 +69,8 @@ export class LogScan {
   // The arena holds ring bytes of positions [#heldFrom, #heldTo).
   #heldFrom = 0;
   #heldTo = 0;
+  /** What the next read takes: little at first, because most logs have little to replay. */
+  #readBytes = SCAN_ARENA_BYTES_MIN;
   #stop = '';
   #primaryDurableLsn: number;
   readonly #knownEnd: number | undefined;
@@ -243,8 +252,15 @@ export class LogScan {
   /** Makes the ring bytes of [position, position + length) available; returns their place in the arena. Never crosses the end of a lap. */
   async #hold(position: number, length: number): Promise<number> {
     if (position >= this.#heldFrom && position + length <= this.#heldTo) return position - this.#heldFrom;
-    const bytes = Math.min(this.#arena.bytes.length, this.#ring.toEnd(position));
-    await readDevice(this.#device, this.#arena, 0, bytes, RING_START + this.#ring.offset(position));
+    const bytes = Math.min(this.#readBytes, this.#arena.bytes.length, this.#ring.toEnd(position));
+    this.#readBytes = SCAN_ARENA_BYTES_MAX;
+    const offset = RING_START + this.#ring.offset(position);
+    const reads: Promise<void>[] = [];
+    for (let at = 0; at < bytes; at += READ_BYTES) {
+      reads.push(readDevice(this.#device, this.#arena, at, Math.min(READ_BYTES, bytes - at), offset + at));
+    }
+    // All of them end before the memory is used for anything else.
+    for (const { reason } of (await Promise.allSettled(reads)) as { reason?: unknown }[]) if (reason !== undefined) throw reason;
     this.#heldFrom = position;
     this.#heldTo = position + bytes;
     return 0;

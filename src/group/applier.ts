@@ -16,8 +16,9 @@ import { recordHasPayload, recordLength, recordMayUnmap, recordOffset, recordVol
 
 /** Device operations in flight. */
 const OPERATIONS_MAX = 256;
-/** Batches read ahead from the log. */
-const FETCHED_MAX = 4;
+/** Batches read ahead from the log, and how many of them at once. */
+const FETCHED_MAX = 8;
+const READS_MAX = 4;
 
 /** Told by the applier. */
 export interface ApplyOwner {
@@ -231,23 +232,42 @@ export class Applier implements IoTarget {
   }
 
   async #fetchAll(): Promise<void> {
-    let at = this.#submitting;
+    const cuts = this.#cuts;
+    const reads: Promise<LogBatch>[] = [];
     let lsn = this.#lastSubmittedLsn + 1;
-    while (lsn <= this.#limitLsn && this.find(lsn) === undefined && at - this.#submitting < FETCHED_MAX) {
-      const cuts = this.#cuts;
-      const batch = await this.#reader.readBatch(lsn);
-      if (cuts !== this.#cuts) {
-        batch.release();
-        return;
+    try {
+      for (;;) {
+        while (reads.length < READS_MAX && this.#wantsFetch(lsn, reads.length)) {
+          const read = this.#reader.readBatch(lsn);
+          // Its failure is met when its turn comes.
+          read.catch(() => undefined);
+          reads.push(read);
+          lsn = (this.#reader.lastOf(lsn) ?? lsn) + 1;
+        }
+        const batch = await reads.shift();
+        if (batch === undefined) return;
+        if (cuts !== this.#cuts) {
+          batch.release();
+          return;
+        }
+        // Batches may have been applied and dropped from the front meanwhile; the place is found anew.
+        const at = this.#placeOf(batch.firstLsn);
+        this.#batches.splice(at, 0, batch);
+        this.pump();
       }
-      // Batches may have been applied and dropped from the front meanwhile; the place is found anew.
-      at = this.#batches.findIndex((b) => b.firstLsn > batch.firstLsn);
-      if (at < 0) at = this.#batches.length;
-      this.#batches.splice(at, 0, batch);
-      lsn = batch.lastLsn + 1;
-      at++;
-      this.pump();
+    } finally {
+      for (const read of reads) (await read.catch(() => undefined))?.release();
     }
+  }
+
+  /** `lsn` is to be read: nobody has it in memory, and there is room for what is read ahead. */
+  #wantsFetch(lsn: number, reading: number): boolean {
+    return lsn <= this.#limitLsn && this.find(lsn) === undefined && this.#placeOf(lsn) - this.#submitting + reading < FETCHED_MAX;
+  }
+
+  #placeOf(lsn: number): number {
+    const at = this.#batches.findIndex((batch) => batch.firstLsn > lsn);
+    return at < 0 ? this.#batches.length : at;
   }
 
   #fail(error: LvrError): void {

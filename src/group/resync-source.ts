@@ -32,8 +32,14 @@ const POOL_BYTES = 32 * MIB;
 /** A piece of a volume to send: `batch` holds its payload (released by the taker), undefined when it is all zeroes. */
 export type RegionPiece = { readonly meta: RegionMeta; readonly batch: LogBatch | undefined };
 
+/** Pieces that are read from the volumes before their turn. */
+const READS_MAX = 4;
+
 /** A piece on its way, and the regions [first, end) that are copied when it is durable. */
 type Sent = { readonly meta: RegionMeta; readonly first: number; readonly end: number };
+
+/** A piece that is being read, or was. */
+type Read = { readonly sent: Sent; readonly batch: LogBatch | undefined };
 
 export type ResyncParts = {
   readonly site: string;
@@ -65,6 +71,8 @@ export class ResyncSource {
   #region = 0;
   /** Pieces handed out and not yet durable at the other site, oldest first. */
   readonly #sent: Sent[] = [];
+  /** What is read ahead, in the order in which it goes. */
+  readonly #ahead: Promise<Read>[] = [];
   /** What a region that is larger than a piece still has to send. */
   #rest: Sent | undefined;
   #doneCount = 0;
@@ -106,16 +114,18 @@ export class ResyncSource {
   async next(): Promise<RegionPiece | undefined> {
     while (!this.turn.isRunning && !this.#stopped) await this.moved();
     if (this.#mayFinish()) await this.#keepLog();
-    const batch = await this.#memory();
-    if (batch === undefined || this.#stopped) {
-      batch?.release();
-      return undefined;
-    }
-    const next = this.#nextPiece();
-    if (next === undefined || next.meta.isZero) batch.release();
-    if (next === undefined) return undefined;
-    await this.#turn(next.meta.isZero ? 0 : next.meta.length);
-    return next.meta.isZero ? this.#piece(next, undefined) : this.#read(next, batch);
+    await this.#readAhead();
+    const read = await this.#ahead.shift();
+    if (read === undefined) return undefined;
+    await this.#turn(read.sent.meta.isZero ? 0 : read.sent.meta.length);
+    if (!this.#stopped) return this.#piece(read);
+    read.batch?.release();
+    return undefined;
+  }
+
+  /** Behind stop(): resolves when nothing is read any more. */
+  async settled(): Promise<void> {
+    for (const read of this.#ahead.splice(0)) (await read.catch(() => undefined))?.batch?.release();
   }
 
   /** So many pieces of this session are durable at the other site. Words when that cannot be. */
@@ -146,7 +156,7 @@ export class ResyncSource {
       await this.#keepLog();
       return undefined;
     }
-    if ((this.#map as DirtyMap).pendingRegions > 0 || this.#sent.length > 0) return undefined;
+    if ((this.#map as DirtyMap).pendingRegions > 0 || this.#sent.length + this.#ahead.length > 0) return undefined;
     const base = this.#base;
     const end = Math.max(base, Math.min(applier.startedLsn, log.durableLsn));
     const chain = await log.chainAt(base);
@@ -218,13 +228,23 @@ export class ResyncSource {
     }
   }
 
-  async #memory(): Promise<LogBatch | undefined> {
-    let batch = this.#pool.take(RECORD_PAYLOAD_BYTES_MAX);
-    while (batch === undefined && !this.#stopped) {
-      await this.moved();
-      batch = this.#pool.take(RECORD_PAYLOAD_BYTES_MAX);
+  /** Begins as many reads as may be under way; waits for memory only when there is none. */
+  async #readAhead(): Promise<void> {
+    while (this.#ahead.length < READS_MAX && !this.#stopped) {
+      const batch = this.#pool.take(RECORD_PAYLOAD_BYTES_MAX);
+      if (batch === undefined) {
+        if (this.#ahead.length > 0) return;
+        await this.moved();
+        continue;
+      }
+      const next = this.#nextPiece();
+      if (next === undefined || next.meta.isZero) batch.release();
+      if (next === undefined) return;
+      const read = next.meta.isZero ? Promise.resolve({ sent: next, batch: undefined }) : this.#read(next, batch);
+      // Its failure is met when its turn comes.
+      read.catch(() => undefined);
+      this.#ahead.push(read);
     }
-    return batch;
   }
 
   #nextPiece(): Sent | undefined {
@@ -265,7 +285,7 @@ export class ResyncSource {
     return undefined;
   }
 
-  async #read(next: Sent, batch: LogBatch): Promise<RegionPiece> {
+  async #read(next: Sent, batch: LogBatch): Promise<Read> {
     const { meta } = next;
     const { devices, crc32c } = this.#parts;
     const { bytes } = batch.arena;
@@ -279,12 +299,12 @@ export class ResyncSource {
     batch.payloadBytes = length;
     if (isZero(bytes, batch.dataStart, batch.dataStart + length)) {
       batch.release();
-      return this.#piece({ ...next, meta: { ...meta, isZero: true } }, undefined);
+      return { sent: { ...next, meta: { ...meta, isZero: true } }, batch: undefined };
     }
-    return this.#piece({ ...next, meta: { ...meta, crc: crc32c(bytes, batch.dataStart, length) } }, batch);
+    return { sent: { ...next, meta: { ...meta, crc: crc32c(bytes, batch.dataStart, length) } }, batch };
   }
 
-  #piece(sent: Sent, batch: LogBatch | undefined): RegionPiece {
+  #piece({ sent, batch }: Read): RegionPiece {
     this.#sent.push(sent);
     if (PLANTED === 'bit-cleared-on-send') {
       for (let region = sent.first; region < sent.end; region++) (this.#map as DirtyMap).done(sent.meta.volume, region);

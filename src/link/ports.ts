@@ -43,6 +43,8 @@ export interface ResyncRun {
   /** Resolves when something has changed, or the run was stopped. */
   moved(): Promise<void>;
   stop(): void;
+  /** Behind stop(): resolves when nothing is read any more. */
+  settled(): Promise<void>;
 }
 
 /** Sending side: the primary's log as a stream of batches. */

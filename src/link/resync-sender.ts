@@ -1,9 +1,10 @@
 // Copying half of a resync session: regions of the primary's volumes as region frames, and at the end the mark that they are all there.
 //
 // One loop: take a piece when the window has room, send it, and when there is none wait until the other site has made durable what it has.
-// The window is LINK_WINDOW_BYTES of payload sent and not durable there. A piece's memory is held until the stream has taken the frame.
+// The window is what was sent and is not durable there. It costs no memory, because a piece's is held only until the stream has taken the
+// frame, and it must cover what the other site can take while one flush lasts.
 
-import { LINK_WINDOW_BYTES } from '../core/limits.js';
+import { LINK_WINDOW_FRAMES_MAX, RESYNC_WINDOW_BYTES } from '../core/limits.js';
 import { FRAME_HEADER_BYTES, putRegionMeta, REGION_META_BYTES, sealFrame } from '../format/frame.js';
 import { controlFrame, encodeResyncEnd } from '../format/wire.js';
 import type { Channel } from './channel.js';
@@ -62,12 +63,13 @@ export class ResyncSender {
   /** Behind stop(): resolves when nothing is read any more. */
   async settled(): Promise<void> {
     await this.#work;
+    await this.#run.settled();
   }
 
   async #copy(): Promise<void> {
     for (;;) {
       if (this.#stopped) return;
-      if (this.#windowBytes >= LINK_WINDOW_BYTES) {
+      if (this.#windowBytes >= RESYNC_WINDOW_BYTES || this.#window.length >= LINK_WINDOW_FRAMES_MAX) {
         await this.#run.moved();
         continue;
       }

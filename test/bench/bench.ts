@@ -1,8 +1,8 @@
 // `make bench`: lvr beside its peers on this machine, in one run, as medians of interleaved rounds.
 //
 // Environment: ROUNDS (3), SECONDS per measurement (3), SIZE_MIB of each volume (256), ONLY: comma-separated names of targets,
-// workloads or rows. Prints a table and the ratios, and writes bench.json. Exit code 1 when a target could not be measured; a missed
-// ratio is a result, not a failure.
+// workloads or rows; COPY_MIB (1024) is what B9 replays and B10 copies. Prints a table and the ratios, writes bench.json. Exit code 1
+// when a target could not be measured; a missed ratio is a result, not a failure.
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,11 +10,14 @@ import { TestAgent } from '../helpers/agent.js';
 import { mustRun, sleep } from '../helpers/command.js';
 import { REPOSITORY, Workspace } from '../helpers/workspace.js';
 import { type Measurement, measure, prefill, WORKLOADS, type Workload } from './fio.js';
+import { RECOVERY_IDS, resyncRows, startAfterCrash } from './recovery.js';
 import { comparisonRows, makeRow, neededBy, Results, type Row, rowLines, table } from './report.js';
 import { LVR_TARGETS, residentBytes, TARGETS, type Target } from './targets.js';
 
 const MIB = 1048576;
 const RSS_SAMPLE_MS = 200;
+/** What is replayed and copied. */
+const COPY_MIB = setting('COPY_MIB', 1024);
 
 function setting(name: string, fallback: number): number {
   const value = process.env[name];
@@ -22,14 +25,17 @@ function setting(name: string, fallback: number): number {
 }
 
 /** Which targets and workloads to run: everything, or what ONLY names. */
-function selection(): { targets: string[]; workloads: Workload[]; idle: boolean } {
+function selection(): { targets: string[]; workloads: Workload[]; idle: boolean; recovery: readonly string[] } {
   const only = (process.env['ONLY'] ?? '').split(',').filter((name) => name !== '');
   const needed = neededBy(only);
   const targets = Object.keys(TARGETS).filter((name) => only.includes(name) || needed?.targets.has(name));
   const workloads = WORKLOADS.filter(({ name }) => only.includes(name) || needed?.workloads.has(name));
+  const recovery = RECOVERY_IDS.filter((id) => only.length === 0 || only.includes(id));
+  const isRecoveryOnly = only.length > 0 && only.every((name) => RECOVERY_IDS.includes(name));
   return {
-    targets: targets.length > 0 ? targets : Object.keys(TARGETS),
-    workloads: workloads.length > 0 ? workloads : [...WORKLOADS],
+    targets: targets.length > 0 || isRecoveryOnly ? targets : Object.keys(TARGETS),
+    workloads: workloads.length > 0 || isRecoveryOnly ? workloads : [...WORKLOADS],
+    recovery,
     idle: only.length === 0 || only.includes('B8'),
   };
 }
@@ -87,7 +93,7 @@ async function main(): Promise<void> {
   const rounds = setting('ROUNDS', 3);
   const seconds = setting('SECONDS', 3);
   const sizeMib = setting('SIZE_MIB', 256);
-  const { targets, workloads, idle } = selection();
+  const { targets, workloads, idle, recovery } = selection();
   const workspace = new Workspace('bench');
   const results = new Results();
   const rows: Row[] = [];
@@ -121,6 +127,8 @@ async function main(): Promise<void> {
         makeRow('B8.idle', 'resident MiB of an idle agent with a 1 TiB volume, of 150', (await idleMemory(workspace)) / MIB, 150, 1, true),
       );
     }
+    if (recovery.includes('B9')) rows.push(await startAfterCrash(workspace, rounds, COPY_MIB));
+    if (recovery.includes('B10')) rows.push(...(await resyncRows(workspace, rounds, COPY_MIB)));
     console.log(`medians of ${rounds} rounds of ${seconds} s, ${sizeMib} MiB volumes, unix sockets\n`);
     console.log(table(results, targets, workloads));
     console.log(`\n${rowLines(rows)}`);

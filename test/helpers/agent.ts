@@ -30,6 +30,8 @@ export interface SiteStatus {
   readonly appliedLsn: string;
   readonly lagBytes: number;
   readonly lagIos: number;
+  readonly tracking: string;
+  readonly dirtyBytes: number;
 }
 
 /** One group in the status. */
@@ -55,6 +57,7 @@ export interface AgentOptions {
   readonly logSize?: string;
   readonly writeCache?: boolean;
   readonly io?: 'buffered' | 'direct';
+  readonly undo?: 'auto' | 'required' | 'off';
   /** host:port to listen on for other sites. */
   readonly listen?: string;
   readonly sites?: Readonly<Record<string, { readonly address: string; readonly mode: SiteMode }>>;
@@ -230,6 +233,7 @@ export function configText(directory: string, options: AgentOptions): string {
     '[groups.app]',
     `role = "${options.role}"`,
     `write_cache = ${options.writeCache ?? true}`,
+    `undo = "${options.undo ?? 'auto'}"`,
     `log = { path = "${directory}/app.log", size = "${options.logSize ?? '64MiB'}" }`,
   ];
   for (const [volume, size] of Object.entries(options.volumes ?? { data: '64MiB' })) {

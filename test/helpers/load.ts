@@ -9,7 +9,7 @@ const HEADER_BYTES = 28;
 
 /**
  * How the load behaves: one in `flushEvery` requests is a flush; of the others one in `fuaEvery` has FUA, and one in `zeroEvery` trims or
- * zeroes. 0: none.
+ * zeroes. 0: none. `bytesPerSecond`: no more is written than that.
  */
 export interface LoadOptions {
   readonly depth: number;
@@ -17,6 +17,7 @@ export interface LoadOptions {
   readonly flushEvery: number;
   readonly fuaEvery: number;
   readonly zeroEvery?: number;
+  readonly bytesPerSecond?: number;
 }
 
 /** A request slot: its frame is used again as soon as the answer came. */
@@ -33,6 +34,8 @@ export class Load {
   readonly #options: LoadOptions;
   #stopping = false;
   #answers = 0;
+  #sentBytes = 0;
+  #startMs = 0;
   #errors = 0;
   #idle: (() => void) | undefined;
 
@@ -53,8 +56,14 @@ export class Load {
     return this.#errors;
   }
 
+  /** Payload bytes sent so far. */
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
   /** Fills every connection up to the depth. */
   start(): void {
+    this.#startMs = performance.now();
     for (let volume = 0; volume < this.#clients.length; volume++) {
       for (let slot = 0; slot < this.#options.depth; slot++) this.#next(volume, this.#makeSlot());
     }
@@ -102,6 +111,7 @@ export class Load {
       for (let at = 0; at < blockCount; at++) fillBlock(slot.words, at * (BLOCK_BYTES / 8), write.sequence, volume, block + at);
     }
     const frame = slot.frame.subarray(0, HEADER_BYTES + (zeroes ? 0 : length));
+    this.#sentBytes += length;
     (this.#clients[volume] as NbdClient).send(type, durable ? FLAG_FUA : 0, block * BLOCK_BYTES, length, frame, (errno) => {
       if (errno === 0) this.#history.answered(volume, write, durable);
       this.#answered(errno, volume, slot);
@@ -121,7 +131,10 @@ export class Load {
   #answered(errno: number, volume: number, slot: Slot): void {
     this.#answers++;
     if (errno !== 0) this.#errors++;
-    if (this.#stopping) this.#idle?.();
+    if (this.#stopping) return this.#idle?.();
+    const { bytesPerSecond = Number.POSITIVE_INFINITY } = this.#options;
+    const earlyMs = (this.#sentBytes * 1000) / bytesPerSecond - (performance.now() - this.#startMs);
+    if (earlyMs > 0) setTimeout(() => this.#next(volume, slot), earlyMs);
     else this.#next(volume, slot);
   }
 }
