@@ -67,7 +67,7 @@ const site = z.strictObject({
   address,
   mode: z.enum(['async', 'memory', 'logged', 'applied']).default('async'),
   on_disconnect: z.enum(['continue', 'block', 'fail']).default('continue'),
-  log_full: z.enum(['bitmap', 'bitmap-if-disconnected', 'throttle']).default('bitmap'),
+  log_full: z.enum(['bitmap', 'bitmap-if-disconnected', 'throttle', 'fail', 'detach']).default('bitmap'),
 });
 
 const group = z.strictObject({

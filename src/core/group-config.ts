@@ -9,8 +9,11 @@ export type SiteMode = 'async' | 'memory' | 'logged' | 'applied';
 /** What happens to writes while a site with a mode other than async is away. */
 export type OnDisconnect = 'continue' | 'block' | 'fail';
 
-/** What happens when the log is full of what a site lacks: it is tracked by a bitmap, or writers wait for it. */
-export type LogFull = 'bitmap' | 'bitmap-if-disconnected' | 'throttle';
+/**
+ * What happens when the log is full of what a site lacks: it is tracked by a bitmap, writers wait for it, writes fail, or the site is given
+ * up and needs a seed.
+ */
+export type LogFull = 'bitmap' | 'bitmap-if-disconnected' | 'throttle' | 'fail' | 'detach';
 
 export type SiteConfig = {
   readonly name: string;

@@ -23,7 +23,7 @@
 //     336    16  UUID of what is kept         352..512 zero
 //     512   128 each  volumes (32): name 64, size 8, block size 4, zero
 //    4608   128 each  sites (16): name 64, acked LSN 8, tracking 1 (1: bitmap), flags 1 (bit 0: the log is kept from the base on,
-//                     bit 1: no base), bitmap slot 1, zero 5, base LSN 8, UUID of the bitmap 16, zero
+//                     bit 1: no base, bit 2: given up, there is no bitmap), bitmap slot 1, zero 5, base LSN 8, UUID of the bitmap 16, zero
 //    6656    32 each  lineage (128): epoch 8, incarnation 8, start LSN 8, flags 1 (bit 0 own), zero
 //   10752..16384 zero
 //
@@ -58,8 +58,15 @@ const LINEAGE_ENTRY_BYTES = 32;
 /**
  * How a site is tracked that the log no longer covers. `base`: a site that has everything up to here lacks at most what the bitmap says;
  * undefined when bits were cleared, so that only the site in the resync `uuid` may use it. `isKept`: the log is kept from the base on.
+ * `isDetached`: the site was given up, and nothing stands in the slot; unless the log still reaches back to it, it needs a seed.
  */
-export type SiteBitmap = { readonly uuid: Uuid; readonly slot: number; readonly base: number | undefined; readonly isKept: boolean };
+export type SiteBitmap = {
+  readonly uuid: Uuid;
+  readonly slot: number;
+  readonly base: number | undefined;
+  readonly isKept: boolean;
+  readonly isDetached?: true;
+};
 
 /** What this agent knows of a site, durably. */
 export type SuperblockSite = { readonly name: string; readonly ackedLsn: number; readonly bitmap?: SiteBitmap | undefined };
@@ -168,7 +175,7 @@ function getResync(bytes: Uint8Array): ResyncState | undefined {
 
 function putBitmap(bitmap: SiteBitmap, bytes: Uint8Array, at: number): void {
   bytes[at] = 1;
-  bytes[at + 1] = (bitmap.isKept ? 1 : 0) | (bitmap.base === undefined ? 2 : 0);
+  bytes[at + 1] = (bitmap.isKept ? 1 : 0) | (bitmap.base === undefined ? 2 : 0) | (bitmap.isDetached === true ? 4 : 0);
   bytes[at + 2] = bitmap.slot;
   putU64(bytes, at + 8, bitmap.base ?? 0);
   putUuid(bytes, at + 16, bitmap.uuid);
@@ -182,6 +189,7 @@ function getBitmap(bytes: Uint8Array, at: number): SiteBitmap | undefined {
     slot: bytes[at + 2] as number,
     base: (flags & 2) === 2 ? undefined : getU64(bytes, at + 8),
     isKept: (flags & 1) === 1,
+    ...((flags & 4) === 4 ? { isDetached: true } : {}),
   };
 }
 

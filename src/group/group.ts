@@ -156,9 +156,9 @@ export class Group {
     return this.#failure;
   }
 
-  /** Since when writers wait for log space (monotonic ms); 0: they do not. */
+  /** Since when writers wait for log space, or are refused for lack of it (monotonic ms); 0: they are not. */
   get logFullSince(): number {
-    return this.writePath?.waitingForRoom === true ? this.#logFullSince : 0;
+    return this.writePath?.isShortOfRoom === true ? this.#logFullSince : 0;
   }
 
   /** Clients connected to any volume. */
@@ -375,7 +375,7 @@ export class Group {
   }
 
   #logFull(): void {
-    if (this.writePath?.waitingForRoom !== true) this.#logFullSince = this.env.clock.nowMs();
+    if (this.writePath?.isShortOfRoom !== true) this.#logFullSince = this.env.clock.nowMs();
     this.checkpointer.urge();
     this.resyncs.bitmaps.consider();
   }

@@ -20,6 +20,7 @@ import { ResyncTarget, type TargetGroup } from './resync-target.js';
 import { type BitmapGroup, SiteBitmaps } from './site-bitmaps.js';
 import type { SiteProgress, Sites } from './sites.js';
 import { WriteLatency } from './write-latency.js';
+import type { WritePath } from './write-path.js';
 
 /** Where a group keeps what is not in its log: bitmaps of sites, and what a resync overwrites (undefined: nothing is kept). */
 export type GroupStores = { readonly devices: readonly Device[]; readonly bitmaps: BitmapStore; readonly undo: UndoStore | undefined };
@@ -42,6 +43,7 @@ export interface ResyncGroup {
   readonly links: ReadonlyMap<string, SiteLink>;
   readonly failure: LvrError | undefined;
   readonly logFullSince: number;
+  readonly writePath: WritePath | undefined;
   /** Payload bytes that clients have written in this run. */
   readonly writtenBytes: number;
   /** A device failed: the group cannot go on. */
@@ -171,6 +173,14 @@ export class Resyncs implements BitmapGroup, TargetGroup {
 
   logFreed(): void {
     this.#group.checkpointer.urge();
+  }
+
+  refuseWrites(site: SiteProgress): void {
+    const { env, name, writePath, logFullSince } = this.#group;
+    if (writePath === undefined || writePath.refusedFor !== undefined || logFullSince === 0) return;
+    writePath.refuseFor(site.config.name);
+    const message = `group ${name}: the log is full of what site ${site.config.name} lacks, and writes fail (log_full = "fail")`;
+    env.log.error('log-full-fails', message, { group: name, site: site.config.name, lsn: site.neededFrom });
   }
 
   failed(error: LvrError): void {

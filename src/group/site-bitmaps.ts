@@ -45,6 +45,8 @@ export interface BitmapGroup {
   siteFolded(site: SiteProgress): void;
   /** The log may forget more. */
   logFreed(): void;
+  /** The log is full of what the site lacks, and its configuration says that writes fail then. */
+  refuseWrites(site: SiteProgress): void;
   failed(error: LvrError): void;
 }
 
@@ -66,6 +68,8 @@ export class SiteBitmaps {
   readonly #clock: Clock;
   readonly #reporter: Reporter;
   readonly #tracked = new Map<string, Tracked>();
+  /** Sites of which the superblock does not say yet that they are back in the log. */
+  readonly #returning = new Set<string>();
   /** Clock time at which a site went back to the log. */
   readonly #returnedMs = new Map<string, number>();
   /** Clock time at which it was folded, in this process. */
@@ -92,10 +96,11 @@ export class SiteBitmaps {
     for (const { name, bitmap } of log.store.current.sites) {
       const site = sites.find(name);
       if (bitmap === undefined || site === undefined) continue;
+      site.bitmap = bitmap;
+      if (bitmap.isDetached === true) continue;
       const map = this.#group.newMap();
       const { badPages } = await this.#store.load(bitmap.slot, map, bitmap.uuid);
       if (badPages > 0) this.#alarm(name, badPages);
-      site.bitmap = bitmap;
       this.#tracked.set(name, { site, map, slot: bitmap.slot, uuid: bitmap.uuid, marks: true, endLsn: undefined });
     }
     if (this.#tracked.size > 0) await this.#markRetained([...this.#tracked.values()], log.trimmedLsn);
@@ -109,7 +114,7 @@ export class SiteBitmaps {
   /** What this site has for another one, for its history. */
   offer(site: string): BitmapOffer | undefined {
     const bitmap = this.#group.sites.find(site)?.bitmap;
-    return bitmap && { uuid: bitmap.uuid, base: bitmap.base, isKept: bitmap.isKept };
+    return bitmap && { uuid: bitmap.uuid, base: bitmap.isDetached === true ? undefined : bitmap.base, isKept: bitmap.isKept };
   }
 
   /** Clock time at which a site was folded; long ago when that was before this process. */
@@ -148,7 +153,8 @@ export class SiteBitmaps {
    * end of the turn, because it ends a session, which may be what changed.
    */
   consider(): void {
-    const { log, logFullSince } = this.#group;
+    const { log, logFullSince, sites } = this.#group;
+    for (const site of sites.all) if (site.bitmap?.isDetached === true) this.#readmit(site);
     if (this.#considering || this.#folding || (log.usedBytes < log.ring.bytes * FOLD_ABOVE && logFullSince === 0)) return;
     this.#considering = true;
     this.#clock.soon(() => {
@@ -162,15 +168,19 @@ export class SiteBitmaps {
     if (this.#folding || this.#failed || this.#stopped || role !== 'primary' || changing) return;
     if (log.usedBytes < log.ring.bytes * FOLD_ABOVE && logFullSince === 0) return;
     const site = this.#holder();
-    if (site === undefined || site.config.logFull === 'throttle') return;
-    if (site.config.logFull === 'bitmap-if-disconnected' && site.connected) return;
-    const waitMs = (this.#returnedMs.get(site.config.name) ?? Number.NEGATIVE_INFINITY) + this.#group.minDwellMs - this.#clock.nowMs();
+    if (site === undefined) return;
+    const { logFull, name } = site.config;
+    if (logFull === 'throttle' || (logFull === 'bitmap-if-disconnected' && site.connected)) return;
+    if (logFull === 'fail') return this.#group.refuseWrites(site);
+    // It costs a whole copy: not before somebody waits.
+    if (logFull === 'detach' && logFullSince === 0) return;
+    const waitMs = (this.#returnedMs.get(name) ?? Number.NEGATIVE_INFINITY) + this.#group.minDwellMs - this.#clock.nowMs();
     if (waitMs > 0) {
       this.#clock.after(waitMs, () => this.consider());
       return;
     }
     this.#folding = true;
-    this.#fold(site)
+    (logFull === 'detach' ? this.#detach(site) : this.#fold(site))
       .catch((error: unknown) => this.#fail(error))
       .finally(() => {
         this.#folding = false;
@@ -208,6 +218,32 @@ export class SiteBitmaps {
     this.#reporter.warn('bitmap-mode', message, { group: name, site: site.config.name, lsn: from, used: log.usedBytes });
     this.#group.siteFolded(site);
     this.#group.logFreed();
+  }
+
+  /**
+   * The log may move on without the site: recorded durably first, in the place of any bitmap it had. If it comes back before the log has
+   * moved on, it goes on from there, but nothing is kept for it until it has caught up.
+   */
+  async #detach(site: SiteProgress): Promise<void> {
+    const { log, name } = this.#group;
+    const lsn = site.neededFrom;
+    const bitmap: SiteBitmap = { uuid: this.#group.newUuid(), slot: 0, base: undefined, isKept: false, isDetached: true };
+    await this.#record(site, bitmap);
+    this.#tracked.delete(site.config.name);
+    site.bitmap = bitmap;
+    const message = `group ${name}: the log is full and moves on without site ${site.config.name}, which needs a seed (log_full = "detach")`;
+    this.#reporter.error('site-detached', message, { group: name, site: site.config.name, lsn, used: log.usedBytes });
+    this.#group.siteFolded(site);
+    this.#group.logFreed();
+  }
+
+  /** A site that was given up and streams from the log all the same, and has all but a little: the log keeps what it lacks again. */
+  #readmit(site: SiteProgress): void {
+    const { log } = this.#group;
+    if (!site.connected || this.#returning.has(site.config.name) || site.durable < log.store.newest.trimmedLsn) return;
+    if (log.index.payloadAfter(site.durable) > log.ring.bytes * FOLD_FREES) return;
+    site.bitmap = { ...(site.bitmap as SiteBitmap), base: site.durable, isKept: true };
+    this.#return(site);
   }
 
   #begin(site: SiteProgress): Tracked {
@@ -282,7 +318,7 @@ export class SiteBitmaps {
     const tracked = this.#tracked.get(site.config.name);
     if (tracked === undefined) return true;
     if (tracked.endLsn === undefined || applied < tracked.endLsn) return PLANTED === 'end-mark-forgotten';
-    this.#return(tracked);
+    this.#return(tracked.site);
     return true;
   }
 
@@ -290,18 +326,21 @@ export class SiteBitmaps {
   streaming(site: SiteProgress, from: number): void {
     const tracked = this.#tracked.get(site.config.name);
     if (tracked === undefined || site.bitmap === undefined || tracked.endLsn !== undefined) return;
+    // The log moved on since the sites agreed: the sender will find nothing, and they meet again.
+    if (from <= this.#group.log.store.newest.trimmedLsn) return;
     // What it lacks must stay in the log until the superblock knows.
     site.bitmap = { ...site.bitmap, base: from - 1, isKept: true };
-    this.#return(tracked);
+    this.#return(site);
   }
 
-  #return(tracked: Tracked): void {
-    const { site } = tracked;
+  #return(site: SiteProgress): void {
     const { name } = site.config;
     this.#tracked.delete(name);
+    this.#returning.add(name);
     this.#returnedMs.set(name, this.#clock.nowMs());
     this.#record(site, undefined)
       .then(() => {
+        this.#returning.delete(name);
         if (!this.#tracked.has(name)) site.bitmap = undefined;
         this.#reporter.info('bitmap-left', `group ${this.#group.name}: site ${name} is tracked by the log again`, {
           group: this.#group.name,

@@ -46,12 +46,18 @@ function imageOf(group: Group): GroupStatus['image'] {
 
 function healthOf(group: Group, sites: readonly SiteStatus[]): Pick<GroupStatus, 'health' | 'reason'> {
   if (group.failure !== undefined) return { health: 'failed', reason: group.failure.message };
+  const refusedFor = group.writePath?.refusedFor;
+  if (refusedFor !== undefined) {
+    return { health: 'degraded', reason: `the log is full of what site ${refusedFor} lacks, and writes fail (log_full = "fail")` };
+  }
   if (group.logFullSince > 0) {
     const behind = sites.filter((s) => s.session !== 'connected').map((s) => s.site);
     const who = behind.length > 0 ? `site ${behind.join(', ')} is away and still needs it` : 'volumes or sites are slower than the writers';
     return { health: 'degraded', reason: `the log is full and writers wait: ${who}` };
   }
   const away = sites.find((s) => s.session !== 'connected');
+  const detached = sites.find((s) => s.tracking === 'none');
+  if (away === undefined && detached !== undefined) return { health: 'degraded', reason: `site ${detached.site}: ${detached.reason}` };
   if (away === undefined) {
     const less = group.role === 'primary' ? sites.find((s) => s.effectiveMode !== s.mode) : undefined;
     if (less === undefined) return { health: 'healthy', reason: '' };
@@ -60,11 +66,17 @@ function healthOf(group: Group, sites: readonly SiteStatus[]): Pick<GroupStatus,
   return { health: 'degraded', reason: `site ${away.site} is ${away.session}${away.reason === '' ? '' : `: ${away.reason}`}` };
 }
 
+function detachedReason(reason: string): string {
+  const why = 'the log was full and moved on without it (log_full = "detach"): it needs a seed';
+  return reason === '' ? why : `${reason}; ${why}`;
+}
+
 function siteStatus(group: Group, site: SiteProgress): SiteStatus {
   const link = group.links.get(site.config.name);
   const state = link?.state();
   const { log, role, writePath } = group;
   const isPrimary = role === 'primary';
+  const isDetached = site.bitmap?.isDetached === true;
   const appended = writePath?.lastLsn ?? log.appendedLsn;
   const lagIos = isPrimary ? Math.max(0, appended - site.durable) : 0;
   const oldestUs = log.index.timeOf(site.durable + 1);
@@ -74,14 +86,14 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
     effectiveMode: site.effectiveMode,
     session: state?.session ?? 'offline',
     replication: state?.replication ?? 'stopped',
-    tracking: site.bitmap === undefined || site.bitmap.isKept ? 'log' : 'bitmap',
+    tracking: site.bitmap === undefined || site.bitmap.isKept ? 'log' : isDetached ? 'none' : 'bitmap',
     ackedLsn: String(isPrimary ? site.durable : 0),
     appliedLsn: String(isPrimary ? site.applied : 0),
     lagBytes: lagIos === 0 ? 0 : log.index.payloadAfter(site.durable) + (writePath?.unsealedBytes ?? 0),
     lagIos,
     lagSeconds: lagIos === 0 || oldestUs === 0 ? 0 : Math.max(0, group.env.clock.wallMs() / 1000 - oldestUs / 1e6),
-    dirtyBytes: group.resyncs.bitmaps.dirtyBytes(site.config.name),
-    reason: state?.reason ?? '',
+    dirtyBytes: isDetached ? group.devices.reduce((sum, d) => sum + d.sizeBytes, 0) : group.resyncs.bitmaps.dirtyBytes(site.config.name),
+    reason: isDetached ? detachedReason(state?.reason ?? '') : (state?.reason ?? ''),
     rule: state?.rule ?? '',
     insecure: state?.insecure ?? false,
   };

@@ -12,6 +12,7 @@ import type { Lsn } from '../core/ids.js';
 import {
   BATCH_RECORDS_MAX,
   GATHER_MS,
+  MIB,
   OPEN_BATCH_WRITES_MAX,
   RECORD_PAYLOAD_BYTES_MAX,
   RECORD_ZERO_BYTES_MAX,
@@ -29,6 +30,11 @@ import { Replies } from './replies.js';
 import type { Sites } from './sites.js';
 
 const EIO = 5;
+
+/** Log space that ends a time in which writes were refused: well above what one write needs, so that they are not refused by turns. */
+function freeAgain(ringBytes: number): number {
+  return Math.max(4 * RECORD_PAYLOAD_BYTES_MAX, Math.min(ringBytes / 20, 20 * MIB));
+}
 
 export type WritePathParts = {
   readonly log: Log;
@@ -54,6 +60,7 @@ export class WritePath {
   /** Writes are answered as soon as they are admitted. */
   #instant = false;
   #failed: LvrError | undefined;
+  #refusedFor: string | undefined;
   #timeUs = 0;
   #gathering: Timer | undefined;
   #waiters = new Set<RoomWaiter>();
@@ -86,13 +93,25 @@ export class WritePath {
     return this.#payloadBytes;
   }
 
-  get waitingForRoom(): boolean {
-    return this.#waiters.size > 0;
+  /** Writers wait for memory or log space, or writes are refused because there is none. */
+  get isShortOfRoom(): boolean {
+    return this.#waiters.size > 0 || this.#refusedFor !== undefined;
+  }
+
+  /** The site whose configuration says that writes fail while the log is full of what it lacks, while they do. */
+  get refusedFor(): string | undefined {
+    return this.#refusedFor;
+  }
+
+  /** From now on, and until there is log space again, new writes are answered EIO. What was admitted is not concerned. */
+  refuseFor(site: string): void {
+    this.#refusedFor = site;
+    this.wake();
   }
 
   /** Copies and admits a short write; false when there is no room. */
   writeCopy(volume: number, request: IoRequest, source: Uint8Array, start: number): boolean {
-    if (this.#refuse(request)) return true;
+    if (this.#refuseWrite(request)) return true;
     const batch = this.#room(request.length, 1);
     if (batch === undefined) return false;
     const at = batch.dataStart + batch.payloadBytes;
@@ -112,7 +131,7 @@ export class WritePath {
   writeLeased(volume: number, request: IoRequest, pieceOffset: number, batch: LogBatch, length: number): boolean {
     const last = pieceOffset + length === request.length;
     if (pieceOffset === 0) this.#torn.delete(request);
-    if (this.#failed !== undefined || this.#parts.sites.limits.failing || this.#torn.has(request)) {
+    if (this.#mustRefuse() || this.#refusedFor !== undefined || this.#torn.has(request)) {
       batch.release();
       this.#torn.add(request);
       if (!last) return true;
@@ -134,7 +153,7 @@ export class WritePath {
 
   /** Admits a zero or trim request as one or more records; false when there is no room. */
   discard(volume: number, request: IoRequest): boolean {
-    if (this.#refuse(request)) return true;
+    if (this.#refuseWrite(request)) return true;
     const count = Math.ceil(request.length / RECORD_ZERO_BYTES_MAX);
     assert(count <= BATCH_RECORDS_MAX, 'a discard fits one batch');
     const batch = this.#room(0, count);
@@ -151,7 +170,7 @@ export class WritePath {
 
   /** Answers when everything admitted so far is as durable as the sites' modes ask. */
   flush(request: IoRequest): void {
-    if (this.#refuse(request)) return;
+    if (this.#mustRefuse()) return request.owner.completed(request, EIO);
     if (PLANTED === 'flush-answered-early') return request.owner.completed(request, 0);
     this.replies.flush(PLANTED === 'flush-misses-open-batch' ? this.#log.appendedLsn : this.#lastLsn, request);
     this.release();
@@ -201,6 +220,8 @@ export class WritePath {
 
   /** Memory or log space came back: tells waiters once, at the end of the turn. */
   wake(): void {
+    const { ring, usedBytes } = this.#log;
+    if (this.#refusedFor !== undefined && ring.bytes - usedBytes >= freeAgain(ring.bytes)) this.#refusedFor = undefined;
     if (this.#waiters.size === 0 || this.#waking) return;
     this.#waking = true;
     this.#parts.clock.soon(() => {
@@ -211,8 +232,12 @@ export class WritePath {
     });
   }
 
-  #refuse(request: IoRequest): boolean {
-    if (this.#failed === undefined && !this.#parts.sites.limits.failing) return false;
+  #mustRefuse(): boolean {
+    return this.#failed !== undefined || this.#parts.sites.limits.failing;
+  }
+
+  #refuseWrite(request: IoRequest): boolean {
+    if (!this.#mustRefuse() && this.#refusedFor === undefined) return false;
     request.owner.completed(request, EIO);
     return true;
   }
