@@ -36,6 +36,7 @@ export type Verbs = {
   detach: { args: { target: string }; result: { changed: boolean; target: string; device: string } };
   promote: { args: { group: string; force: boolean }; result: { changed: boolean; group: string; epoch: string; warnings: string[] } };
   demote: { args: { group: string }; result: { changed: boolean; group: string } };
+  'log-resize': { args: { group: string; size: string }; result: { changed: boolean; group: string; sizeBytes: number } };
   'agent-stop': { args: Record<string, never>; result: { pid: number } };
   /** The switch comes after the answer: `pid` ends, and `successor` answers. */
   'agent-restart': { args: Record<string, never>; result: { pid: number; successor: number } };
@@ -51,13 +52,22 @@ export const VERB_ARGS: { readonly [V in Verb]: Readonly<Record<string, 'string'
   detach: { target: 'string' },
   promote: { group: 'string', force: 'boolean' },
   demote: { group: 'string' },
+  'log-resize': { group: 'string', size: 'string' },
   'agent-stop': {},
   'agent-restart': {},
   version: {},
 };
 
 /** Verbs that change something; the caller's uid is logged with them. */
-export const MUTATING_VERBS: ReadonlySet<Verb> = new Set<Verb>(['attach', 'detach', 'promote', 'demote', 'agent-stop', 'agent-restart']);
+export const MUTATING_VERBS: ReadonlySet<Verb> = new Set<Verb>([
+  'attach',
+  'detach',
+  'promote',
+  'demote',
+  'log-resize',
+  'agent-stop',
+  'agent-restart',
+]);
 
 /** An LvrError on the wire, and on stderr of `lvr … -o json`. */
 export type ErrorDocument = {

@@ -43,7 +43,8 @@ export type PlantedBug =
   | 'undo-not-saved'
   | 'rollback-not-recorded'
   | 'consistent-too-early'
-  | 'end-mark-forgotten';
+  | 'end-mark-forgotten'
+  | 'resize-in-one-slot';
 
 /** The fault that is in, none in production. */
 export const PLANTED = '' as PlantedBug | '';

@@ -20,7 +20,10 @@
 //     294     1  resync under way here (1: the volumes are no image of any moment)    295  1  what it overwrites is kept (1)
 //     296    16  UUID of that resync          312     8  LSN that the volumes had before it    320  4  chain value of that record
 //     324     4  zero                         328     8  LSN from which on they are consistent again (0: not known yet)
-//     336    16  UUID of what is kept         352..512 zero
+//     336    16  UUID of what is kept
+//     352     8  position at the start of the ring, after its size was changed (a flag follows)
+//     360     8  positions from here on lie so     368  8  size, 376  8  base of the ring as it was before: earlier ones lie so
+//     384     1  its size was changed              385..512 zero
 //     512   128 each  volumes (32): name 64, size 8, block size 4, zero
 //    4608   128 each  sites (16): name 64, acked LSN 8, tracking 1 (1: bitmap), flags 1 (bit 0: the log is kept from the base on,
 //                     bit 1: no base, bit 2: given up, there is no bitmap), bitmap slot 1, zero 5, base LSN 8, UUID of the bitmap 16, zero
@@ -36,6 +39,7 @@
 import { assert } from '../core/assert.js';
 import { LINEAGE_ENTRIES_MAX, SECTOR_BYTES, SITES_PER_GROUP_MAX, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
 import type { Lineage, LineageEntry } from '../core/lineage.js';
+import type { RingChange } from '../core/ring.js';
 import { getName, getU16, getU32, getU64, getUuid, isZero, putName, putU16, putU32, putU64, putUuid, type Uuid } from './bytes.js';
 import { crc32cSmall } from './crc32c.js';
 
@@ -53,6 +57,7 @@ const SITES_AT = 4608;
 const LINEAGE_AT = 6656;
 const ENTRY_BYTES = 128;
 const RESYNC_AT = 294;
+const RING_CHANGE_AT = 352;
 const LINEAGE_ENTRY_BYTES = 32;
 
 /**
@@ -92,6 +97,7 @@ export type Superblock = {
   group: string;
   site: string;
   ringBytes: number;
+  ringChange?: RingChange | undefined;
   epoch: number;
   incarnation: number;
   role: 'primary' | 'secondary';
@@ -147,6 +153,7 @@ export function encodeSuperblock(superblock: Superblock, bytes: Uint8Array): voi
   putU16(bytes, 290, superblock.sites.length);
   putU16(bytes, 292, superblock.lineage.length);
   putResync(superblock.resync, bytes);
+  putRingChange(superblock.ringChange, bytes);
   putTables(superblock, bytes);
   putU32(bytes, CRC_AT, checksum(bytes));
 }
@@ -160,6 +167,25 @@ function putResync(resync: ResyncState | undefined, bytes: Uint8Array): void {
   putU32(bytes, RESYNC_AT + 26, resync.fromChain);
   putU64(bytes, RESYNC_AT + 34, resync.endLsn);
   if (resync.undo !== undefined) putUuid(bytes, RESYNC_AT + 42, resync.undo);
+}
+
+function putRingChange(change: RingChange | undefined, bytes: Uint8Array): void {
+  if (change === undefined) return;
+  putU64(bytes, RING_CHANGE_AT, change.base);
+  putU64(bytes, RING_CHANGE_AT + 8, change.from);
+  putU64(bytes, RING_CHANGE_AT + 16, change.oldBytes);
+  putU64(bytes, RING_CHANGE_AT + 24, change.oldBase);
+  bytes[RING_CHANGE_AT + 32] = 1;
+}
+
+function getRingChange(bytes: Uint8Array): RingChange | undefined {
+  if (bytes[RING_CHANGE_AT + 32] !== 1) return undefined;
+  return {
+    base: getU64(bytes, RING_CHANGE_AT),
+    from: getU64(bytes, RING_CHANGE_AT + 8),
+    oldBytes: getU64(bytes, RING_CHANGE_AT + 16),
+    oldBase: getU64(bytes, RING_CHANGE_AT + 24),
+  };
 }
 
 function getResync(bytes: Uint8Array): ResyncState | undefined {
@@ -253,6 +279,8 @@ export function decodeSuperblock(bytes: Uint8Array): SlotContent {
   };
   const resync = getResync(bytes);
   if (resync !== undefined) superblock.resync = resync;
+  const ringChange = getRingChange(bytes);
+  if (ringChange !== undefined) superblock.ringChange = ringChange;
   return { kind: 'valid', superblock };
 }
 

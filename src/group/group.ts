@@ -21,6 +21,7 @@ import { LinkPort } from './link-port.js';
 import { Overlay } from './overlay.js';
 import { PrimaryDurable } from './primary-durable.js';
 import { Reads } from './reads.js';
+import { resizeGroupLog } from './resize.js';
 import { type GroupStores, Resyncs } from './resyncs.js';
 import { Roles } from './roles.js';
 import { ShipCache } from './ship-cache.js';
@@ -71,6 +72,7 @@ export class Group {
   open = false;
   changing = false;
   joining = false;
+  resizing: Promise<unknown> | undefined;
   writePath: WritePath | undefined;
   /** Called once when the group can no longer go on. */
   onFailed: ((error: LvrError) => void) | undefined;
@@ -87,7 +89,7 @@ export class Group {
     this.devices = devices;
     this.role = log.store.current.role;
     this.pool = new BatchPool(env.memory.createArena);
-    this.pool.onFree = () => this.#roomAvailable();
+    this.pool.onFree = () => this.roomAvailable();
     this.pool.reclaim = () => this.shipCache.evict();
     this.overlay = new Overlay(devices.length);
     this.reads = new Reads(devices, this.overlay, env.memory.createArena);
@@ -103,7 +105,7 @@ export class Group {
       neededFrom: (applied) => this.#neededFrom(applied),
       sites: () => this.resyncs.bitmaps.superblockSites(),
       flushBitmaps: () => this.resyncs.bitmaps.flush(),
-      onFreed: () => this.#roomAvailable(),
+      onFreed: () => this.roomAvailable(),
       onFailed: (error) => this.#fail(error),
     });
     this.#volumes = config.volumes.map((volume, i) => new Volume(this, i, volume, devices[i] as Device));
@@ -158,7 +160,7 @@ export class Group {
 
   /** Since when writers wait for log space, or are refused for lack of it (monotonic ms); 0: they are not. */
   get logFullSince(): number {
-    return this.writePath?.isShortOfRoom === true ? this.#logFullSince : 0;
+    return this.writePath?.isShortOfRoom === true && !this.log.isHeld ? this.#logFullSince : 0;
   }
 
   /** Clients connected to any volume. */
@@ -228,6 +230,8 @@ export class Group {
     return groupStatus(this);
   }
 
+  readonly resizeLog = (sizeBytes: number): Promise<{ changed: boolean }> => resizeGroupLog(this, sizeBytes);
+
   promote(options: { force: boolean }): Promise<{ changed: boolean; epoch: string }> {
     return this.#roles.promote(options.force);
   }
@@ -255,6 +259,7 @@ export class Group {
   /** Closes volumes, ends links, applies and checkpoints everything, closes the devices. */
   async stop(options: { quick: boolean } = { quick: false }): Promise<void> {
     await this.#roles.stop(options.quick);
+    await this.resizing;
     this.#primaryDurable.stop();
     this.resyncs.bitmaps.stop();
     for (const device of [...this.devices, this.log.device, ...this.resyncs.stores.devices]) await device.close();
@@ -311,9 +316,7 @@ export class Group {
     }
   }
 
-  logFailed(error: LvrError): void {
-    this.#fail(error);
-  }
+  readonly logFailed = (error: LvrError): void => this.#fail(error);
 
   batchApplied(batch: LogBatch): void {
     this.resyncs.applied(batch);
@@ -324,9 +327,7 @@ export class Group {
     this.checkpointer.consider();
   }
 
-  applyFailed(error: LvrError): void {
-    this.#fail(error);
-  }
+  readonly applyFailed = (error: LvrError): void => this.#fail(error);
 
   allowApply(): void {
     if (this.role !== 'secondary' || this.joining) return;
@@ -380,7 +381,7 @@ export class Group {
     this.resyncs.bitmaps.consider();
   }
 
-  #roomAvailable(): void {
+  roomAvailable(): void {
     this.writePath?.wake();
     this.#port.wake();
   }

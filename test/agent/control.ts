@@ -28,6 +28,7 @@ const handlers: VerbHandlers = {
   detach: async ({ target }) => ({ changed: true, target, device: '/dev/loop9' }),
   promote: refuse,
   demote: async ({ group }) => ({ changed: false, group }),
+  'log-resize': async ({ group }) => ({ changed: false, group, sizeBytes: 0 }),
   'agent-stop': refuse,
   'agent-restart': refuse,
   version: async () => ({ version: '1', node: 'v', pid: 1, site: 's' }),

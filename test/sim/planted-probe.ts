@@ -1,7 +1,9 @@
 // Runs what would notice a planted bug, until something does: random runs, then the small worlds, then failing operations. Started by
 // test/sim/planted.ts with the bug in its environment; prints one line of JSON.
 
+import { Random } from '../../src/sim/random.js';
 import { selftest } from '../../src/sim/selftest.js';
+import { DISK_BYTES, resizeWorlds } from '../disk/resize-worlds.js';
 import { nthIo } from './nth-io.js';
 import { damagedLogs, smallWorlds } from './small-worlds.js';
 
@@ -33,7 +35,12 @@ async function nth(): Promise<Caught | undefined> {
   return violation === undefined ? undefined : { by: what, oracle: violation.oracle, message: violation.message, script: [] };
 }
 
-const WAYS: Readonly<Record<string, () => Promise<Caught | undefined>>> = { runs, small, damage, nth };
+async function resize(): Promise<Caught | undefined> {
+  const { violation } = await resizeWorlds(new Random(1), ['two laps'], [DISK_BYTES]);
+  return violation === undefined ? undefined : { by: 'change of size', oracle: 'durability', message: violation, script: [] };
+}
+
+const WAYS: Readonly<Record<string, () => Promise<Caught | undefined>>> = { runs, small, damage, nth, resize };
 let caught: Caught | undefined;
 for (const way of order.split(',')) caught ??= await WAYS[way]?.();
 console.log(JSON.stringify(caught ?? null));
