@@ -141,6 +141,8 @@ function toGroup([name, group]: [string, ConfigFile['groups'][string]]): GroupCo
     writeCache: group.write_cache,
     regionBytes: group.region,
     undo: group.undo,
+    onLogError: group.on_log_error,
+    onIoError: group.on_io_error,
     resync: {
       maxRate: group.resync.max_rate,
       minRate: group.resync.min_rate,

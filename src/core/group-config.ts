@@ -53,6 +53,10 @@ export type GroupConfig = {
   readonly regionBytes: number;
   /** What a resync overwrites here is kept, so that it can be put back: as long as there is space, always, or never. */
   readonly undo: 'auto' | 'required' | 'off';
+  /** A log write failed: requests are answered with errors, or none is answered until the agent is restarted. */
+  readonly onLogError: 'fail' | 'suspend';
+  /** The device of a volume failed to read: that read is answered with an error, or the group no longer serves its volumes. */
+  readonly onIoError: 'pass_on' | 'detach';
   readonly resync: ResyncConfig;
   readonly log: { readonly path: string; readonly sizeBytes: number };
   readonly volumes: readonly VolumeConfig[];

@@ -17,6 +17,7 @@ import { SiteLink } from '../link/link.js';
 import type { Network } from '../link/ports.js';
 import { Applier } from './applier.js';
 import { Checkpointer } from './checkpoint.js';
+import { DeviceErrors } from './device-errors.js';
 import { LinkPort } from './link-port.js';
 import { Overlay } from './overlay.js';
 import { PrimaryDurable } from './primary-durable.js';
@@ -59,6 +60,7 @@ export class Group {
   readonly applier: Applier;
   readonly sites: Sites;
   readonly shipCache = new ShipCache();
+  readonly deviceErrors = new DeviceErrors(this);
   readonly checkpointer: Checkpointer;
   readonly resyncs: Resyncs;
   readonly links: ReadonlyMap<string, SiteLink>;
@@ -92,7 +94,7 @@ export class Group {
     this.pool.onFree = () => this.roomAvailable();
     this.pool.reclaim = () => this.shipCache.evict();
     this.overlay = new Overlay(devices.length);
-    this.reads = new Reads(devices, this.overlay, env.memory.createArena);
+    this.reads = new Reads(devices, this.overlay, env.memory.createArena, (volume, errno) => this.deviceErrors.readFailed(volume, errno));
     this.applier = new Applier(devices, log.reader, log.store.current.appliedLsn, this);
     // A site may have acknowledged records that a crash cost this one: what is written in their place it does not have.
     this.sites = new Sites(config.sites, new Map(log.store.current.sites.map((s) => [s.name, Math.min(s.ackedLsn, log.appendedLsn)])));
@@ -174,9 +176,7 @@ export class Group {
     return this.open && !this.changing ? undefined : `group ${this.name} is starting, stopping or changing its role`;
   }
 
-  linkFor(site: string): SiteLink | undefined {
-    return this.links.get(site);
-  }
+  readonly linkFor = (site: string): SiteLink | undefined => this.links.get(site);
 
   volumes(): { name: string; sizeBytes: number; blockBytes: number }[] {
     return this.config.volumes.map((volume, i) => {
@@ -240,9 +240,7 @@ export class Group {
     return this.#roles.demote();
   }
 
-  becomeSecondary(reason: string): Promise<void> {
-    return this.#roles.stepDown(reason);
-  }
+  readonly becomeSecondary = (reason: string): Promise<void> => this.#roles.stepDown(reason);
 
   /** A checkpoint while clients are served, so that the next start has little to replay. */
   async settle(): Promise<void> {
@@ -283,6 +281,7 @@ export class Group {
         sites,
         clock: this.env.clock,
         writeCache: this.config.writeCache,
+        holdsOnLogError: this.config.onLogError === 'suspend',
         onSealed: () => this.#pumpSoon(),
         onLogFull: () => this.#logFull(),
       },

@@ -45,7 +45,11 @@ function imageOf(group: Group): GroupStatus['image'] {
 }
 
 function healthOf(group: Group, sites: readonly SiteStatus[]): Pick<GroupStatus, 'health' | 'reason'> {
-  if (group.failure !== undefined) return { health: 'failed', reason: group.failure.message };
+  if (group.failure !== undefined) {
+    const isHeld = group.role === 'primary' && group.failure.code === 'LOG_FAILED' && group.config.onLogError === 'suspend';
+    const held = isHeld ? '; requests are held until the agent is restarted (on_log_error = "suspend")' : '';
+    return { health: 'failed', reason: group.failure.message + held };
+  }
   const refusedFor = group.writePath?.refusedFor;
   if (refusedFor !== undefined) {
     return { health: 'degraded', reason: `the log is full of what site ${refusedFor} lacks, and writes fail (log_full = "fail")` };
@@ -55,6 +59,8 @@ function healthOf(group: Group, sites: readonly SiteStatus[]): Pick<GroupStatus,
     const who = behind.length > 0 ? `site ${behind.join(', ')} is away and still needs it` : 'volumes or sites are slower than the writers';
     return { health: 'degraded', reason: `the log is full and writers wait: ${who}` };
   }
+  const errors = group.deviceErrors.reason;
+  if (errors !== '') return { health: 'degraded', reason: errors };
   const away = sites.find((s) => s.session !== 'connected');
   const detached = sites.find((s) => s.tracking === 'none');
   if (away === undefined && detached !== undefined) return { health: 'degraded', reason: `site ${detached.site}: ${detached.reason}` };

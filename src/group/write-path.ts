@@ -44,6 +44,8 @@ export type WritePathParts = {
   readonly sites: Sites;
   readonly clock: Clock;
   readonly writeCache: boolean;
+  /** When the log fails, requests are not answered any more instead of with errors. */
+  readonly holdsOnLogError: boolean;
   /** New batches are sealed, or durable moved: links may have something to send. */
   readonly onSealed: () => void;
   /** The log has no room for more (called at every refusal). */
@@ -61,6 +63,8 @@ export class WritePath {
   #instant = false;
   #failed: LvrError | undefined;
   #refusedFor: string | undefined;
+  /** The log has failed, and nothing is answered. */
+  #isHeld = false;
   #timeUs = 0;
   #gathering: Timer | undefined;
   #waiters = new Set<RoomWaiter>();
@@ -111,6 +115,7 @@ export class WritePath {
 
   /** Copies and admits a short write; false when there is no room. */
   writeCopy(volume: number, request: IoRequest, source: Uint8Array, start: number): boolean {
+    if (this.#isHeld) return false;
     if (this.#refuseWrite(request)) return true;
     const batch = this.#room(request.length, 1);
     if (batch === undefined) return false;
@@ -130,6 +135,7 @@ export class WritePath {
   /** Admits a piece received into a leased batch; false when the log has no room. */
   writeLeased(volume: number, request: IoRequest, pieceOffset: number, batch: LogBatch, length: number): boolean {
     const last = pieceOffset + length === request.length;
+    if (this.#isHeld) return false;
     if (pieceOffset === 0) this.#torn.delete(request);
     if (this.#mustRefuse() || this.#refusedFor !== undefined || this.#torn.has(request)) {
       batch.release();
@@ -153,6 +159,7 @@ export class WritePath {
 
   /** Admits a zero or trim request as one or more records; false when there is no room. */
   discard(volume: number, request: IoRequest): boolean {
+    if (this.#isHeld) return false;
     if (this.#refuseWrite(request)) return true;
     const count = Math.ceil(request.length / RECORD_ZERO_BYTES_MAX);
     assert(count <= BATCH_RECORDS_MAX, 'a discard fits one batch');
@@ -170,7 +177,7 @@ export class WritePath {
 
   /** Answers when everything admitted so far is as durable as the sites' modes ask. */
   flush(request: IoRequest): void {
-    if (this.#mustRefuse()) return request.owner.completed(request, EIO);
+    if (this.#mustRefuse() && !this.#isHeld) return request.owner.completed(request, EIO);
     if (PLANTED === 'flush-answered-early') return request.owner.completed(request, 0);
     this.replies.flush(PLANTED === 'flush-misses-open-batch' ? this.#log.appendedLsn : this.#lastLsn, request);
     this.release();
@@ -207,9 +214,14 @@ export class WritePath {
     else if (this.#failed === undefined) this.replies.release(limits.writeLsn, limits.flushLsn);
   }
 
-  /** Nothing is admitted or answered any more; what waits is answered EIO because its fate is unknown. */
+  /**
+   * Nothing is admitted or answered any more; what waits is answered EIO because its fate is unknown, or held for ever: its client goes on
+   * when an agent whose log works takes its requests again.
+   */
   fail(error: LvrError): void {
     this.#failed = error;
+    this.#isHeld = this.#parts.holdsOnLogError && error.code === 'LOG_FAILED';
+    if (this.#isHeld) return;
     this.replies.failAll(EIO);
     this.wake();
   }
@@ -220,6 +232,7 @@ export class WritePath {
 
   /** Memory or log space came back: tells waiters once, at the end of the turn. */
   wake(): void {
+    if (this.#isHeld) return;
     const { ring, usedBytes } = this.#log;
     if (this.#refusedFor !== undefined && ring.bytes - usedBytes >= freeAgain(ring.bytes)) this.#refusedFor = undefined;
     if (this.#waiters.size === 0 || this.#waking) return;

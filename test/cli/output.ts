@@ -48,6 +48,8 @@ t.test('the status for people names role, health, reason, devices, lag and a mod
     writeCache: true,
     regionBytes: 65536,
     undo: 'auto',
+    onLogError: 'fail',
+    onIoError: 'pass_on',
     resync: RESYNC_DEFAULTS,
     log: { path: '/l', sizeBytes: 1024 ** 3 },
     volumes: [{ name: 'data', device: '/d', sizeBytes: 4096, io: undefined }],
