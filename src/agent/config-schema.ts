@@ -46,6 +46,7 @@ const agent = z.strictObject({
   listen: listenAddress.optional(),
   nbd: z.array(nbdListen).min(1).max(NBD_LISTENERS_MAX).optional(),
   metrics: listenAddress.optional(),
+  hooks: path.optional(),
   insecure: z.boolean().default(false),
 });
 

@@ -24,6 +24,8 @@ export type AgentSettings = {
   /** At least one entry, and at least one unix socket (attach uses it). */
   readonly nbd: readonly NbdListen[];
   readonly metrics: Address | undefined;
+  /** Directory with programs that are told of events; undefined: none. */
+  readonly hooks: string | undefined;
   /** Plain TCP beyond this machine is allowed. */
   readonly insecure: boolean;
 };
@@ -130,8 +132,8 @@ function shorten(value: unknown): string {
 function toSettings(agent: ConfigFile['agent']): AgentSettings {
   const nbd: NbdListen[] = [...(agent.nbd ?? [])];
   if (!nbd.some((listen) => listen.kind === 'unix')) nbd.push({ kind: 'unix', path: `${agent.state_dir}/nbd.sock` });
-  const { site, control, listen, metrics, insecure } = agent;
-  return { site, stateDir: agent.state_dir, control, listen, nbd, metrics, insecure };
+  const { site, control, listen, metrics, hooks, insecure } = agent;
+  return { site, stateDir: agent.state_dir, control, listen, nbd, metrics, hooks, insecure };
 }
 
 function toGroup([name, group]: [string, ConfigFile['groups'][string]]): GroupConfig {
