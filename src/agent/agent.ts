@@ -6,6 +6,7 @@ import { LvrError, messageOf } from '../core/errors.js';
 import type { GroupStatus } from '../core/status.js';
 import { AttachedVolumes } from './attached.js';
 import type { AgentConfig } from './config.js';
+import { parseSize } from './config-values.js';
 import { ControlServer, type VerbHandlers } from './control.js';
 import type { StatusDocument, Verbs } from './control-protocol.js';
 import type { MetricsServer } from './metrics.js';
@@ -187,6 +188,7 @@ export class Agent {
       demote: (args) => this.#exclusively(() => this.#demote(args)),
       site: (args) => this.#exclusively(async () => this.#sites.site(args)),
       sync: (args) => this.#exclusively(async () => this.#sites.sync(args)),
+      'log-resize': (args) => this.#exclusively(() => this.#logResize(args)),
       'agent-stop': () => this.#exclusively(() => this.#agentStop()),
       'agent-restart': () => this.#exclusively(() => this.#agentRestart()),
       version: async () => ({ version: VERSION, node: process.version, pid: process.pid, site: this.#config.agent.site }),
@@ -216,6 +218,13 @@ export class Agent {
     await this.#attached.refuseAttached(name);
     const { changed } = await group.demote();
     return { changed, group: name };
+  }
+
+  async #logResize({ group: name, size }: Verbs['log-resize']['args']): Promise<Verbs['log-resize']['result']> {
+    const sizeBytes = parseSize(size);
+    if (sizeBytes === undefined) throw new LvrError('USAGE', `expected a size such as "2GiB", got ${JSON.stringify(size.slice(0, 80))}`);
+    const { changed } = await this.#slots.group(name).resizeLog(sizeBytes);
+    return { changed, group: name, sizeBytes };
   }
 
   /** Refuses while a device is mounted or held: its users would get I/O errors, or wait for an agent that does not come. */

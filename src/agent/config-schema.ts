@@ -51,6 +51,7 @@ const agent = z.strictObject({
   listen: listenAddress.optional(),
   nbd: z.array(nbdListen).min(1).max(NBD_LISTENERS_MAX).optional(),
   metrics: listenAddress.optional(),
+  hooks: path.optional(),
   insecure: z.boolean().default(false),
   resync_parallel: z
     .number()
@@ -95,7 +96,7 @@ const site = z.strictObject({
   address,
   mode: z.enum(['async', 'memory', 'logged', 'applied']).default('async'),
   on_disconnect: z.enum(['continue', 'block', 'fail']).default('continue'),
-  log_full: z.enum(['bitmap', 'bitmap-if-disconnected', 'throttle']).default('bitmap'),
+  log_full: z.enum(['bitmap', 'bitmap-if-disconnected', 'throttle', 'fail', 'detach']).default('bitmap'),
   limits: limits.optional(),
 });
 
@@ -119,6 +120,8 @@ const group = z.strictObject({
   write_cache: z.boolean().default(true),
   region: region.default(REGION_BYTES_DEFAULT),
   undo: z.enum(['auto', 'required', 'off']).default('auto'),
+  on_log_error: z.enum(['fail', 'suspend']).default('fail'),
+  on_io_error: z.enum(['pass_on', 'detach']).default('pass_on'),
   resync: resync.prefault({}),
   log: z.strictObject({ path, size: size.optional() }),
   volumes: z.record(z.string(), volume),

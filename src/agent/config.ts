@@ -25,6 +25,8 @@ export type AgentSettings = {
   /** At least one entry, and at least one unix socket (attach uses it). */
   readonly nbd: readonly NbdListen[];
   readonly metrics: Address | undefined;
+  /** Directory with programs that are told of events; undefined: none. */
+  readonly hooks: string | undefined;
   /** Plain TCP beyond this machine is allowed. */
   readonly insecure: boolean;
   /** Resyncs of all groups that run at a time. */
@@ -145,8 +147,8 @@ function shorten(value: unknown): string {
 function toSettings(agent: ConfigFile['agent']): AgentSettings {
   const nbd: NbdListen[] = [...(agent.nbd ?? [])];
   if (!nbd.some((listen) => listen.kind === 'unix')) nbd.push({ kind: 'unix', path: `${agent.state_dir}/nbd.sock` });
-  const { site, control, listen, metrics, insecure } = agent;
-  return { site, stateDir: agent.state_dir, control, listen, nbd, metrics, insecure, resyncParallel: agent.resync_parallel };
+  const { site, control, listen, metrics, hooks, insecure, resync_parallel: resyncParallel } = agent;
+  return { site, stateDir: agent.state_dir, control, listen, nbd, metrics, hooks, insecure, resyncParallel };
 }
 
 function toGroup([name, group]: [string, ConfigFile['groups'][string]]): GroupConfig {
@@ -156,6 +158,8 @@ function toGroup([name, group]: [string, ConfigFile['groups'][string]]): GroupCo
     writeCache: group.write_cache,
     regionBytes: group.region,
     undo: group.undo,
+    onLogError: group.on_log_error,
+    onIoError: group.on_io_error,
     resync: {
       maxRate: group.resync.max_rate,
       minRate: group.resync.min_rate,

@@ -43,6 +43,7 @@ export type Verbs = {
   };
   /** `action`: start, pause or resume; `sites` of the result: those it changed something for. */
   sync: { args: { group: string; site?: string; action: string }; result: { changed: boolean; group: string; sites: string[] } };
+  'log-resize': { args: { group: string; size: string }; result: { changed: boolean; group: string; sizeBytes: number } };
   'agent-stop': { args: Record<string, never>; result: { pid: number } };
   /** The switch comes after the answer: `pid` ends, and `successor` answers. */
   'agent-restart': { args: Record<string, never>; result: { pid: number; successor: number } };
@@ -63,6 +64,7 @@ export const VERB_ARGS: { readonly [V in Verb]: Readonly<Record<string, ArgType>
   demote: { group: 'string' },
   site: { group: 'string', site: 'string', action: 'string', settings: 'strings?' },
   sync: { group: 'string', site: 'string?', action: 'string' },
+  'log-resize': { group: 'string', size: 'string' },
   'agent-stop': {},
   'agent-restart': {},
   version: {},
@@ -76,6 +78,7 @@ export const MUTATING_VERBS: ReadonlySet<Verb> = new Set<Verb>([
   'demote',
   'site',
   'sync',
+  'log-resize',
   'agent-stop',
   'agent-restart',
 ]);

@@ -9,6 +9,7 @@ import { hasIoFlusher, notify, setIoFlusher } from '../disk/system.js';
 import { Agent } from './agent.js';
 import { type AgentConfig, loadConfig } from './config.js';
 import { refuseLiveAgent } from './control.js';
+import { withHooks } from './hooks.js';
 import { createLog } from './logger.js';
 import { realParts } from './parts.js';
 import type { Legacy } from './ports.js';
@@ -27,7 +28,9 @@ async function main(): Promise<void> {
   const { file, isSuccessor } = commandLine();
   if (file === undefined) return;
   const config = loadConfig(file);
-  const log = createLog(config.agent.site, process.stderr.isTTY);
+  const plainLog = createLog(config.agent.site, process.stderr.isTTY);
+  const { site, hooks } = config.agent;
+  const log = hooks === undefined ? plainLog : withHooks(plainLog, hooks, site);
   failStop(log);
   refuseOwnVolumes(config);
   // Loaded where it is needed, but not while clients wait for a successor.

@@ -25,6 +25,8 @@ export interface AgentGroup {
   status(): GroupStatus;
   promote(options: { force: boolean }): Promise<{ changed: boolean; epoch: string }>;
   demote(): Promise<{ changed: boolean }>;
+  /** Changes the size of its log. */
+  resizeLog(sizeBytes: number): Promise<{ changed: boolean }>;
   /** After stop(): where its log ends, for the process that opens it next. */
   readonly end: KnownEnd | undefined;
   /** Leaves little to replay for the next start; clients are served meanwhile. */

@@ -18,6 +18,9 @@ const REAL: Roots = { sys: '/sys', mounts: '/proc/self/mountinfo' };
 /** Throws IN_USE for the first of the agent's own places that lies on an lvr volume of this machine. */
 export function refuseOwnVolumes(config: AgentConfig, roots: Roots = REAL): void {
   const places = [
+    ...(config.agent.hooks === undefined
+      ? []
+      : [{ what: 'the directory of hooks', path: config.agent.hooks, hint: 'set agent.hooks to a place on another disk' }]),
     { what: 'the state directory', path: config.agent.stateDir, hint: 'set agent.state_dir to a place on another disk' },
     ...config.groups.map(({ name, log }) => ({
       what: `the log of group ${name}`,

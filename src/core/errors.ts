@@ -55,6 +55,7 @@ export const ERRORS = {
     exit: EXIT.failed,
     summary: 'A write or flush of the log failed; nothing further is acknowledged until the agent is restarted.',
   },
+  LOG_SIZE: { id: 'LVR-E1207', exit: EXIT.refused, summary: 'The log cannot have this size now: what is used of it would not fit.' },
   UNDO_CORRUPT: {
     id: 'LVR-E1205',
     exit: EXIT.refused,

@@ -10,8 +10,11 @@ export type SiteMode = 'async' | 'memory' | 'logged' | 'applied';
 /** What happens to writes while a site with a mode other than async is away. */
 export type OnDisconnect = 'continue' | 'block' | 'fail';
 
-/** What happens when the log is full of what a site lacks: it is tracked by a bitmap, or writers wait for it. */
-export type LogFull = 'bitmap' | 'bitmap-if-disconnected' | 'throttle';
+/**
+ * What happens when the log is full of what a site lacks: it is tracked by a bitmap, writers wait for it, writes fail, or the site is given
+ * up and needs a seed.
+ */
+export type LogFull = 'bitmap' | 'bitmap-if-disconnected' | 'throttle' | 'fail' | 'detach';
 
 export type SiteConfig = {
   readonly name: string;
@@ -53,6 +56,10 @@ export type GroupConfig = {
   readonly regionBytes: number;
   /** What a resync overwrites here is kept, so that it can be put back: as long as there is space, always, or never. */
   readonly undo: 'auto' | 'required' | 'off';
+  /** A log write failed: requests are answered with errors, or none is answered until the agent is restarted. */
+  readonly onLogError: 'fail' | 'suspend';
+  /** The device of a volume failed to read: that read is answered with an error, or the group no longer serves its volumes. */
+  readonly onIoError: 'pass_on' | 'detach';
   readonly resync: ResyncConfig;
   readonly log: { readonly path: string; readonly sizeBytes: number };
   readonly volumes: readonly VolumeConfig[];

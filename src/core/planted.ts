@@ -45,7 +45,8 @@ export type PlantedBug =
   | 'consistent-too-early'
   | 'end-mark-forgotten'
   | 'acked-not-clamped'
-  | 'leftovers-kept';
+  | 'leftovers-kept'
+  | 'resize-in-one-slot';
 
 /** The fault that is in, none in production. */
 export const PLANTED = '' as PlantedBug | '';

@@ -37,6 +37,11 @@ export interface Device {
   extents(offset: number, length: number, max: number): ExtentRun[];
   /** Submits everything queued. Ends a turn. */
   kick(): void;
+  /**
+   * Makes a file this long, durably, with all of its blocks allocated and written; a block device is looked at anew. `sizeBytes` shows what
+   * came of it. Nothing may be using what is cut off. Rejects with LvrError, the size unchanged. Absent: it has the size it has.
+   */
+  resize?(sizeBytes: number): Promise<void>;
   /** Closes after all queued work has completed. */
   close(): Promise<void>;
 }

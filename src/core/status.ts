@@ -30,7 +30,8 @@ export type SiteStatus = {
   effectiveMode: SiteMode;
   session: Session;
   replication: Replication;
-  tracking: 'log' | 'bitmap';
+  /** none: the log moved on without it, and nothing says what it lacks. */
+  tracking: 'log' | 'bitmap' | 'none';
   /** Durable at the site, as far as this agent knows. */
   ackedLsn: string;
   appliedLsn: string;

@@ -11,7 +11,7 @@ import type { Arena, Device, ExtentRun, IoTarget } from '../core/ports.js';
 import { type Engines, type IoEngine, OpenFile } from './engine.js';
 import { createArena } from './memory.js';
 import { binding, type DeviceInfo, OP } from './native.js';
-import { type DeviceOptions, type IoMode, openDescriptor } from './open-descriptor.js';
+import { type DeviceOptions, type IoMode, openDescriptor, resizeFile } from './open-descriptor.js';
 import { syncDevice, writeDurably } from './promises.js';
 import { Zeroing } from './zeroing.js';
 
@@ -22,7 +22,7 @@ const extentPairs = new Float64Array(EXTENTS_MAX * 2);
 /** Made by openDevice(), which checks and locks the descriptor that is handed over here. */
 export class FileDevice implements Device {
   readonly path: string;
-  readonly sizeBytes: number;
+  sizeBytes: number;
   readonly blockBytes: number;
   readonly kind: DeviceInfo['kind'];
   readonly io: IoMode;
@@ -74,6 +74,21 @@ export class FileDevice implements Device {
     const runs: ExtentRun[] = [];
     for (let i = 0; i < count; i++) runs.push({ length: pairs[i * 2] as number, zero: pairs[i * 2 + 1] === 1 });
     return runs;
+  }
+
+  async resize(sizeBytes: number): Promise<void> {
+    const before = this.sizeBytes;
+    const { fd } = this.#file;
+    if (this.kind === 'file') resizeFile(this.path, fd, this.io, before, sizeBytes);
+    this.sizeBytes = Math.floor(binding.deviceInfo(fd).sizeBytes / this.blockBytes) * this.blockBytes;
+    if (this.kind !== 'file' || sizeBytes <= before) return;
+    try {
+      await fillRange(this, before, sizeBytes);
+    } catch (error) {
+      this.sizeBytes = before;
+      resizeFile(this.path, fd, this.io, sizeBytes, before);
+      throw error;
+    }
   }
 
   kick(): void {

@@ -195,9 +195,9 @@ function nothingFound(): ScanResult {
 function assemble(device: Device, store: SuperblockStore, found: ScanResult, memory: LogMemory): Log {
   const uuid = new Uint8Array(16);
   putUuid(uuid, 0, store.current.logUuid);
-  const ring = new Ring(store.current.ringBytes);
+  const ring = new Ring(store.current.ringBytes, store.current.ringChange);
   const pool = new BatchPool(memory.createArena, READER_BYTES);
   const { crc32cSpans } = memory;
   const reader = new LogReader({ device, ring, index: found.index, pool, uuid, crc32cSpans });
-  return new Log({ ...found, device, store, reader, crc32cSpans });
+  return new Log({ ...found, device, store, ring, reader, crc32cSpans });
 }

@@ -3,6 +3,7 @@
 import type { LvrError } from '../core/errors.js';
 import type { Lineage } from '../core/lineage.js';
 import type { Device } from '../core/ports.js';
+import type { Ring } from '../core/ring.js';
 import type { LogBatch } from './log-batch.js';
 import type { LogIndex } from './log-index.js';
 import type { LogReader } from './log-reader.js';
@@ -21,6 +22,8 @@ export interface LogOwner {
 export type LogParts = {
   readonly device: Device;
   readonly store: SuperblockStore;
+  /** The same that the reader has. */
+  readonly ring: Ring;
   readonly index: LogIndex;
   readonly reader: LogReader;
   readonly crc32cSpans: CrcSpans;

@@ -39,7 +39,7 @@ export class LogReader {
   /** The batch holding `lsn`, held for the caller. Rejects with LOG_CORRUPT or DEVICE_FAILED; NOT_FOUND when it is not retained. */
   async readBatch(lsn: number): Promise<LogBatch> {
     const entry = this.#index.find(lsn);
-    if (entry === undefined) throw new LvrError('NOT_FOUND', `log ${this.#device.path}: LSN ${lsn} is not in the log`);
+    if (entry === undefined) throw this.#notRetained(lsn);
     const batch = await this.#take(entry.totalBytes - 4096);
     try {
       await readDevice(this.#device, batch.arena, batch.start, entry.totalBytes, RING_START + this.#ring.offset(entry.position));
@@ -47,6 +47,8 @@ export class LogReader {
       return batch;
     } catch (error) {
       batch.release();
+      // Freed and written over while it was read.
+      if (this.#index.find(lsn)?.position !== entry.position) throw this.#notRetained(lsn);
       throw error;
     }
   }
@@ -102,6 +104,10 @@ export class LogReader {
       if (batch !== undefined) return batch;
       await new Promise<void>((resolve) => void this.#waiting.push(resolve));
     }
+  }
+
+  #notRetained(lsn: number): LvrError {
+    return new LvrError('NOT_FOUND', `log ${this.#device.path}: LSN ${lsn} is not in the log`);
   }
 
   #corrupt(lsn: number, why: string): LvrError {

@@ -83,7 +83,7 @@ export class LogScan {
     this.#crc32c = crc32c;
     this.#superblock = superblock;
     this.#visitor = visitor;
-    this.#ring = new Ring(superblock.ringBytes);
+    this.#ring = new Ring(superblock.ringBytes, superblock.ringChange);
     putUuid(this.#uuid, 0, superblock.logUuid);
     this.#lineage = superblock.lineage.filter((e) => e.startLsn <= superblock.trimmedLsn);
     this.#writer = writerOf(this.#lineage, superblock.trimmedLsn) ?? { epoch: 0, incarnation: 0 };
@@ -95,7 +95,7 @@ export class LogScan {
   /** Runs the scan. Rejects with DEVICE_FAILED when the log cannot be read. */
   async run(): Promise<ScanResult> {
     let position = this.#superblock.trimmedPosition;
-    const end = position + this.#ring.bytes;
+    const end = this.#ring.limit(position);
     while (position < end) {
       const at = await this.#findBatch(position, end);
       if (at === undefined) break;
@@ -119,13 +119,14 @@ export class LogScan {
   /** The position of the batch that continues the log: `position`, or the start of the next lap when the batch did not fit before it. */
   async #findBatch(position: number, end: number): Promise<number | undefined> {
     if (await this.#isNextBatch(position)) return position;
-    const rest = this.#ring.toEnd(position);
-    const next = position + rest;
-    if (rest < this.#ring.bytes && rest <= BLOCK_BYTES + RECORD_PAYLOAD_BYTES_MAX && next < end) {
-      const stop = this.#stop;
+    const stop = this.#stop;
+    for (let next = position; ; ) {
+      const rest = this.#ring.toEnd(next);
+      next += rest;
+      if (rest > BLOCK_BYTES + RECORD_PAYLOAD_BYTES_MAX || next >= end) break;
       if (await this.#isNextBatch(next)) return next;
-      this.#stop = stop;
     }
+    this.#stop = stop;
     return undefined;
   }
 
@@ -227,7 +228,7 @@ export class LogScan {
       if (p >= end) break;
       const at = await this.#hold(p, BLOCK_BYTES);
       const header = readBatchHeader(this.#arena.bytes, at, this.#uuid);
-      if (header === undefined || header.position < position || header.position % this.#ring.bytes !== p % this.#ring.bytes) continue;
+      if (header === undefined || header.position < position || this.#ring.offset(header.position) !== this.#ring.offset(p)) continue;
       for (let i = 0; i < header.count; i++) {
         const record = at + recordHeaderAt(i);
         if (!isHeaderValid(this.#arena.bytes, record)) continue;

@@ -6,11 +6,11 @@
 
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
-import { GROUP_PAYLOAD_BYTES, LOG_WRITES_IN_FLIGHT_MAX } from '../core/limits.js';
+import { LOG_WRITES_IN_FLIGHT_MAX } from '../core/limits.js';
 import { compareWriters, cutLineage, extendLineage, type Lineage, type LineageEntry } from '../core/lineage.js';
 import { PLANTED } from '../core/planted.js';
 import type { Device, IoTarget } from '../core/ports.js';
-import { Ring } from '../core/ring.js';
+import type { Ring } from '../core/ring.js';
 import { batchBytes } from '../format/batch.js';
 import { putUuid } from '../format/bytes.js';
 import { recordEpoch, recordIncarnation, recordTimeUs } from '../format/record.js';
@@ -19,7 +19,8 @@ import type { LogBatch } from './log-batch.js';
 import type { LogIndex } from './log-index.js';
 import type { LogOwner, LogParts } from './log-parts.js';
 import type { LogReader } from './log-reader.js';
-import { deviceError, syncDevice, zeroDevice } from './promises.js';
+import { wipeLeftovers } from './log-wipe.js';
+import { deviceError } from './promises.js';
 import { type CrcSpans, sealForLog, sealIdentities } from './seal.js';
 import type { SuperblockStore } from './superblock-store.js';
 
@@ -53,6 +54,8 @@ export class Log implements IoTarget {
   #head = 0;
   #submitted = 0;
   #tail = 0;
+  /** Nothing may be appended: the layout of the ring is about to change. */
+  isHeld = false;
   /** Counts how often the log began anew: positions noted before mean nothing afterwards. */
   beginnings = 0;
 
@@ -61,7 +64,7 @@ export class Log implements IoTarget {
     this.store = parts.store;
     this.index = parts.index;
     this.reader = parts.reader;
-    this.ring = new Ring(parts.store.current.ringBytes);
+    this.ring = parts.ring;
     this.#crc32cSpans = parts.crc32cSpans;
     putUuid(this.#uuid, 0, parts.store.current.logUuid);
     this.#lineage = parts.lineage;
@@ -108,6 +111,16 @@ export class Log implements IoTarget {
     return this.#appendPosition - this.#freePosition;
   }
 
+  /** Where the next batch goes, unless the rest of the lap is too short for it. */
+  get appendPosition(): number {
+    return this.#appendPosition;
+  }
+
+  /** Everything before can be reused. */
+  get freePosition(): number {
+    return this.#freePosition;
+  }
+
   get failed(): LvrError | undefined {
     return this.#failed;
   }
@@ -124,6 +137,7 @@ export class Log implements IoTarget {
 
   /** True when a batch with up to `payloadBytes` of payload can be appended now. */
   hasRoom(payloadBytes: number): boolean {
+    if (this.isHeld) return false;
     if (PLANTED === 'room-ignored') return true;
     return this.ring.fits(this.#appendPosition, this.#freePosition, batchBytes(payloadBytes)) && this.undurable < QUEUE_SLOTS;
   }
@@ -151,7 +165,7 @@ export class Log implements IoTarget {
     assert(batch.firstLsn === this.#appendedLsn + 1, 'appended LSNs are contiguous');
     const total = batchBytes(batch.payloadBytes);
     batch.position = this.ring.place(this.#appendPosition, total);
-    assert(batch.position + total - this.#freePosition <= this.ring.bytes, 'the log does not overwrite what it still needs');
+    assert(!this.isHeld && batch.position + total <= this.ring.limit(this.#freePosition), 'the log does not overwrite what it still needs');
     batch.primaryDurableLsn = own ? this.#durableLsn : this.#primaryDurableLsn;
     sealForLog(batch, this.#durableLsn, batch.primaryDurableLsn, this.#uuid);
     const { firstLsn, count, position } = batch;
@@ -301,22 +315,10 @@ export class Log implements IoTarget {
       throw new LvrError('DIVERGED', `log ${this.device.path}: LSN ${lsn} was written after the record that is to follow it`);
     }
     const voidAfter = { lsn, epoch: writer.epoch, incarnation: writer.incarnation - 1 };
-    if (compareWriters(this.store.current.voidAfter, voidAfter) > 0 && PLANTED !== 'leftovers-kept') await this.#wipeLeftovers();
+    const isOlder = compareWriters(this.store.current.voidAfter, voidAfter) > 0;
+    if (isOlder && PLANTED !== 'leftovers-kept') await wipeLeftovers(this);
     await this.store.update((current) => ({ ...current, lineage, voidAfter }));
     this.#lineage = lineage;
-  }
-
-  /**
-   * Zeroes what can have been left behind the end: by a crash the writes in flight and the rest of the lap they may have skipped, by a cut
-   * what the primary had in memory and lost.
-   */
-  async #wipeLeftovers(): Promise<void> {
-    const free = this.ring.bytes - this.usedBytes;
-    const bytes = Math.min(free, 2 * GROUP_PAYLOAD_BYTES);
-    const first = Math.min(bytes, this.ring.toEnd(this.#appendPosition));
-    if (first > 0) await zeroDevice(this.device, RING_START + this.ring.offset(this.#appendPosition), first);
-    if (bytes > first) await zeroDevice(this.device, RING_START, bytes - first);
-    await syncDevice(this.device);
   }
 
   /**

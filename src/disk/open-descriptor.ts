@@ -153,6 +153,18 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EPERM: ['PERMISSION', 'may not be opened for writing', 'check its permissions and that it is not set read-only'],
 };
 
+/** Gives a file its size, with all blocks, durably. Throws LvrError; a file that could not be made longer has the size it had. */
+export function resizeFile(path: string, fd: number, io: IoMode, beforeBytes: number, sizeBytes: number): void {
+  try {
+    binding.ftruncate(fd, sizeBytes);
+    if (sizeBytes > beforeBytes) binding.fallocateReserve(fd, beforeBytes, sizeBytes - beforeBytes);
+    fsyncSync(fd);
+  } catch (error) {
+    if (sizeBytes > beforeBytes) binding.ftruncate(fd, beforeBytes);
+    throw translated(error, path, io);
+  }
+}
+
 /** Turns what a system call threw into an LvrError; anything else passes unchanged. */
 function translated(error: unknown, path: string, io: IoMode): unknown {
   if (!(error instanceof Error) || error instanceof LvrError) return error;

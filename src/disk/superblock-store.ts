@@ -33,6 +33,7 @@ export class SuperblockStore {
   readonly #device: Device;
   readonly #arena: Arena;
   #current: Superblock;
+  #newest: Superblock;
   #slot: number;
   #tail: Promise<void> = Promise.resolve();
   #failed: LvrError | undefined;
@@ -44,12 +45,18 @@ export class SuperblockStore {
     this.#device = device;
     this.#arena = arena;
     this.#current = current;
+    this.#newest = current;
     this.#slot = slot;
   }
 
   /** The newest durable superblock. */
   get current(): Superblock {
     return this.#current;
+  }
+
+  /** The superblock that is being written, if one is, else the current one: the newest that a start could find. */
+  get newest(): Superblock {
+    return this.#newest;
   }
 
   /**
@@ -60,6 +67,7 @@ export class SuperblockStore {
     const write = this.#tail.then(async () => {
       if (this.#failed !== undefined) throw this.#failed;
       const next = { ...change(this.#current), sequence: this.#current.sequence + 1 };
+      this.#newest = next;
       const slot = PLANTED === 'superblock-one-slot' ? 0 : 1 - this.#slot;
       encodeSuperblock(next, this.#arena.bytes.subarray(0, SUPERBLOCK_BYTES));
       await writeDurably(this.#device, this.#arena, 0, SUPERBLOCK_BYTES, slot * SUPERBLOCK_BYTES).catch((error: LvrError) => {

@@ -20,10 +20,13 @@
 //     294     1  resync under way here (1: the volumes are no image of any moment)    295  1  what it overwrites is kept (1)
 //     296    16  UUID of that resync          312     8  LSN that the volumes had before it    320  4  chain value of that record
 //     324     4  zero                         328     8  LSN from which on they are consistent again (0: not known yet)
-//     336    16  UUID of what is kept         352..512 zero
+//     336    16  UUID of what is kept
+//     352     8  position at the start of the ring, after its size was changed (a flag follows)
+//     360     8  positions from here on lie so     368  8  size, 376  8  base of the ring as it was before: earlier ones lie so
+//     384     1  its size was changed              385..512 zero
 //     512   128 each  volumes (32): name 64, size 8, block size 4, zero
 //    4608   128 each  sites (16): name 64, acked LSN 8, tracking 1 (1: bitmap), flags 1 (bit 0: the log is kept from the base on,
-//                     bit 1: no base), bitmap slot 1, zero 5, base LSN 8, UUID of the bitmap 16, zero
+//                     bit 1: no base, bit 2: given up, there is no bitmap), bitmap slot 1, zero 5, base LSN 8, UUID of the bitmap 16, zero
 //    6656    32 each  lineage (128): epoch 8, incarnation 8, start LSN 8, flags 1 (bit 0 own), zero
 //   10752..16384 zero
 //
@@ -37,6 +40,7 @@ import { assert } from '../core/assert.js';
 import { NAME_PATTERN } from '../core/ids.js';
 import { BLOCK_BYTES, LINEAGE_ENTRIES_MAX, SECTOR_BYTES, SITES_PER_GROUP_MAX, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
 import { compareWriters, type Lineage, type LineageEntry } from '../core/lineage.js';
+import type { RingChange } from '../core/ring.js';
 import { getName, getU16, getU32, getU64, getUuid, isZero, putName, putU16, putU32, putU64, putUuid, type Uuid } from './bytes.js';
 import { crc32cSmall } from './crc32c.js';
 
@@ -55,13 +59,21 @@ const SITES_AT = 4608;
 const LINEAGE_AT = 6656;
 const ENTRY_BYTES = 128;
 const RESYNC_AT = 294;
+const RING_CHANGE_AT = 352;
 const LINEAGE_ENTRY_BYTES = 32;
 
 /**
  * How a site is tracked that the log no longer covers. `base`: a site that has everything up to here lacks at most what the bitmap says;
  * undefined when bits were cleared, so that only the site in the resync `uuid` may use it. `isKept`: the log is kept from the base on.
+ * `isDetached`: the site was given up, and nothing stands in the slot; unless the log still reaches back to it, it needs a seed.
  */
-export type SiteBitmap = { readonly uuid: Uuid; readonly slot: number; readonly base: number | undefined; readonly isKept: boolean };
+export type SiteBitmap = {
+  readonly uuid: Uuid;
+  readonly slot: number;
+  readonly base: number | undefined;
+  readonly isKept: boolean;
+  readonly isDetached?: true;
+};
 
 /** What this agent knows of a site, durably. */
 export type SuperblockSite = { readonly name: string; readonly ackedLsn: number; readonly bitmap?: SiteBitmap | undefined };
@@ -87,6 +99,7 @@ export type Superblock = {
   group: string;
   site: string;
   ringBytes: number;
+  ringChange?: RingChange | undefined;
   epoch: number;
   incarnation: number;
   role: 'primary' | 'secondary';
@@ -142,6 +155,7 @@ export function encodeSuperblock(superblock: Superblock, bytes: Uint8Array): voi
   putU16(bytes, 290, superblock.sites.length);
   putU16(bytes, 292, superblock.lineage.length);
   putResync(superblock.resync, bytes);
+  putRingChange(superblock.ringChange, bytes);
   putTables(superblock, bytes);
   putU32(bytes, CRC_AT, checksum(bytes));
 }
@@ -157,6 +171,25 @@ function putResync(resync: ResyncState | undefined, bytes: Uint8Array): void {
   if (resync.undo !== undefined) putUuid(bytes, RESYNC_AT + 42, resync.undo);
 }
 
+function putRingChange(change: RingChange | undefined, bytes: Uint8Array): void {
+  if (change === undefined) return;
+  putU64(bytes, RING_CHANGE_AT, change.base);
+  putU64(bytes, RING_CHANGE_AT + 8, change.from);
+  putU64(bytes, RING_CHANGE_AT + 16, change.oldBytes);
+  putU64(bytes, RING_CHANGE_AT + 24, change.oldBase);
+  bytes[RING_CHANGE_AT + 32] = 1;
+}
+
+function getRingChange(bytes: Uint8Array): RingChange | undefined {
+  if (bytes[RING_CHANGE_AT + 32] !== 1) return undefined;
+  return {
+    base: getU64(bytes, RING_CHANGE_AT),
+    from: getU64(bytes, RING_CHANGE_AT + 8),
+    oldBytes: getU64(bytes, RING_CHANGE_AT + 16),
+    oldBase: getU64(bytes, RING_CHANGE_AT + 24),
+  };
+}
+
 function getResync(bytes: Uint8Array): ResyncState | undefined {
   if (bytes[RESYNC_AT] !== 1) return undefined;
   return {
@@ -170,7 +203,7 @@ function getResync(bytes: Uint8Array): ResyncState | undefined {
 
 function putBitmap(bitmap: SiteBitmap, bytes: Uint8Array, at: number): void {
   bytes[at] = 1;
-  bytes[at + 1] = (bitmap.isKept ? 1 : 0) | (bitmap.base === undefined ? 2 : 0);
+  bytes[at + 1] = (bitmap.isKept ? 1 : 0) | (bitmap.base === undefined ? 2 : 0) | (bitmap.isDetached === true ? 4 : 0);
   bytes[at + 2] = bitmap.slot;
   putU64(bytes, at + 8, bitmap.base ?? 0);
   putUuid(bytes, at + 16, bitmap.uuid);
@@ -184,6 +217,7 @@ function getBitmap(bytes: Uint8Array, at: number): SiteBitmap | undefined {
     slot: bytes[at + 2] as number,
     base: (flags & 2) === 2 ? undefined : getU64(bytes, at + 8),
     isKept: (flags & 1) === 1,
+    ...((flags & 4) === 4 ? { isDetached: true } : {}),
   };
 }
 
@@ -248,6 +282,8 @@ export function decodeSuperblock(bytes: Uint8Array): SlotContent {
   };
   const resync = getResync(bytes);
   if (resync !== undefined) superblock.resync = resync;
+  const ringChange = getRingChange(bytes);
+  if (ringChange !== undefined) superblock.ringChange = ringChange;
   return isPossible(superblock) ? { kind: 'valid', superblock } : { kind: 'invalid' };
 }
 

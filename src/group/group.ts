@@ -16,11 +16,13 @@ import { UUID_NONE } from '../format/bytes.js';
 import { SiteLink } from '../link/link.js';
 import { Applier } from './applier.js';
 import { Checkpointer } from './checkpoint.js';
+import { DeviceErrors } from './device-errors.js';
 import type { GroupEnv } from './env.js';
 import { LinkPort } from './link-port.js';
 import { Overlay } from './overlay.js';
 import { PrimaryDurable } from './primary-durable.js';
 import { Reads } from './reads.js';
+import { resizeGroupLog } from './resize.js';
 import { type GroupStores, Resyncs } from './resyncs.js';
 import { Roles } from './roles.js';
 import { ShipCache } from './ship-cache.js';
@@ -46,6 +48,7 @@ export class Group {
   readonly applier: Applier;
   readonly sites: Sites;
   readonly shipCache = new ShipCache();
+  readonly deviceErrors = new DeviceErrors(this);
   readonly checkpointer: Checkpointer;
   readonly resyncs: Resyncs;
   readonly links: ReadonlyMap<string, SiteLink>;
@@ -59,6 +62,7 @@ export class Group {
   open = false;
   changing = false;
   joining = false;
+  resizing: Promise<unknown> | undefined;
   writePath: WritePath | undefined;
   /** Called once when the group can no longer go on. */
   onFailed: ((error: LvrError) => void) | undefined;
@@ -75,10 +79,10 @@ export class Group {
     this.devices = devices;
     this.role = log.store.current.role;
     this.pool = new BatchPool(env.memory.createArena);
-    this.pool.onFree = () => this.#roomAvailable();
+    this.pool.onFree = () => this.roomAvailable();
     this.pool.reclaim = () => this.shipCache.evict();
     this.overlay = new Overlay(devices.length);
-    this.reads = new Reads(devices, this.overlay, env.memory.createArena);
+    this.reads = new Reads(devices, this.overlay, env.memory.createArena, (volume, errno) => this.deviceErrors.readFailed(volume, errno));
     this.applier = new Applier(devices, log.reader, log.store.current.appliedLsn, this);
     // A site may have acknowledged records that a crash cost this one: what is written in their place it does not have.
     const ackedMax = PLANTED === 'acked-not-clamped' ? Number.POSITIVE_INFINITY : log.appendedLsn;
@@ -92,7 +96,7 @@ export class Group {
       neededFrom: (applied) => this.#neededFrom(applied),
       sites: () => this.resyncs.bitmaps.superblockSites(),
       flushBitmaps: () => this.resyncs.bitmaps.flush(),
-      onFreed: () => this.#roomAvailable(),
+      onFreed: () => this.roomAvailable(),
       onFailed: (error) => this.#fail(error),
     });
     this.#volumes = config.volumes.map((volume, i) => new Volume(this, i, volume, devices[i] as Device));
@@ -145,9 +149,10 @@ export class Group {
     return this.#failure;
   }
 
-  /** Since when writers wait for log space (monotonic ms); 0: they do not. */
+  /** Since when writers wait for log space, or are refused for lack of it (monotonic ms); 0: they are not. */
   get logFullSince(): number {
-    return this.writePath?.waitingForRoom === true && !this.sites.throttled ? this.#logFullSince : 0;
+    const isShort = this.writePath?.isShortOfRoom === true && !this.log.isHeld && !this.sites.throttled;
+    return isShort ? this.#logFullSince : 0;
   }
 
   /** Clients connected to any volume. */
@@ -161,9 +166,7 @@ export class Group {
     return this.open && !this.changing ? undefined : `group ${this.name} is starting, stopping or changing its role`;
   }
 
-  linkFor(site: string): SiteLink | undefined {
-    return this.links.get(site);
-  }
+  readonly linkFor = (site: string): SiteLink | undefined => this.links.get(site);
 
   volumes(): { name: string; sizeBytes: number; blockBytes: number }[] {
     return this.config.volumes.map((volume, i) => {
@@ -217,6 +220,8 @@ export class Group {
     return groupStatus(this);
   }
 
+  readonly resizeLog = (sizeBytes: number): Promise<{ changed: boolean }> => resizeGroupLog(this, sizeBytes);
+
   promote(options: { force: boolean }): Promise<{ changed: boolean; epoch: string }> {
     return this.#roles.promote(options.force);
   }
@@ -225,9 +230,7 @@ export class Group {
     return this.#roles.demote();
   }
 
-  becomeSecondary(reason: string): Promise<void> {
-    return this.#roles.stepDown(reason);
-  }
+  readonly becomeSecondary = (reason: string): Promise<void> => this.#roles.stepDown(reason);
 
   /** A checkpoint while clients are served, so that the next start has little to replay. */
   async settle(): Promise<void> {
@@ -244,6 +247,7 @@ export class Group {
   /** Closes volumes, ends links, applies and checkpoints everything, closes the devices. */
   async stop(options: { quick: boolean } = { quick: false }): Promise<void> {
     await this.#roles.stop(options.quick);
+    await this.resizing;
     this.#primaryDurable.stop();
     this.resyncs.stop();
     for (const device of [...this.devices, this.log.device, ...this.resyncs.stores.devices]) await device.close();
@@ -267,6 +271,7 @@ export class Group {
         sites,
         clock: this.env.clock,
         writeCache: this.config.writeCache,
+        holdsOnLogError: this.config.onLogError === 'suspend',
         onSealed: () => this.#pumpSoon(),
         onLogFull: () => this.#logFull(),
       },
@@ -300,9 +305,7 @@ export class Group {
     }
   }
 
-  logFailed(error: LvrError): void {
-    this.#fail(error);
-  }
+  readonly logFailed = (error: LvrError): void => this.#fail(error);
 
   batchApplied(batch: LogBatch): void {
     this.resyncs.applied(batch);
@@ -313,9 +316,7 @@ export class Group {
     this.checkpointer.consider();
   }
 
-  applyFailed(error: LvrError): void {
-    this.#fail(error);
-  }
+  readonly applyFailed = (error: LvrError): void => this.#fail(error);
 
   allowApply(): void {
     if (this.role !== 'secondary' || this.joining) return;
@@ -364,12 +365,12 @@ export class Group {
   }
 
   #logFull(): void {
-    if (this.writePath?.waitingForRoom !== true) this.#logFullSince = this.env.clock.nowMs();
+    if (this.writePath?.isShortOfRoom !== true) this.#logFullSince = this.env.clock.nowMs();
     this.checkpointer.urge();
     this.resyncs.bitmaps.consider();
   }
 
-  #roomAvailable(): void {
+  roomAvailable(): void {
     this.writePath?.wake();
     this.#port.wake();
   }

@@ -5,8 +5,8 @@ import type { Clock } from '../core/ports.js';
 import { Rate } from '../core/rate.js';
 import type { ResyncStatus } from '../core/status.js';
 import type { Log } from '../disk/log.js';
+import { FOLD_ABOVE } from './fold-choice.js';
 import type { ResyncSource } from './resync-source.js';
-import { FOLD_ABOVE } from './site-bitmaps.js';
 import type { SiteProgress, Sites } from './sites.js';
 
 const EVERY_MS = 1_000;

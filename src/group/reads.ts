@@ -27,11 +27,15 @@ class ReadSlab implements Slab {
 }
 
 /** A read whose device parts are still under way; its index is the tag of those parts. */
-type OpenRead = { request: IoRequest | undefined; left: number; errno: number };
+type OpenRead = { request: IoRequest | undefined; volume: number; left: number; errno: number };
+
+/** Hears of a device that failed to read, before the read is answered. */
+type OnReadFailed = (volume: number, errno: number) => void;
 
 export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
   readonly #devices: readonly Device[];
   readonly #overlay: Overlay;
+  readonly #onFailed: OnReadFailed;
   readonly #small: ReadSlab[] = [];
   readonly #large: ReadSlab[] = [];
   readonly #open: OpenRead[] = [];
@@ -45,7 +49,8 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
   #device: Device;
   #tag = 0;
 
-  constructor(devices: readonly Device[], overlay: Overlay, createArena: CreateArena) {
+  constructor(devices: readonly Device[], overlay: Overlay, createArena: CreateArena, onFailed: OnReadFailed) {
+    this.#onFailed = onFailed;
     this.#devices = devices;
     this.#overlay = overlay;
     const small = createArena(SMALL_COUNT * SMALL_BYTES);
@@ -88,9 +93,10 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
   }
 
   #start(volume: number, request: IoRequest): void {
-    const tag = this.#free.pop() ?? this.#open.push({ request: undefined, left: 0, errno: 0 }) - 1;
+    const tag = this.#free.pop() ?? this.#open.push({ request: undefined, volume: 0, left: 0, errno: 0 }) - 1;
     const open = this.#open[tag] as OpenRead;
     open.request = request;
+    open.volume = volume;
     open.left = 1;
     open.errno = 0;
     this.#tag = tag;
@@ -130,7 +136,10 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
 
   #partDone(tag: number, error: number): void {
     const open = this.#open[tag] as OpenRead;
-    if (error !== 0) open.errno = EIO;
+    if (error !== 0) {
+      open.errno = EIO;
+      this.#onFailed(open.volume, error);
+    }
     if (--open.left > 0) return;
     const request = open.request as IoRequest;
     open.request = undefined;

@@ -216,6 +216,14 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
     this.#group.checkpointer.urge();
   }
 
+  refuseWrites(site: SiteProgress): void {
+    const { env, name, writePath, logFullSince } = this.#group;
+    if (writePath === undefined || writePath.refusedFor !== undefined || logFullSince === 0) return;
+    writePath.refuseFor(site.config.name);
+    const message = `group ${name}: the log is full of what site ${site.config.name} lacks, and writes fail (log_full = "fail")`;
+    env.log.error('log-full-fails', message, { group: name, site: site.config.name, lsn: site.neededFrom });
+  }
+
   failed(error: LvrError): void {
     this.#group.applyFailed(error);
   }

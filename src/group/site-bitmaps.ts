@@ -15,30 +15,17 @@ import { PLANTED } from '../core/planted.js';
 import type { Clock, Log as Reporter, Timer } from '../core/ports.js';
 import type { BitmapOffer } from '../core/reconnect.js';
 import type { BitmapStore } from '../disk/bitmap-store.js';
-import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
-import { recordLength, recordOffset, recordVolume } from '../format/record.js';
 import type { SiteBitmap, SuperblockSite } from '../format/superblock.js';
-import type { Applier } from './applier.js';
-import type { SiteProgress, Sites } from './sites.js';
-
-/** A site is folded when this much of the log is used, so that writers need not wait for it. */
-export const FOLD_ABOVE = 7 / 8;
-/** It must free at least this part of the log. */
-const FOLD_FREES = 1 / 8;
+import { FOLD_FREES, FoldChoice, type FoldGroup } from './fold-choice.js';
+import { markBatch, markRetained } from './marks.js';
+import type { SiteProgress } from './sites.js';
 
 /** What the bitmaps need of their group. */
-export interface BitmapGroup {
+export interface BitmapGroup extends FoldGroup {
   readonly name: string;
   readonly role: 'primary' | 'secondary';
   readonly changing: boolean;
-  readonly log: Log;
-  readonly applier: Applier;
-  readonly sites: Sites;
-  /** Since when writers wait for log space; 0: they do not. */
-  readonly logFullSince: number;
-  /** A site changes between log and bitmap no more often. */
-  readonly minDwellMs: number;
   newUuid(): string;
   newMap(): DirtyMap;
   /** The log no longer keeps what the site lacks: a session that ships from it must end. */
@@ -66,12 +53,11 @@ export class SiteBitmaps {
   readonly #clock: Clock;
   readonly #reporter: Reporter;
   readonly #tracked = new Map<string, Tracked>();
-  /** Clock time at which a site went back to the log. */
-  readonly #returnedMs = new Map<string, number>();
+  /** Sites of which the superblock does not say yet that they are back in the log. */
+  readonly #returning = new Set<string>();
+  readonly #choice: FoldChoice;
   /** Clock time at which it was folded, in this process. */
   readonly #foldedMs = new Map<string, number>();
-  /** Sites that are to be folded whatever room there is in the log, and why. */
-  readonly #degrading = new Map<string, string>();
   #dwelling: Timer | undefined;
   #considering = false;
   #work: Promise<void> = Promise.resolve();
@@ -84,6 +70,7 @@ export class SiteBitmaps {
     this.#store = store;
     this.#clock = clock;
     this.#reporter = reporter;
+    this.#choice = new FoldChoice(group, clock);
   }
 
   stop(): void {
@@ -97,6 +84,8 @@ export class SiteBitmaps {
     for (const { name, bitmap } of log.store.current.sites) {
       const site = sites.find(name);
       if (bitmap === undefined || site === undefined) continue;
+      site.bitmap = bitmap;
+      if (bitmap.isDetached === true) continue;
       const map = this.#group.newMap();
       const { badPages } = await this.#store.load(bitmap.slot, map, bitmap.uuid);
       if (badPages > 0) this.#alarm(name, badPages);
@@ -115,7 +104,7 @@ export class SiteBitmaps {
   /** What this site has for another one, for its history. */
   offer(site: string): BitmapOffer | undefined {
     const bitmap = this.#group.sites.find(site)?.bitmap;
-    return bitmap && { uuid: bitmap.uuid, base: bitmap.base, isKept: bitmap.isKept };
+    return bitmap && { uuid: bitmap.uuid, base: bitmap.isDetached === true ? undefined : bitmap.base, isKept: bitmap.isKept };
   }
 
   /** Clock time at which a site was folded; long ago when that was before this process. */
@@ -154,8 +143,7 @@ export class SiteBitmaps {
    * back from its bitmap may catch up. undefined: it may stay.
    */
   degrade(name: string, reason: string | undefined): void {
-    if (reason === undefined) this.#degrading.delete(name);
-    else this.#degrading.set(name, reason);
+    this.#choice.degrade(name, reason);
     this.consider();
   }
 
@@ -164,7 +152,8 @@ export class SiteBitmaps {
    * end of the turn, because it ends a session, which may be what changed.
    */
   consider(): void {
-    if (this.#considering || this.#folding || (!this.#isShort() && this.#degrading.size === 0)) return;
+    for (const site of this.#group.sites.all) if (site.bitmap?.isDetached === true) this.#readmit(site);
+    if (this.#considering || this.#folding || !this.#choice.isDue) return;
     this.#considering = true;
     this.#clock.soon(() => {
       this.#considering = false;
@@ -172,64 +161,23 @@ export class SiteBitmaps {
     });
   }
 
-  #isShort(): boolean {
-    const { log, logFullSince } = this.#group;
-    return log.usedBytes >= log.ring.bytes * FOLD_ABOVE || logFullSince > 0;
-  }
-
   #consider(): void {
     const { role, changing } = this.#group;
     if (this.#folding || this.#failed || this.#stopped || role !== 'primary' || changing) return;
-    const candidates = [this.#degraded(), this.#isShort() ? this.#foldable() : undefined];
-    const [site] = candidates.filter((candidate) => candidate !== undefined).sort((x, y) => this.#dwellMs(x) - this.#dwellMs(y));
-    if (site === undefined) return;
-    const { name } = site.config;
-    const waitMs = this.#dwellMs(site);
-    if (waitMs > 0) {
+    const fold = this.#choice.next();
+    if (fold === undefined) return;
+    if (fold.waitMs > 0) {
       this.#dwelling?.cancel();
-      this.#dwelling = this.#clock.after(waitMs, () => this.consider());
+      this.#dwelling = this.#clock.after(fold.waitMs, () => this.consider());
       return;
     }
     this.#folding = true;
-    const why = this.#degrading.get(name) ?? 'the log is full';
-    this.#inTurn(() => this.#fold(site, why))
+    this.#inTurn(() => (fold.isGivenUp ? this.#detach(fold.site) : this.#fold(fold.site, fold.why)))
       .catch((error: unknown) => this.#fail(error))
       .finally(() => {
         this.#folding = false;
         this.consider();
       });
-  }
-
-  /** How long the site must stay with the log. */
-  #dwellMs(site: SiteProgress): number {
-    const returnedMs = this.#returnedMs.get(site.config.name) ?? Number.NEGATIVE_INFINITY;
-    return Math.max(0, returnedMs + this.#group.minDwellMs - this.#clock.nowMs());
-  }
-
-  /** A site that is to be folded because it is too far behind. */
-  #degraded(): SiteProgress | undefined {
-    for (const name of this.#degrading.keys()) {
-      const site = this.#group.sites.find(name);
-      if (site !== undefined && site.bitmap === undefined) return site;
-    }
-    return undefined;
-  }
-
-  /** The site that is to be folded because the log is short. */
-  #foldable(): SiteProgress | undefined {
-    const site = this.#holder();
-    if (site === undefined || site.config.logFull === 'throttle') return undefined;
-    return site.config.logFull === 'bitmap-if-disconnected' && site.connected ? undefined : site;
-  }
-
-  /** The site that needs the oldest records, if the log could forget a good part of them without it. */
-  #holder(): SiteProgress | undefined {
-    const { sites, applier, log } = this.#group;
-    let holder: SiteProgress | undefined;
-    for (const site of sites.all) if (site.neededFrom < (holder?.neededFrom ?? applier.appliedLsn)) holder = site;
-    if (holder === undefined) return undefined;
-    const frees = log.trimmedAt(applier.appliedLsn).trimmedPosition - log.trimmedAt(holder.neededFrom).trimmedPosition;
-    return frees >= log.ring.bytes * FOLD_FREES ? holder : undefined;
   }
 
   async #fold(site: SiteProgress, why: string): Promise<void> {
@@ -250,12 +198,38 @@ export class SiteBitmaps {
     const bitmap: SiteBitmap = { uuid: tracked.uuid, slot: tracked.slot, base, isKept: false };
     await this.#record(site, bitmap);
     site.bitmap = bitmap;
-    this.#degrading.delete(site.config.name);
+    this.#choice.degrade(site.config.name, undefined);
     this.#foldedMs.set(site.config.name, this.#clock.nowMs());
     const message = `group ${name}: ${why}, site ${site.config.name} is tracked by a bitmap from LSN ${from + 1} on`;
     this.#reporter.warn('bitmap-mode', message, { group: name, site: site.config.name, lsn: from, used: log.usedBytes });
     this.#group.siteFolded(site);
     this.#group.logFreed();
+  }
+
+  /**
+   * The log may move on without the site: recorded durably first, in the place of any bitmap it had. If it comes back before the log has
+   * moved on, it goes on from there, but nothing is kept for it until it has caught up.
+   */
+  async #detach(site: SiteProgress): Promise<void> {
+    const { log, name } = this.#group;
+    const lsn = site.neededFrom;
+    const bitmap: SiteBitmap = { uuid: this.#group.newUuid(), slot: 0, base: undefined, isKept: false, isDetached: true };
+    await this.#record(site, bitmap);
+    this.#tracked.delete(site.config.name);
+    site.bitmap = bitmap;
+    const message = `group ${name}: the log is full and moves on without site ${site.config.name}, which needs a seed (log_full = "detach")`;
+    this.#reporter.error('site-detached', message, { group: name, site: site.config.name, lsn, used: log.usedBytes });
+    this.#group.siteFolded(site);
+    this.#group.logFreed();
+  }
+
+  /** A site that was given up and streams from the log all the same, and has all but a little: the log keeps what it lacks again. */
+  #readmit(site: SiteProgress): void {
+    const { log } = this.#group;
+    if (!site.connected || this.#returning.has(site.config.name) || site.durable < log.store.newest.trimmedLsn) return;
+    if (log.index.payloadAfter(site.durable) > log.ring.bytes * FOLD_FREES) return;
+    site.bitmap = { ...(site.bitmap as SiteBitmap), base: site.durable, isKept: true };
+    this.#return(site);
   }
 
   #begin(site: SiteProgress): Tracked {
@@ -278,16 +252,9 @@ export class SiteBitmaps {
     }));
   }
 
-  /** Marks the regions of all retained records after `from` that are on the volumes; the others are marked when they get there. */
-  async #markRetained(tracked: readonly Tracked[], from: number): Promise<void> {
-    const { log, applier } = this.#group;
-    const end = Math.min(applier.startedLsn, log.durableLsn);
-    for (let lsn = Math.max(from, log.trimmedLsn) + 1; lsn <= end; ) {
-      const batch = await log.reader.readBatch(lsn);
-      for (const { map } of tracked) markBatch(map, batch);
-      lsn = batch.lastLsn + 1;
-      batch.release();
-    }
+  #markRetained(tracked: readonly Tracked[], from: number): Promise<void> {
+    const maps = tracked.map(({ map }) => map);
+    return markRetained(maps, from, this.#group.log, this.#group.applier);
   }
 
   /** Marks what the log was kept for, durably. */
@@ -382,7 +349,7 @@ export class SiteBitmaps {
     const tracked = this.#tracked.get(site.config.name);
     if (tracked === undefined) return true;
     if (tracked.endLsn === undefined || applied < tracked.endLsn) return PLANTED === 'end-mark-forgotten';
-    this.#return(tracked);
+    this.#return(tracked.site);
     return true;
   }
 
@@ -390,18 +357,21 @@ export class SiteBitmaps {
   streaming(site: SiteProgress, from: number): void {
     const tracked = this.#tracked.get(site.config.name);
     if (tracked === undefined || site.bitmap === undefined || tracked.endLsn !== undefined) return;
+    // The log moved on since the sites agreed: the sender will find nothing, and they meet again.
+    if (from <= this.#group.log.store.newest.trimmedLsn) return;
     // What it lacks must stay in the log until the superblock knows.
     site.bitmap = { ...site.bitmap, base: from - 1, isKept: true };
-    this.#return(tracked);
+    this.#return(site);
   }
 
-  #return(tracked: Tracked): void {
-    const { site } = tracked;
+  #return(site: SiteProgress): void {
     const { name } = site.config;
     this.#tracked.delete(name);
-    this.#returnedMs.set(name, this.#clock.nowMs());
+    this.#returning.add(name);
+    this.#choice.returned(name);
     this.#record(site, undefined)
       .then(() => {
+        this.#returning.delete(name);
         if (!this.#tracked.has(name)) {
           site.bitmap = undefined;
           site.missingSinceUs = 0;
@@ -419,13 +389,5 @@ export class SiteBitmaps {
     if (this.#failed || this.#stopped) return;
     this.#failed = true;
     this.#group.failed(error instanceof LvrError ? error : new LvrError('FAILED', String(error)));
-  }
-}
-
-function markBatch(map: DirtyMap, batch: LogBatch): void {
-  const { bytes } = batch.arena;
-  for (let i = 0; i < batch.count; i++) {
-    const header = batch.headerAt(i);
-    map.mark(recordVolume(bytes, header), recordOffset(bytes, header), recordLength(bytes, header));
   }
 }

@@ -61,7 +61,15 @@ function imageOf(group: Group): GroupStatus['image'] {
 }
 
 function healthOf(group: Group, sites: readonly SiteStatus[]): Pick<GroupStatus, 'health' | 'reason'> {
-  if (group.failure !== undefined) return { health: 'failed', reason: group.failure.message };
+  if (group.failure !== undefined) {
+    const isHeld = group.role === 'primary' && group.failure.code === 'LOG_FAILED' && group.config.onLogError === 'suspend';
+    const held = isHeld ? '; requests are held until the agent is restarted (on_log_error = "suspend")' : '';
+    return { health: 'failed', reason: group.failure.message + held };
+  }
+  const refusedFor = group.writePath?.refusedFor;
+  if (refusedFor !== undefined) {
+    return { health: 'degraded', reason: `the log is full of what site ${refusedFor} lacks, and writes fail (log_full = "fail")` };
+  }
   if (group.logFullSince > 0) {
     const behind = sites.filter((s) => s.session !== 'connected').map((s) => s.site);
     const who = behind.length > 0 ? `site ${behind.join(', ')} is away and still needs it` : 'volumes or sites are slower than the writers';
@@ -72,7 +80,11 @@ function healthOf(group: Group, sites: readonly SiteStatus[]): Pick<GroupStatus,
     const what = slow.limits.action === '' ? '' : ` (${ACTIONS[slow.limits.action]})`;
     return { health: 'degraded', reason: `site ${slow.site} is ${slow.reason}${what}` };
   }
+  const errors = group.deviceErrors.reason;
+  if (errors !== '') return { health: 'degraded', reason: errors };
   const away = sites.find((s) => s.session !== 'connected');
+  const detached = sites.find((s) => s.tracking === 'none');
+  if (away === undefined && detached !== undefined) return { health: 'degraded', reason: `site ${detached.site}: ${detached.reason}` };
   if (away === undefined) {
     const less = group.role === 'primary' ? sites.find((s) => s.effectiveMode !== s.mode) : undefined;
     if (less === undefined) return { health: 'healthy', reason: '' };
@@ -81,11 +93,17 @@ function healthOf(group: Group, sites: readonly SiteStatus[]): Pick<GroupStatus,
   return { health: 'degraded', reason: `site ${away.site} is ${away.session}${away.reason === '' ? '' : `: ${away.reason}`}` };
 }
 
+function detachedReason(reason: string): string {
+  const why = 'the log was full and moved on without it (log_full = "detach"): it needs a seed';
+  return reason === '' ? why : `${reason}; ${why}`;
+}
+
 function siteStatus(group: Group, site: SiteProgress): SiteStatus {
   const link = group.links.get(site.config.name);
   const state = link?.state();
   const { log, role, writePath } = group;
   const isPrimary = role === 'primary';
+  const isDetached = site.bitmap?.isDetached === true;
   const appended = writePath?.lastLsn ?? log.appendedLsn;
   const lagIos = isPrimary ? Math.max(0, appended - site.durable) : 0;
   const { progress } = group.resyncs;
@@ -101,18 +119,20 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
     effectiveMode: site.effectiveMode,
     session: state?.session ?? 'offline',
     replication: resync?.state === 'paused' ? 'paused' : (state?.replication ?? 'stopped'),
-    tracking: site.bitmap === undefined || site.bitmap.isKept ? 'log' : 'bitmap',
+    tracking: site.bitmap === undefined || site.bitmap.isKept ? 'log' : isDetached ? 'none' : 'bitmap',
     ackedLsn: String(isPrimary ? site.durable : 0),
     appliedLsn: String(isPrimary ? site.applied : 0),
     lagBytes: isPrimary ? Math.max(lagBytes, dirtyBytes) : 0,
     lagIos,
     lagSeconds: lagIos === 0 || oldestUs === 0 ? 0 : Math.max(0, group.env.clock.wallMs() / 1000 - oldestUs / 1e6),
-    dirtyBytes,
+    dirtyBytes: isDetached ? group.devices.reduce((sum, d) => sum + d.sizeBytes, 0) : dirtyBytes,
     resync,
     resyncedBytes: progress.resyncedBytes(site.config.name),
     logFullEtaSeconds: progress.logFullEta(site) ?? null,
     limits: { crossed: limit.crossed.map(limitKey), action: limit.effect ?? '', seconds: limit.seconds },
-    reason: [state?.reason ?? '', resync?.reason ?? '', limit.reason].filter((words) => words !== '').join('; '),
+    reason: [isDetached ? detachedReason(state?.reason ?? '') : (state?.reason ?? ''), resync?.reason ?? '', limit.reason]
+      .filter((words) => words !== '')
+      .join('; '),
     rule: state?.rule ?? '',
     insecure: state?.insecure ?? false,
   };

@@ -12,6 +12,7 @@ import type { Lsn } from '../core/ids.js';
 import {
   BATCH_RECORDS_MAX,
   GATHER_MS,
+  MIB,
   OPEN_BATCH_WRITES_MAX,
   RECORD_PAYLOAD_BYTES_MAX,
   RECORD_ZERO_BYTES_MAX,
@@ -30,6 +31,11 @@ import type { Sites } from './sites.js';
 
 const EIO = 5;
 
+/** Log space that ends a time in which writes were refused: well above what one write needs, so that they are not refused by turns. */
+function freeAgain(ringBytes: number): number {
+  return Math.max(4 * RECORD_PAYLOAD_BYTES_MAX, Math.min(ringBytes / 20, 20 * MIB));
+}
+
 export type WritePathParts = {
   readonly log: Log;
   readonly pool: BatchPool;
@@ -38,6 +44,8 @@ export type WritePathParts = {
   readonly sites: Sites;
   readonly clock: Clock;
   readonly writeCache: boolean;
+  /** When the log fails, requests are not answered any more instead of with errors. */
+  readonly holdsOnLogError: boolean;
   /** New batches are sealed, or durable moved: links may have something to send. */
   readonly onSealed: () => void;
   /** The log has no room for more (called at every refusal). */
@@ -54,6 +62,9 @@ export class WritePath {
   /** Writes are answered as soon as they are admitted. */
   #instant = false;
   #failed: LvrError | undefined;
+  #refusedFor: string | undefined;
+  /** The log has failed, and nothing is answered. */
+  #isHeld = false;
   #timeUs = 0;
   #gathering: Timer | undefined;
   #waiters = new Set<RoomWaiter>();
@@ -86,13 +97,26 @@ export class WritePath {
     return this.#payloadBytes;
   }
 
-  get waitingForRoom(): boolean {
-    return this.#waiters.size > 0;
+  /** Writers wait for memory or log space, or writes are refused because there is none. */
+  get isShortOfRoom(): boolean {
+    return this.#waiters.size > 0 || this.#refusedFor !== undefined;
+  }
+
+  /** The site whose configuration says that writes fail while the log is full of what it lacks, while they do. */
+  get refusedFor(): string | undefined {
+    return this.#refusedFor;
+  }
+
+  /** From now on, and until there is log space again, new writes are answered EIO. What was admitted is not concerned. */
+  refuseFor(site: string): void {
+    this.#refusedFor = site;
+    this.wake();
   }
 
   /** Copies and admits a short write; false when there is no room. */
   writeCopy(volume: number, request: IoRequest, source: Uint8Array, start: number): boolean {
-    if (this.#refuse(request)) return true;
+    if (this.#isHeld) return false;
+    if (this.#refuseWrite(request)) return true;
     const batch = this.#room(request.length, 1);
     if (batch === undefined) return false;
     const at = batch.dataStart + batch.payloadBytes;
@@ -111,8 +135,9 @@ export class WritePath {
   /** Admits a piece received into a leased batch; false when the log has no room. */
   writeLeased(volume: number, request: IoRequest, pieceOffset: number, batch: LogBatch, length: number): boolean {
     const last = pieceOffset + length === request.length;
+    if (this.#isHeld) return false;
     if (pieceOffset === 0) this.#torn.delete(request);
-    if (this.#failed !== undefined || this.#parts.sites.limits.failing || this.#torn.has(request)) {
+    if (this.#mustRefuse() || this.#refusedFor !== undefined || this.#torn.has(request)) {
       batch.release();
       this.#torn.add(request);
       if (!last) return true;
@@ -135,7 +160,8 @@ export class WritePath {
 
   /** Admits a zero or trim request as one or more records; false when there is no room. */
   discard(volume: number, request: IoRequest): boolean {
-    if (this.#refuse(request)) return true;
+    if (this.#isHeld) return false;
+    if (this.#refuseWrite(request)) return true;
     const count = Math.ceil(request.length / RECORD_ZERO_BYTES_MAX);
     assert(count <= BATCH_RECORDS_MAX, 'a discard fits one batch');
     const batch = this.#room(0, count);
@@ -152,7 +178,7 @@ export class WritePath {
 
   /** Answers when everything admitted so far is as durable as the sites' modes ask. */
   flush(request: IoRequest): void {
-    if (this.#refuse(request)) return;
+    if (this.#mustRefuse() && !this.#isHeld) return request.owner.completed(request, EIO);
     if (PLANTED === 'flush-answered-early') return request.owner.completed(request, 0);
     this.replies.flush(PLANTED === 'flush-misses-open-batch' ? this.#log.appendedLsn : this.#lastLsn, request);
     this.release();
@@ -189,9 +215,14 @@ export class WritePath {
     else if (this.#failed === undefined) this.replies.release(limits.writeLsn, limits.flushLsn);
   }
 
-  /** Nothing is admitted or answered any more; what waits is answered EIO because its fate is unknown. */
+  /**
+   * Nothing is admitted or answered any more; what waits is answered EIO because its fate is unknown, or held for ever: its client goes on
+   * when an agent whose log works takes its requests again.
+   */
   fail(error: LvrError): void {
     this.#failed = error;
+    this.#isHeld = this.#parts.holdsOnLogError && error.code === 'LOG_FAILED';
+    if (this.#isHeld) return;
     this.replies.failAll(EIO);
     this.wake();
   }
@@ -202,6 +233,9 @@ export class WritePath {
 
   /** Memory or log space came back, or writers need not wait for a site any more: tells waiters once, at the end of the turn. */
   wake(): void {
+    if (this.#isHeld) return;
+    const { ring, usedBytes } = this.#log;
+    if (this.#refusedFor !== undefined && ring.bytes - usedBytes >= freeAgain(ring.bytes)) this.#refusedFor = undefined;
     if (this.#waiters.size === 0 || this.#waking || (this.#parts.sites.throttled && this.#failed === undefined)) return;
     this.#waking = true;
     this.#parts.clock.soon(() => {
@@ -212,8 +246,12 @@ export class WritePath {
     });
   }
 
-  #refuse(request: IoRequest): boolean {
-    if (this.#failed === undefined && !this.#parts.sites.limits.failing) return false;
+  #mustRefuse(): boolean {
+    return this.#failed !== undefined || this.#parts.sites.limits.failing;
+  }
+
+  #refuseWrite(request: IoRequest): boolean {
+    if (!this.#mustRefuse() && this.#refusedFor === undefined) return false;
     request.owner.completed(request, EIO);
     return true;
   }

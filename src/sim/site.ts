@@ -50,6 +50,8 @@ export type SimSiteOptions = {
   readonly resyncTurns?: ResyncTurns;
   readonly regionBytes?: number;
   readonly undo?: GroupConfig['undo'];
+  readonly onLogError?: GroupConfig['onLogError'];
+  readonly onIoError?: GroupConfig['onIoError'];
   readonly resync?: Partial<ResyncConfig>;
   /** Size of the undo store; enough for everything unless it is given. */
   readonly undoBytes?: number;
@@ -237,6 +239,8 @@ export class SimSite {
       writeCache: options.writeCache ?? true,
       regionBytes,
       undo: options.undo ?? 'auto',
+      onLogError: options.onLogError ?? 'fail',
+      onIoError: options.onIoError ?? 'pass_on',
       resync: { ...RESYNC_DEFAULTS, ...options.resync },
       log: { path: this.log.path, sizeBytes: this.log.sizeBytes },
       volumes: VOLUMES.map((volume) => ({ name: volume, device: volume, sizeBytes: volumeBytes, io: undefined })),

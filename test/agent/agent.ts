@@ -97,6 +97,17 @@ t.test('demote is refused while a volume is attached; promote warns when forced'
   t.match(await askAgent(control, 'promote', { group: 'sec', force: true }), { changed: false, warnings: [] });
 });
 
+t.test('log resize hands a size in bytes to the group, and refuses what is none', async (t) => {
+  const { agent, control, events } = makeWorld('resize');
+  await agent.start();
+  t.teardown(() => agent.stop());
+  t.same(await askAgent(control, 'log-resize', { group: 'app', size: '2GiB' }), { changed: true, group: 'app', sizeBytes: 2 ** 31 });
+  t.same(await askAgent(control, 'log-resize', { group: 'app', size: '1000' }), { changed: false, group: 'app', sizeBytes: 1000 });
+  t.ok(events.includes(`resize app ${2 ** 31}`));
+  await t.rejects(askAgent(control, 'log-resize', { group: 'app', size: '-1' }), { code: 'USAGE', message: /expected a size/ });
+  await t.rejects(askAgent(control, 'log-resize', { group: 'no', size: '1GiB' }), { code: 'NOT_FOUND' });
+});
+
 t.test('agent stop is answered, then the stop is asked for', async (t) => {
   let asked = 0;
   const { agent, control } = makeWorld('stop', () => void asked++);

@@ -58,6 +58,8 @@ t.test('a good file gives typed settings with defaults', async (t) => {
       writeCache: true,
       regionBytes: 64 * 1024,
       undo: 'auto',
+      onLogError: 'fail',
+      onIoError: 'pass_on',
       resync: { maxRate: 0, minRate: 1024 ** 2, latencyTargetMs: 20, minDwellMs: 10_000 },
       log: { path: '/var/lib/lvr/app.log', sizeBytes: 1024 ** 3 },
       volumes: [{ name: 'data', device: '/nowhere/data', sizeBytes: 256 * 1024 ** 2, io: undefined }],

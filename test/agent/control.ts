@@ -30,6 +30,7 @@ const handlers: VerbHandlers = {
   demote: async ({ group }) => ({ changed: false, group }),
   site: refuse,
   sync: refuse,
+  'log-resize': async ({ group }) => ({ changed: false, group, sizeBytes: 0 }),
   'agent-stop': refuse,
   'agent-restart': refuse,
   version: async () => ({ version: '1', node: 'v', pid: 1, site: 's' }),

@@ -11,6 +11,8 @@ const config: GroupConfig = {
   writeCache: true,
   regionBytes: 65536,
   undo: 'auto',
+  onLogError: 'fail',
+  onIoError: 'pass_on',
   resync: RESYNC_DEFAULTS,
   log: { path: '/l', sizeBytes: 1000 },
   volumes: [{ name: 'data', device: '/d', sizeBytes: 4096, io: undefined }],

@@ -61,6 +61,11 @@ class FakeGroup implements AgentGroup {
     return { changed };
   }
 
+  async resizeLog(sizeBytes: number): Promise<{ changed: boolean }> {
+    this.#events.push(`resize ${this.name} ${sizeBytes}`);
+    return { changed: sizeBytes !== 1000 };
+  }
+
   status(): GroupStatus {
     return {
       group: this.name,

@@ -46,6 +46,7 @@ t.test('without an agent every verb that needs one exits 7 and says what to do',
     ['promote', 'a'],
     ['demote', 'a'],
     ['log', 'show', 'a'],
+    ['log', 'resize', 'a', '1GiB'],
     ['agent', 'stop'],
   ]) {
     const { code, stderr } = await lvr(...words);

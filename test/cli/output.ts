@@ -18,6 +18,8 @@ const CONFIG = {
   writeCache: true,
   regionBytes: 65536,
   undo: 'auto',
+  onLogError: 'fail',
+  onIoError: 'pass_on',
   resync: RESYNC_DEFAULTS,
   log: { path: '/l', sizeBytes: 1024 ** 3 },
   volumes: [{ name: 'data', device: '/d', sizeBytes: 4096, io: undefined }],

@@ -39,6 +39,8 @@ export function groupConfig(directory: string, role: GroupConfig['role'], sites:
     writeCache: true,
     regionBytes: 65536,
     undo: 'off',
+    onLogError: 'fail',
+    onIoError: 'pass_on',
     resync: RESYNC_DEFAULTS,
     log: { path: `${directory}/app.log`, sizeBytes: LOG_BYTES },
     volumes: VOLUMES.map((name) => ({ name, device: `${directory}/${name}.img`, sizeBytes: VOLUME_BYTES, io: undefined })),

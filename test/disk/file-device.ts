@@ -116,6 +116,23 @@ for (const io of ['buffered', 'direct'] as const satisfies IoMode[]) {
   });
 }
 
+t.test('a file becomes longer, with blocks that are written, and shorter', async (t) => {
+  const path = work.file('resized');
+  const device = await openDevice({ path, io: 'direct', create: { sizeBytes: MIB }, reserve: true, engines });
+  arena.bytes.fill(7);
+  t.equal(await write(device, arena, MIB, 0), 0);
+  await device.resize(3 * MIB + 4096);
+  t.same([device.sizeBytes, statSync(path).size], [3 * MIB + 4096, 3 * MIB + 4096]);
+  t.same(device.extents(0, device.sizeBytes, 4), [{ length: 3 * MIB + 4096, zero: false }]);
+  t.equal(await read(device, arena, 2 * MIB, 0), 0);
+  t.ok(arena.bytes.subarray(0, 2 * MIB).every((byte, i) => byte === (i < MIB ? 7 : 0)));
+  await device.resize(2 * MIB);
+  t.same([device.sizeBytes, statSync(path).size], [2 * MIB, 2 * MIB]);
+  await t.rejects(device.resize(2 ** 50), { code: /DISK_FULL|DEVICE_UNUSABLE/ });
+  t.same([device.sizeBytes, statSync(path).size], [2 * MIB, 2 * MIB], 'as it was');
+  await device.close();
+});
+
 t.test('a log file whose creation a crash cut off gets its blocks at the next start, and keeps what is in it', async (t) => {
   const path = work.file('cut-off');
   // As after its size was set: the blocks are not there.

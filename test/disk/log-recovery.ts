@@ -5,7 +5,7 @@ import { ERRORS, type ErrorCode, LvrError } from '../../src/core/errors.js';
 import { type LogIdentity, openLog } from '../../src/disk/log-open.js';
 import { putU32 } from '../../src/format/bytes.js';
 import { crc32cSmall } from '../../src/format/crc32c.js';
-import { RING_START, SUPERBLOCK_BYTES } from '../../src/format/superblock.js';
+import { RING_START, SUPERBLOCK_BYTES, SUPERBLOCK_VERSION } from '../../src/format/superblock.js';
 import { SimDisk } from '../../src/sim/disk.js';
 import { Random } from '../helpers/random.js';
 import { drive, IDENTITY, SimLog, SimMemory } from '../helpers/sim-log.js';
@@ -335,7 +335,7 @@ t.test('a superblock of a newer version is refused, in whichever slot it stands'
   for (const slot of [0, 1]) {
     const newer = disk.clone();
     const bytes = newer.durable.slice(slot * SUPERBLOCK_BYTES, (slot + 1) * SUPERBLOCK_BYTES);
-    putU32(bytes, 8, 2);
+    putU32(bytes, 8, SUPERBLOCK_VERSION + 1);
     putU32(bytes, 12, crc32cSmall(bytes, 16, SUPERBLOCK_BYTES - 16, crc32cSmall(bytes, 0, 12)));
     newer.put(slot * SUPERBLOCK_BYTES, bytes, true);
     await refusal(t, newer, 'LOG_VERSION', /rule L4/);

@@ -57,7 +57,13 @@ function resealed(change: (bytes: Uint8Array) => void): Uint8Array {
 
 t.test('every field comes back, with tables full and empty', async (t) => {
   const sparse: Superblock = { ...full, role: 'primary', bornZero: false, volumes: [], sites: [], lineage: [] };
-  for (const superblock of [full, sparse]) t.same(decodeSuperblock(encoded(superblock)), { kind: 'valid', superblock });
+  const bitmaps = ([{ isKept: true, base: 7 }, { isKept: false }, { isKept: false, isDetached: true }] as const).map((bitmap, i) => ({
+    name: `t${i}`,
+    ackedLsn: i,
+    bitmap: { uuid: full.logUuid, slot: i, base: undefined, ...bitmap },
+  }));
+  for (const superblock of [full, sparse, { ...full, sites: bitmaps }])
+    t.same(decodeSuperblock(encoded(superblock)), { kind: 'valid', superblock });
 });
 
 t.test('every single-bit flip makes a superblock invalid', async (t) => {

@@ -27,6 +27,7 @@ const handlers: VerbHandlers = {
   attach: refuse,
   detach: async ({ target }) => ({ changed: true, target, device: '/dev/nbd0' }),
   promote: async ({ group }) => ({ changed: true, group, epoch: '1', warnings: [] }),
+  'log-resize': async ({ group }) => ({ changed: false, group, sizeBytes: 0 }),
   demote: async ({ group }) => ({ changed: false, group }),
   site: refuse,
   sync: refuse,

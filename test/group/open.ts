@@ -33,6 +33,8 @@ function place(t: Test) {
     writeCache: true,
     regionBytes: 65536,
     undo: 'auto',
+    onLogError: 'fail',
+    onIoError: 'pass_on',
     resync: RESYNC_DEFAULTS,
     log,
     volumes,

@@ -3,8 +3,10 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Random } from '../../src/sim/random.js';
 import { runScenario } from '../../src/sim/scenario.js';
 import { selftest } from '../../src/sim/selftest.js';
+import { DISK_BYTES, resizeWorlds } from '../disk/resize-worlds.js';
 import { nthIo } from './nth-io.js';
 import { damagedLogs, smallWorlds } from './small-worlds.js';
 
@@ -50,7 +52,12 @@ async function scenario(): Promise<Caught | undefined> {
   return undefined;
 }
 
-const WAYS: Readonly<Record<string, () => Promise<Caught | undefined>>> = { runs, small, damage, nth, scenario };
+async function resize(): Promise<Caught | undefined> {
+  const { violation } = await resizeWorlds(new Random(1), ['two laps'], [DISK_BYTES]);
+  return violation === undefined ? undefined : { by: 'change of size', oracle: 'durability', message: violation, script: [] };
+}
+
+const WAYS: Readonly<Record<string, () => Promise<Caught | undefined>>> = { runs, small, damage, nth, scenario, resize };
 let caught: Caught | undefined;
 for (const way of order.split(',')) caught ??= await WAYS[way]?.();
 console.log(JSON.stringify(caught ?? null));

@@ -30,6 +30,7 @@ const LOOK: Readonly<Record<string, readonly string[]>> = {
   'failed-volume-flush-ignored': ['nth', 'one site writes and flushes'],
   'cut-forgotten': ['nth', 'the end of the primary log is lost'],
   'tail-always-cut': ['damage'],
+  'resize-in-one-slot': ['resize'],
   'promotion-not-recorded': ['runs', '75', '100'],
   'acked-not-clamped': ['scenario', 'acked-ahead.txt'],
   'leftovers-kept': ['scenario', 'void-for-ever.txt'],

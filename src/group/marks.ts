@@ -1,0 +1,27 @@
+// Marking what records touch in the bitmaps of sites.
+
+import type { DirtyMap } from '../core/dirty-map.js';
+import type { Log } from '../disk/log.js';
+import type { LogBatch } from '../disk/log-batch.js';
+import { recordLength, recordOffset, recordVolume } from '../format/record.js';
+import type { Applier } from './applier.js';
+
+/** Marks the regions of every record of a batch. */
+export function markBatch(map: DirtyMap, batch: LogBatch): void {
+  const { bytes } = batch.arena;
+  for (let i = 0; i < batch.count; i++) {
+    const header = batch.headerAt(i);
+    map.mark(recordVolume(bytes, header), recordOffset(bytes, header), recordLength(bytes, header));
+  }
+}
+
+/** Marks the regions of all retained records after `from` that are on the volumes; the others are marked when they get there. */
+export async function markRetained(maps: readonly DirtyMap[], from: number, log: Log, applier: Applier): Promise<void> {
+  const end = Math.min(applier.startedLsn, log.durableLsn);
+  for (let lsn = Math.max(from, log.trimmedLsn) + 1; lsn <= end && maps.length > 0; ) {
+    const batch = await log.reader.readBatch(lsn);
+    for (const map of maps) markBatch(map, batch);
+    lsn = batch.lastLsn + 1;
+    batch.release();
+  }
+}

@@ -1,0 +1,98 @@
+// Changing the size of a log in use: what is refused, what is kept through a power cut at any moment, files that grow and shrink.
+
+import t from 'tap';
+import { MIB } from '../../src/core/limits.js';
+import { Ring } from '../../src/core/ring.js';
+import { resizeLog } from '../../src/disk/log-resize.js';
+import { SimDisk } from '../../src/sim/disk.js';
+import { Random } from '../helpers/random.js';
+import { drive, SimLog, SimMemory } from '../helpers/sim-log.js';
+import { LAYOUTS, resizeWorlds, SIZES } from './resize-worlds.js';
+
+t.setTimeout(170_000);
+
+const BLOCK = 4096;
+
+t.test('a ring of two layouts never lays two positions in use on one place, whatever is in it', async (t) => {
+  const random = new Random();
+  t.comment(`SEED=${random.seed}`);
+  const wrong: string[] = [];
+  let changes = 0;
+  for (let run = 0; run < 4000; run++) {
+    const ring = new Ring((2 + random.below(12)) * BLOCK);
+    // Places of all blocks in use, from oldest to newest position.
+    const inUse = new Map<number, number>();
+    let oldest = 0;
+    let end = 0;
+    for (let turn = 0; turn < 60; turn++) {
+      const bytes = (1 + random.below(3)) * BLOCK;
+      if (random.below(3) > 0 && ring.fits(end, oldest, bytes)) {
+        const at = ring.place(end, bytes);
+        for (let p = at; p < at + bytes; p += BLOCK) {
+          const place = ring.offset(at) + (p - at);
+          if (ring.offset(p) !== place || place + BLOCK > ring.bytes) wrong.push(`run ${run}: not in one piece`);
+          if ([...inUse.values()].includes(place)) wrong.push(`run ${run}: ${place} is used twice`);
+          inUse.set(p, place);
+        }
+        end = at + bytes;
+      } else if (random.below(4) === 0 && ring.isSettled(oldest)) {
+        const layout = ring.withSize((2 + random.below(12)) * BLOCK, oldest, end);
+        if (layout !== undefined) {
+          ring.adopt(layout);
+          changes++;
+        }
+        for (const [p, place] of inUse) if (ring.offset(p) !== place) wrong.push(`run ${run}: position ${p} has moved`);
+      } else {
+        oldest = Math.min(end, oldest + random.below(4) * BLOCK);
+        for (const p of inUse.keys()) if (p < oldest) inUse.delete(p);
+      }
+    }
+  }
+  t.same(wrong.slice(0, 5), []);
+  t.ok(changes > 4000, `${changes} changes of size`);
+});
+
+for (const name of Object.keys(LAYOUTS)) {
+  t.test(`power cut at every moment of a change of size: ${name}`, { timeout: 170_000 }, async (t) => {
+    const random = new Random();
+    t.comment(`SEED=${random.seed}`);
+    const { violation, worlds, crashed, refused } = await resizeWorlds(random, [name]);
+    t.equal(violation, undefined);
+    t.ok(worlds > SIZES.length && crashed > 0);
+    t.comment(`figure log resized, ${name}: ${worlds} worlds, ${crashed} power cuts, ${refused} refusals`);
+  });
+}
+
+t.test('what cannot be is refused, and nothing is changed', async (t) => {
+  const disk = new SimDisk('log', 20 * MIB, BLOCK);
+  const site = await SimLog.open(disk, new SimMemory());
+  const { log, device } = site;
+  const before = { ...log.store.current };
+  const refusal = (size: number): Promise<string> =>
+    drive(
+      [device],
+      resizeLog(log, size, () => t.fail('appending goes on')),
+    ).then(
+      () => 'done',
+      (error: Error) => error.message,
+    );
+  t.match(await refusal(15 * MIB), /too small: 16 MiB is the least/);
+  t.match(await refusal(17 * MIB + 512), /whole blocks/);
+  t.match(await refusal(21 * MIB), /log has 20971520 bytes, 22020096 are asked for/);
+  const writer = await site.lead();
+  while (log.usedBytes < 17 * MIB) {
+    site.append(writer, [{ bytes: MIB }]);
+    await site.settle();
+  }
+  t.match(await refusal(16 * MIB), /bytes of it are used, they do not fit/);
+  t.equal(log.ring.bytes, before.ringBytes);
+  t.equal(log.store.current.ringBytes, before.ringBytes);
+  t.same(
+    await drive(
+      [device],
+      resizeLog(log, 20 * MIB, () => undefined),
+    ),
+    false,
+    'the size it has',
+  );
+});
