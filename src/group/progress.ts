@@ -102,7 +102,9 @@ export class Progress {
     this.look();
     const { log, role } = this.#group;
     if (role !== 'primary' || site.neededFrom === Number.POSITIVE_INFINITY) return undefined;
-    const room = log.ring.bytes * (site.config.logFull === 'throttle' ? 1 : FOLD_ABOVE);
+    const { logFull } = site.config;
+    const isWholeUsed = logFull === 'throttle' || logFull === 'fail' || logFull === 'detach';
+    const room = log.ring.bytes * (isWholeUsed ? 1 : FOLD_ABOVE);
     const grown = this.#needed.get(site.config.name)?.perSecond ?? 0;
     // A site that is away takes nothing: all that is written stays.
     const perSecond = site.connected ? grown : Math.max(grown, this.#headRate?.perSecond ?? 0);
