@@ -2,7 +2,7 @@
 // things start (logs, listeners, control, links and exports, attachments) and stop (the reverse). A group that cannot be opened is shown
 // as failed and keeps nobody else from working.
 
-import { LvrError, messageOf } from '../core/errors.js';
+import { LvrError } from '../core/errors.js';
 import type { GroupStatus } from '../core/status.js';
 import { AttachedVolumes } from './attached.js';
 import type { AgentConfig } from './config.js';
@@ -141,7 +141,6 @@ export class Agent {
   async #open(slot: Slot): Promise<void> {
     const failed = (error: Error): void => {
       slot.failure ??= error;
-      this.#parts.log.error('group-failed', messageOf(error), { group: slot.config.name });
     };
     try {
       slot.group = await this.#parts.openGroup(slot.config, failed);

@@ -1,5 +1,5 @@
-// Programs of the operator that are told of events: an executable file in `agent.hooks` with the name of the event. They run beside the agent,
-// one after the other, with a deadline; nothing waits for them, and how they end is only reported.
+// Programs of the operator that are told of events: executable files in `agent.hooks` with the names of the events. They run beside the
+// agent, one after the other, with a deadline; nothing waits for them, and how they end is only reported.
 
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';

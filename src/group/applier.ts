@@ -116,6 +116,12 @@ export class Applier implements IoTarget {
     return new Promise((resolve, reject) => void this.#waiters.push({ lsn, resolve, reject }));
   }
 
+  /** Nothing further is applied: the group cannot go on. What is under way ends. */
+  halt(error: LvrError): void {
+    this.#failure ??= error;
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+  }
+
   /** Submits what may be submitted. */
   pump(): void {
     if (this.#inPump) {
@@ -246,7 +252,7 @@ export class Applier implements IoTarget {
         }
         const batch = await reads.shift();
         if (batch === undefined) return;
-        if (cuts !== this.#cuts) {
+        if (cuts !== this.#cuts || this.#failure !== undefined) {
           batch.release();
           return;
         }

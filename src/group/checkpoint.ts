@@ -93,6 +93,11 @@ export class Checkpointer {
     return running;
   }
 
+  /** Resolves when no checkpoint is under way. */
+  async settled(): Promise<void> {
+    await this.#running;
+  }
+
   #freeable(): number {
     return this.#parts.neededFrom(this.#parts.applier.appliedLsn);
   }

@@ -247,7 +247,7 @@ export class Group {
   /** Closes volumes, ends links, applies and checkpoints everything, closes the devices. */
   async stop(options: { quick: boolean } = { quick: false }): Promise<void> {
     await this.#roles.stop(options.quick);
-    await this.resizing;
+    await Promise.all([this.resizing, this.checkpointer.settled()]);
     this.#primaryDurable.stop();
     this.resyncs.stop();
     for (const device of [...this.devices, this.log.device, ...this.resyncs.stores.devices]) await device.close();
@@ -380,6 +380,7 @@ export class Group {
     this.#failure = error;
     this.env.log.error('group-failed', `group ${this.name}: ${error.message}`, { group: this.name, code: error.code });
     this.checkpointer.stop();
+    this.applier.halt(error);
     this.log.fail(error);
     this.writePath?.fail(error);
     this.onFailed?.(error);

@@ -134,18 +134,28 @@ export async function assembleGroup(
     if (bornZero) await log.store.update((current) => ({ ...current, bornZero }));
   }
   const group = new Group(config, env, log, devices, stores);
+  try {
+    await recover(group, opened);
+    return group;
+  } catch (error) {
+    // Its devices are about to be closed.
+    group.applyFailed(error instanceof LvrError ? error : new LvrError('FAILED', String(error)));
+    await group.checkpointer.settled();
+    throw error;
+  }
+}
+
+/** Replays; a primary becomes the writer again. */
+async function recover(group: Group, opened: OpenedLog): Promise<void> {
+  const { env, config, log } = group;
   await group.resyncs.recover();
   env.log.info('log-opened', `group ${config.name}: ${opened.decision.says}`, { group: config.name, rule: opened.decision.row });
-  if (group.role === 'secondary') {
-    group.allowApply();
-    return group;
-  }
+  if (group.role === 'secondary') return group.allowApply();
   group.applier.allow(log.durableLsn);
   await Promise.race([group.applier.reached(log.durableLsn), failed(group)]);
   const { epoch, groupUuid } = log.store.current;
   const isNew = groupUuid === UUID_NONE;
   await new Roles(group).lead(Math.max(1, epoch), isNew ? env.memory.newUuid() : undefined);
-  return group;
 }
 
 /** Rejects when the group fails while it replays. */

@@ -1,0 +1,151 @@
+// Real devices that fail under load: a log, a volume, the file system below a volume. Each time the documented state, event, hook and
+// message; nobody hangs, and after a repair and a restart everything that a flush had promised is there.
+
+import { spawnSync } from 'node:child_process';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { TestAgent } from '../helpers/agent.js';
+import { until } from '../helpers/command.js';
+import { History, readImage } from '../helpers/history.js';
+import { Load } from '../helpers/load.js';
+import { Random } from '../helpers/random.js';
+import { Workspace } from '../helpers/workspace.js';
+
+const MIB = 1 << 20;
+const BLOCKS = 4096;
+const skip = process.getuid?.() === 0 ? false : 'mounting needs root';
+
+const workspace = new Workspace('device-errors');
+t.teardown(() => workspace.dispose());
+t.setTimeout(300_000);
+
+function command(name: string, ...words: string[]): string {
+  const { status, stdout, stderr } = spawnSync(name, words, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${name} ${words.join(' ')}: ${stderr}`);
+  return stdout.trim();
+}
+
+type Story = {
+  readonly name: string;
+  /** What lies on a file system that gets full; `isDevice`: by way of a loop device, which answers errors then. */
+  readonly file: string;
+  readonly isDevice: boolean;
+  readonly sizeMib: number;
+  readonly spaceMib: number;
+  readonly code: string;
+  readonly message: RegExp;
+};
+
+const STORIES: readonly Story[] = [
+  {
+    name: 'log-device',
+    file: 'app.log',
+    isDevice: true,
+    sizeMib: 32,
+    spaceMib: 12,
+    code: 'LOG_FAILED',
+    // A loop device hands the reason on.
+    message: /^log .*app\.log: write log .*app\.log: (no space left|I\/O error)/,
+  },
+  {
+    name: 'data-device',
+    file: 'data.img',
+    isDevice: true,
+    sizeMib: 16,
+    spaceMib: 6,
+    code: 'DEVICE_FAILED',
+    message: /(write|flush) .*data\.img: I\/O error \(errno 5\)/,
+  },
+  {
+    name: 'file-system-full',
+    file: 'data.img',
+    isDevice: false,
+    sizeMib: 16,
+    spaceMib: 6,
+    code: 'DISK_FULL',
+    message: /write volume .*data\.img: no space left/,
+  },
+];
+
+/** Puts the file of the story on its file system; returns what gives it space enough, and what undoes everything. */
+function prepare(story: Story, agent: TestAgent): { repair: () => void; undo: () => void } {
+  const place = workspace.directory(`${story.name}-fs`);
+  const path = join(agent.directory, story.file);
+  command('mount', '-t', 'tmpfs', '-o', `size=${story.spaceMib}m`, 'lvr-test', place);
+  const image = join(place, 'image');
+  closeSync(openSync(image, 'w'));
+  truncateSync(image, story.sizeMib * MIB);
+  const loop = story.isDevice ? command('losetup', '--find', '--show', image) : '';
+  symlinkSync(story.isDevice ? loop : image, path);
+  return {
+    repair: () => {
+      command('mount', '-o', 'remount,size=64m', place);
+      if (loop === '') return;
+      // As a new device would: what the kernel remembers of its errors goes with it.
+      command('losetup', '--detach', loop);
+      command('losetup', loop, image);
+    },
+    undo: () => {
+      if (loop !== '') command('losetup', '--detach', loop);
+      command('umount', place);
+    },
+  };
+}
+
+/** A directory of hooks in which every failure of a group leaves its code behind. */
+function addHook(agent: TestAgent): string {
+  const hooks = join(agent.directory, 'hooks');
+  const told = join(agent.directory, 'told');
+  mkdirSync(hooks);
+  writeFileSync(join(hooks, 'group-failed'), `#!/bin/sh\necho "$LVR_GROUP $LVR_CODE" >> ${told}\n`);
+  chmodSync(join(hooks, 'group-failed'), 0o755);
+  const config = readFileSync(agent.configPath, 'utf8').replace('[agent]\n', `[agent]\nhooks = "${hooks}"\n`);
+  writeFileSync(agent.configPath, config);
+  return told;
+}
+
+for (const story of STORIES) {
+  t.test(`${story.name}: loud, no hang, nothing promised is lost`, { skip }, async (t) => {
+    const random = new Random();
+    t.comment(`SEED=${random.seed}`);
+    const options = { site: 'a', role: 'primary', volumes: { data: '16MiB', wal: '16MiB' }, logSize: '32MiB', io: 'buffered' } as const;
+    const agent = new TestAgent(workspace, options, story.name);
+    const { repair, undo } = prepare(story, agent);
+    try {
+      const told = addHook(agent);
+      await agent.start();
+      const history = new History(2, BLOCKS);
+      const clients = await Promise.all(['data', 'wal'].map((volume) => agent.connect(volume)));
+      const load = new Load(clients, history, random, { depth: 16, blocksMax: 24, flushEvery: 50, fuaEvery: 100 });
+      load.start();
+      const status = await agent.waitStatus('the group has failed', ({ health }) => health === 'failed', 60_000);
+      t.match(status, { health: 'failed', image: 'failed', reason: story.message });
+      await load.stop();
+      t.ok(load.errors > 0, 'clients are told');
+      for (const client of clients) await client.close();
+      const hook = await until('the hook was run', 20_000, async () => (existsSync(told) ? readFileSync(told, 'utf8') : undefined));
+      t.equal(hook, `app ${story.code}\n`, 'once');
+      t.match(agent.output(), /"event":"group-failed"/);
+      t.ok(
+        history.flushedMax.some((sequence) => sequence > 0),
+        'something was promised',
+      );
+      t.equal(await agent.stop(), 0, 'and it stops in order');
+      await agent.start();
+      t.equal((await agent.status())?.group, 'app', 'an agent whose group cannot be opened goes on');
+      t.equal(await agent.stop(), 0);
+      repair();
+      await agent.start();
+      const again = await Promise.all(['data', 'wal'].map((volume) => agent.connect(volume)));
+      const images = await Promise.all(again.map((client, volume) => readImage(client, volume, BLOCKS)));
+      t.same(history.check(images, history.flushedMax).problems.slice(0, 5), []);
+      t.match(await agent.status(), { health: 'healthy' });
+      for (const client of again) await client.close();
+      t.equal(await agent.stop(), 0);
+    } finally {
+      await agent.kill();
+      undo();
+    }
+  });
+}
