@@ -43,7 +43,14 @@ export type PlantedBug =
   | 'undo-not-saved'
   | 'rollback-not-recorded'
   | 'consistent-too-early'
-  | 'end-mark-forgotten';
+  | 'end-mark-forgotten'
+  | 'bad-bitmap-page-clean'
+  | 'marks-not-redone-at-start'
+  | 'resync-overwrites-newer-write'
+  | 'undo-dropped-early'
+  | 'kept-log-not-marked'
+  | 'overwritten-not-marked'
+  | 'bitmap-base-too-old';
 
 /** The fault that is in, none in production. */
 export const PLANTED = '' as PlantedBug | '';

@@ -99,7 +99,7 @@ export class SiteBitmaps {
       site.bitmap = bitmap;
       this.#tracked.set(name, { site, map, slot: bitmap.slot, uuid: bitmap.uuid, marks: true, endLsn: undefined });
     }
-    if (this.#tracked.size > 0) await this.#markRetained([...this.#tracked.values()], log.trimmedLsn);
+    if (PLANTED !== 'marks-not-redone-at-start') await this.#markRetained([...this.#tracked.values()], log.trimmedLsn);
   }
 
   #alarm(site: string, badPages: number): void {
@@ -195,7 +195,8 @@ export class SiteBitmaps {
     const from = site.neededFrom;
     const tracked = known ?? this.#begin(site);
     // What the log had forgotten before, as a secondary does without asking, no bitmap knows.
-    const base = known === undefined ? Math.max(from, log.trimmedLsn) : site.bitmap?.base;
+    const least = PLANTED === 'bitmap-base-too-old' ? from : Math.max(from, log.trimmedLsn);
+    const base = known === undefined ? least : site.bitmap?.base;
     tracked.endLsn = undefined;
     // From here on what is applied is marked; the session that would have ended the tracking ends without it.
     tracked.marks = true;
@@ -214,7 +215,9 @@ export class SiteBitmaps {
   }
 
   #begin(site: SiteProgress): Tracked {
-    const used = new Set([...this.#tracked.values()].map(({ slot }) => slot));
+    // With those that the superblock still names.
+    const named = this.#group.sites.all.map(({ bitmap }) => bitmap?.slot);
+    const used = new Set([...[...this.#tracked.values()].map(({ slot }) => slot), ...named]);
     let slot = 0;
     while (used.has(slot)) slot++;
     const tracked = { site, map: this.#group.newMap(), slot, uuid: this.#group.newUuid(), marks: true, endLsn: undefined };
@@ -234,7 +237,7 @@ export class SiteBitmaps {
   async #markRetained(tracked: readonly Tracked[], from: number): Promise<void> {
     const { log, applier } = this.#group;
     const end = Math.min(applier.startedLsn, log.durableLsn);
-    for (let lsn = Math.max(from, log.trimmedLsn) + 1; lsn <= end; ) {
+    for (let lsn = Math.max(from, log.trimmedLsn) + 1; lsn <= end && tracked.length > 0; ) {
       const batch = await log.reader.readBatch(lsn);
       for (const { map } of tracked) markBatch(map, batch);
       lsn = batch.lastLsn + 1;
@@ -248,6 +251,7 @@ export class SiteBitmaps {
    */
   async retire(): Promise<void> {
     await this.#work;
+    if (PLANTED === 'kept-log-not-marked') return;
     for (const tracked of this.#tracked.values()) {
       const { site, map, slot, uuid, marks } = tracked;
       tracked.endLsn = undefined;
@@ -261,6 +265,7 @@ export class SiteBitmaps {
 
   /** The volumes here are about to be overwritten with what no record says: every site that is tracked may lack all of it. */
   overwriting(): void {
+    if (PLANTED === 'overwritten-not-marked') return;
     for (const { map } of this.#tracked.values()) map.markAll();
   }
 

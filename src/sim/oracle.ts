@@ -5,23 +5,13 @@
 // that it has been promised to keep; `own`: promised to its own clients, so not even another primary may take it away.
 
 import { writerOf } from '../core/lineage.js';
-import type { SiteBitmap } from '../format/superblock.js';
+import { BitmapOracle } from './bitmap-oracle.js';
 import type { SimClient, SimRequest } from './client.js';
 import { History, isState, SECTOR, stateDifferences, type Written } from './history.js';
 import type { SimSite } from './site.js';
 import { VOLUMES } from './site.js';
+import { Violation } from './violation.js';
 import type { World } from './world.js';
-
-/** A broken promise; the run ends with it. */
-export class Violation extends Error {
-  override name = 'Violation';
-  readonly oracle: string;
-
-  constructor(oracle: string, what: string) {
-    super(`${oracle}: ${what}`);
-    this.oracle = oracle;
-  }
-}
 
 type Floor = { lsn: number; serial: number; own: boolean; why: string };
 /** `trimmedLsn`: what its site had forgotten when it was promoted. */
@@ -53,11 +43,13 @@ export class Oracle {
   readonly #bootedMs = new Map<string, number>();
   /** When something made answers of a site old news: a pause, a stall. */
   disturbedMs = Number.NEGATIVE_INFINITY;
+  readonly bitmaps: BitmapOracle;
   answers = 0;
   checks = 0;
 
   constructor(world: World) {
     this.#world = world;
+    this.bitmaps = new BitmapOracle(world);
   }
 
   fail(oracle: string, what: string): never {
@@ -268,7 +260,7 @@ export class Oracle {
       const other = this.#world.site(name);
       if (!other.isUp || other.group.failure !== undefined) continue;
       if (progress.bitmap !== undefined && !progress.bitmap.isKept) {
-        this.#checkBitmap(primary, other, progress.bitmap);
+        if (!this.isExcused(name) && !this.haveParted(primary, other)) this.bitmaps.check(primary, other, progress.bitmap);
         continue;
       }
       if (other.group.resyncs.target.isActive) continue;
@@ -280,35 +272,6 @@ export class Oracle {
       const theirs = durableLsn === 0 ? undefined : this.#historyAt(other, durableLsn);
       if (theirs === undefined || theirs.written[durableLsn - 1]?.serial === history.written[durableLsn - 1]?.serial) {
         this.fail('master invariant', `${primary.name} keeps records from ${trimmedLsn + 1} on, but ${name} has only ${durableLsn}`);
-      }
-    }
-  }
-
-  /** A site that is tracked by a bitmap: every sector that differs is in a dirty region, if the site can make use of the bitmap at all. */
-  #checkBitmap(primary: SimSite, other: SimSite, bitmap: SiteBitmap): void {
-    const [ours, theirs] = [primary.group, other.group];
-    const { resync } = theirs.log.store.current;
-    const isQuiet = (group: SimSite['group']): boolean => group.applier.startedLsn === group.applier.appliedLsn;
-    if (this.isExcused(other.name) || !isQuiet(ours) || !isQuiet(theirs) || theirs.role === 'primary') return;
-    if (resync === undefined) {
-      // Consistent: it has a prefix, of this history or another, and what is in its log and not on its volumes comes first.
-      const { appliedLsn } = theirs.applier;
-      if (bitmap.base === undefined || theirs.log.durableLsn < bitmap.base || appliedLsn < theirs.log.durableLsn) return;
-      if (this.haveParted(primary, other)) return;
-    } else if (resync.uuid !== bitmap.uuid) return;
-    const map = ours.resyncs.bitmaps.mapOf(other.name);
-    if (map === undefined) return;
-    this.#world.count(resync === undefined ? 'bitmap of a consistent site checked' : 'bitmap of a site in resync checked');
-    for (const [volume, disk] of primary.volumes.entries()) {
-      const [a, b] = [disk.view, (other.volumes[volume] as { view: Uint8Array }).view];
-      for (let region = 0; region < map.regions(volume); region++) {
-        const from = region * map.regionBytes;
-        if (map.isDirty(volume, region)) continue;
-        if (Buffer.compare(a.subarray(from, from + map.regionBytes), b.subarray(from, from + map.regionBytes)) === 0) continue;
-        this.fail(
-          'master invariant',
-          `region ${region} of ${VOLUMES[volume]} differs between ${primary.name} and ${other.name} and is not dirty`,
-        );
       }
     }
   }
