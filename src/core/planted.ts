@@ -46,7 +46,14 @@ export type PlantedBug =
   | 'end-mark-forgotten'
   | 'acked-not-clamped'
   | 'leftovers-kept'
-  | 'resize-in-one-slot';
+  | 'resize-in-one-slot'
+  | 'bad-bitmap-page-clean'
+  | 'marks-not-redone-at-start'
+  | 'resync-overwrites-newer-write'
+  | 'undo-dropped-early'
+  | 'kept-log-not-marked'
+  | 'overwritten-not-marked'
+  | 'bitmap-base-too-old';
 
 /** The fault that is in, none in production. */
 export const PLANTED = '' as PlantedBug | '';

@@ -19,6 +19,7 @@ import { assert } from '../core/assert.js';
 import { DIRTY_PAGE_BYTES, type DirtyMap, dirtyPages } from '../core/dirty-map.js';
 import type { LvrError } from '../core/errors.js';
 import { SITES_PER_GROUP_MAX } from '../core/limits.js';
+import { PLANTED } from '../core/planted.js';
 import type { Arena, Crc32c, Device } from '../core/ports.js';
 import { BITMAP_BITS_AT, BITMAP_PAGE_BYTES, type BitmapPage, decodeBitmapPage, encodeBitmapPage } from '../format/bitmap-page.js';
 import { putUuid, type Uuid } from '../format/bytes.js';
@@ -117,7 +118,7 @@ export class BitmapStore {
       if (isAValid) map.mergePage(first + i, bytes, a + BITMAP_BITS_AT);
       if (isBValid) map.mergePage(first + i, bytes, b + BITMAP_BITS_AT);
       if (!isAValid && !isBValid) {
-        map.markPage(first + i);
+        if (PLANTED !== 'bad-bitmap-page-clean') map.markPage(first + i);
         badPages++;
       }
       if (isAValid && !isBValid) damaged.push(i);

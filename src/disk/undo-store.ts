@@ -208,3 +208,8 @@ export class UndoStore {
     });
   }
 }
+
+/** True when nothing can be saved for lack of space, which may come. */
+export function isUndoFull(error: unknown): boolean {
+  return error instanceof LvrError && (error.code === 'UNDO_FULL' || error.code === 'DISK_FULL');
+}

@@ -157,7 +157,7 @@ export class ResyncSource {
       return undefined;
     }
     if ((this.#map as DirtyMap).pendingRegions > 0 || this.#sent.length + this.#ahead.length > 0) return undefined;
-    const base = this.#base;
+    const base = PLANTED === 'resync-overwrites-newer-write' ? applier.appliedLsn : this.#base;
     const end = Math.max(base, Math.min(applier.startedLsn, log.durableLsn));
     const chain = await log.chainAt(base);
     bitmaps.copied(site, end);

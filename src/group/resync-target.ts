@@ -21,7 +21,7 @@ import type { CreateArena } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import { deviceError, readDevice, syncDevice } from '../disk/promises.js';
-import type { UndoStore } from '../disk/undo-store.js';
+import { isUndoFull, type UndoStore } from '../disk/undo-store.js';
 import { UUID_NONE } from '../format/bytes.js';
 import type { RegionMeta } from '../format/frame.js';
 import type { Superblock } from '../format/superblock.js';
@@ -98,8 +98,9 @@ export class ResyncTarget implements IoTarget {
     const before = log.store.current.resync;
     if (before !== undefined) {
       assert(before.uuid === uuid, 'another resync is refused before it is prepared');
-      const isKept = before.undo !== undefined && (await this.#loadSaved(before.undo));
-      const resync = { ...before, endLsn: 0, undo: isKept ? before.undo : undefined };
+      const isKept = before.undo !== undefined && (await this.#loadSaved(before.undo, this.#group.undoMode !== 'required'));
+      const kept = PLANTED === 'undo-dropped-early' ? await this.#beginUndo() : before.undo;
+      const resync = { ...before, endLsn: 0, undo: isKept ? kept : undefined };
       // What comes now may be newer than the old end.
       await log.store.update((current) => (current.resync === undefined ? current : { ...current, resync }));
       if (!this.isActive) throw new LvrError('FAILED', `group ${this.#group.name}: the resync ended while the sites met`);
@@ -127,7 +128,7 @@ export class ResyncTarget implements IoTarget {
     );
   }
 
-  /** Begins to keep what is overwritten; undefined when that is switched off, or there is no room for anything. */
+  /** Begins to keep what is overwritten; undefined when that is switched off, or cannot be and need not. */
   async #beginUndo(): Promise<string | undefined> {
     const { undo, undoMode } = this.#group;
     if (undo === undefined) return undefined;
@@ -135,19 +136,21 @@ export class ResyncTarget implements IoTarget {
     try {
       await undo.begin(uuid, UNDO_UNIT_BYTES);
     } catch (error) {
-      if (undoMode === 'required' || !isFull(error)) throw error;
-      return undefined;
+      if (undoMode !== 'required') return undefined;
+      if (!isUndoFull(error)) this.#group.failed(error as LvrError);
+      throw error;
     }
     this.#saved = this.#newMap();
     return uuid;
   }
 
   /** Learns what the undo store holds; false when it does not hold this undo. */
-  async #loadSaved(uuid: string): Promise<boolean> {
+  async #loadSaved(uuid: string, isOptional = false): Promise<boolean> {
     if (this.#saved !== undefined) return true;
     const saved = this.#newMap();
     const { undo, devices } = this.#group;
-    const isThere = undo !== undefined && (await undo.open(uuid, devices, (volume, offset, length) => saved.mark(volume, offset, length)));
+    const opened = undo?.open(uuid, devices, (volume, offset, length) => saved.mark(volume, offset, length));
+    const isThere = (await (isOptional ? opened?.catch(() => false) : opened)) === true;
     if (isThere) this.#saved = saved;
     return isThere;
   }
@@ -196,7 +199,7 @@ export class ResyncTarget implements IoTarget {
     this.#inFlight--;
     this.#conflicts.remove(item.meta.volume, item.meta.offset, item.meta.length);
     item.batch?.release();
-    item.isWritten = true;
+    item.isWritten = errno === 0;
     if (errno !== 0) {
       this.#group.failed(deviceError('write volume', (this.#group.devices[item.meta.volume] as Device).path, errno));
       return;
@@ -226,11 +229,11 @@ export class ResyncTarget implements IoTarget {
     );
   }
 
-  /** Without room for old content the resync goes on without it, or waits until there is some. Other failures are final. */
+  /** Where old content cannot be kept the resync goes on without it; if it must, it waits for room, and other failures are final. */
   #saveFailed(error: unknown): void {
     const { log, undoMode, name } = this.#group;
     if (!(error instanceof LvrError)) return this.#group.failed(new LvrError('FAILED', String(error)));
-    if (error.code !== 'UNDO_FULL') return this.#group.failed(error);
+    if (!isUndoFull(error) && (undoMode === 'required' || error !== this.#group.undo?.failed)) return this.#group.failed(error);
     if (undoMode === 'required') {
       this.#preparing = false;
       this.#onEvent?.({ code: error.code, reason: `group ${name}: the resync waits: ${error.message}` });
@@ -398,8 +401,4 @@ export class ResyncTarget implements IoTarget {
     this.#idle = undefined;
     idle();
   }
-}
-
-function isFull(error: unknown): boolean {
-  return error instanceof LvrError && (error.code === 'UNDO_FULL' || error.code === 'DISK_FULL');
 }

@@ -93,7 +93,7 @@ export class SiteBitmaps {
       site.bitmap = this.#group.role === 'primary' ? bitmap : { ...bitmap, isKept: false };
       this.#tracked.set(name, { site, map, slot: bitmap.slot, uuid: bitmap.uuid, marks: true, endLsn: undefined });
     }
-    if (this.#tracked.size > 0) await this.#markRetained([...this.#tracked.values()], log.trimmedLsn);
+    if (PLANTED !== 'marks-not-redone-at-start') await this.#markRetained([...this.#tracked.values()], log.trimmedLsn);
   }
 
   #alarm(site: string, badPages: number): void {
@@ -187,7 +187,8 @@ export class SiteBitmaps {
     if (site.missingSinceUs === 0) site.missingSinceUs = log.index.timeOf(site.durable + 1);
     const tracked = known ?? this.#begin(site);
     // What the log had forgotten before, as a secondary does without asking, no bitmap knows.
-    const base = known === undefined ? Math.max(from, log.trimmedLsn) : site.bitmap?.base;
+    const least = PLANTED === 'bitmap-base-too-old' ? from : Math.max(from, log.trimmedLsn);
+    const base = known === undefined ? least : site.bitmap?.base;
     tracked.endLsn = undefined;
     // From here on what is applied is marked; the session that would have ended the tracking ends without it.
     tracked.marks = true;
@@ -233,9 +234,10 @@ export class SiteBitmaps {
   }
 
   #begin(site: SiteProgress): Tracked {
-    const { log } = this.#group;
-    // A slot that a superblock still names is not begun anew.
-    const named = log.store.current.sites.flatMap(({ bitmap }) => (bitmap === undefined ? [] : [bitmap.slot]));
+    const { log, sites } = this.#group;
+    // A slot that a superblock still names, or may soon, is not begun anew.
+    const bitmaps = [...log.store.current.sites, ...sites.all].map(({ bitmap }) => bitmap);
+    const named = bitmaps.flatMap((bitmap) => (bitmap === undefined ? [] : [bitmap.slot]));
     const used = new Set([...[...this.#tracked.values()].map(({ slot }) => slot), ...named]);
     let slot = 0;
     while (used.has(slot)) slot++;
@@ -272,6 +274,7 @@ export class SiteBitmaps {
    */
   async retire(): Promise<void> {
     await this.#work;
+    if (PLANTED === 'kept-log-not-marked') return;
     for (const tracked of this.#tracked.values()) {
       const { site } = tracked;
       if (site.bitmap === undefined) continue;
@@ -282,6 +285,7 @@ export class SiteBitmaps {
 
   /** The volumes here are about to be overwritten with what no record says: every site that is tracked may lack all of it. */
   overwriting(): void {
+    if (PLANTED === 'overwritten-not-marked') return;
     for (const { map } of this.#tracked.values()) map.markAll();
   }
 

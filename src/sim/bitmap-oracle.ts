@@ -1,35 +1,60 @@
-// The master invariant for a site that is tracked by a bitmap: what differs between the volumes of two sites is dirty.
+// What must be true of bitmaps: what a site lacks is in a dirty region, a site does not flap between log and bitmap, and nobody is alarmed
+// about damage that there is not.
 
 import type { SiteBitmap } from '../format/superblock.js';
-import type { Group } from '../group/group.js';
 import { type SimSite, VOLUMES } from './site.js';
+import { Violation } from './violation.js';
+import type { World } from './world.js';
 
-function isQuiet({ applier }: Group): boolean {
-  return applier.startedLsn === applier.appliedLsn;
-}
+export class BitmapOracle {
+  readonly #world: World;
+  /** Site, process and tracked site, and when it was last given a bitmap, or taken off it. */
+  readonly #changedMs = new Map<string, number>();
 
-/** Whether `other` can make use of the bitmap as it stands: in its resync, or consistent with everything up to the base on its volumes. */
-function isUsable(other: Group, bitmap: SiteBitmap): boolean {
-  const { resync } = other.log.store.current;
-  if (resync !== undefined) return resync.uuid === bitmap.uuid;
-  const { durableLsn } = other.log;
-  return bitmap.base !== undefined && durableLsn >= bitmap.base && other.applier.appliedLsn >= durableLsn;
-}
+  constructor(world: World) {
+    this.#world = world;
+  }
 
-/** A region that differs and is not dirty, in words; undefined when there is none, or nothing can be said now. Their histories agree. */
-export function bitmapProblem(primary: SimSite, other: SimSite, bitmap: SiteBitmap): string | undefined {
-  const [ours, theirs] = [primary.group, other.group];
-  if (!isQuiet(ours) || !isQuiet(theirs) || theirs.role === 'primary' || !isUsable(theirs, bitmap)) return undefined;
-  const map = ours.resyncs.bitmaps.mapOf(other.name);
-  if (map === undefined) return undefined;
-  for (const [volume, disk] of primary.volumes.entries()) {
-    const [a, b] = [disk.view, (other.volumes[volume] as { view: Uint8Array }).view];
-    for (let region = 0; region < map.regions(volume); region++) {
-      const from = region * map.regionBytes;
-      const to = from + map.regionBytes;
-      if (map.isDirty(volume, region) || Buffer.compare(a.subarray(from, to), b.subarray(from, to)) === 0) continue;
-      return `region ${region} of ${VOLUMES[volume]} differs between ${primary.name} and ${other.name} and is not dirty`;
+  /** A site said something about a bitmap or a resync. */
+  reported(site: SimSite, event: string): void {
+    const { rottenBitmaps, tainted, faulted, knobs, nowMs } = this.#world;
+    const line = site.lines.at(-1) ?? '';
+    if (event === 'resync-ended') return this.#world.copiedTo(site);
+    if (event === 'bitmap-damaged') {
+      if (rottenBitmaps.has(site.name) || tainted.has(site.name) || faulted.has(site.name)) return;
+      throw new Violation('no false alarm', `${site.name} says: ${line}`);
+    }
+    const key = `${site.name} ${site.boots} ${/ site (\S+) /.exec(line)?.[1]}`;
+    const sinceMs = nowMs - (this.#changedMs.get(key) ?? Number.NEGATIVE_INFINITY);
+    // Clocks of processes go up to a hundredth too fast.
+    if (event === 'bitmap-mode' && sinceMs < knobs.dwellMs * 0.98)
+      throw new Violation('flapping', `${site.name} says ${sinceMs.toFixed(0)} ms after the last change: ${line}`);
+    this.#changedMs.set(key, nowMs);
+  }
+
+  /** Every sector that differs is in a dirty region, if the site can make use of the bitmap at all. */
+  check(primary: SimSite, other: SimSite, bitmap: SiteBitmap): void {
+    const [ours, theirs] = [primary.group, other.group];
+    const { resync } = theirs.log.store.current;
+    const isQuiet = (group: SimSite['group']): boolean => group.applier.startedLsn === group.applier.appliedLsn;
+    if (!isQuiet(ours) || !isQuiet(theirs) || theirs.role === 'primary') return;
+    if (resync === undefined) {
+      // Consistent: it has a prefix, of this history or another, and what is in its log and not on its volumes comes first.
+      const { appliedLsn } = theirs.applier;
+      if (bitmap.base === undefined || theirs.log.durableLsn < bitmap.base || appliedLsn < theirs.log.durableLsn) return;
+    } else if (resync.uuid !== bitmap.uuid) return;
+    const map = ours.resyncs.bitmaps.mapOf(other.name);
+    if (map === undefined) return;
+    this.#world.count(resync === undefined ? 'bitmap of a consistent site checked' : 'bitmap of a site in resync checked');
+    for (const [volume, disk] of primary.volumes.entries()) {
+      const [a, b] = [disk.view, (other.volumes[volume] as { view: Uint8Array }).view];
+      for (let region = 0; region < map.regions(volume); region++) {
+        const from = region * map.regionBytes;
+        if (map.isDirty(volume, region)) continue;
+        if (Buffer.compare(a.subarray(from, from + map.regionBytes), b.subarray(from, from + map.regionBytes)) === 0) continue;
+        const what = `region ${region} of ${VOLUMES[volume]} differs between ${primary.name} and ${other.name} and is not dirty`;
+        throw new Violation('master invariant', what);
+      }
     }
   }
-  return undefined;
 }

@@ -45,5 +45,6 @@ export function rotBitmap(script: Script, site: SimSite, page: number, bit: numb
   const at = (slot * 2 * pages + (page % pages)) * BITMAP_PAGE_BYTES;
   disk.corrupt(at + (bit % BITMAP_PAGE_BYTES), bit % 8);
   if (bit % 2 === 0) disk.corrupt(at + pages * BITMAP_PAGE_BYTES + (bit % BITMAP_PAGE_BYTES), bit % 8);
+  world.rottenBitmaps.add(site.name);
   world.count(bit % 2 === 0 ? 'page of a bitmap damaged in both copies' : 'page of a bitmap damaged in one copy');
 }

@@ -5,10 +5,10 @@ import { LvrError } from '../core/errors.js';
 import { SLAB_LARGE_PAYLOAD_BYTES } from '../core/limits.js';
 import { generate } from './generate.js';
 import type { Knobs } from './knobs.js';
-import { Violation } from './oracle.js';
 import { Script } from './script.js';
 import { isSeedNeeded } from './seed-reason.js';
 import type { SimSite } from './site.js';
+import { Violation } from './violation.js';
 import { shortly, type World } from './world.js';
 
 /** What came of a run. `oracle` is empty when nothing was violated. */
@@ -276,5 +276,7 @@ async function mustAnswer(script: Script, primary: SimSite): Promise<void> {
   for (const site of followers) {
     if (!isInSync(primary, site))
       throw new Violation('convergence', `${site.name} follows ${primary.name} but does not get its last write`);
+    if (primary.group.sites.find(site.name)?.bitmap !== undefined)
+      throw new Violation('convergence', `${site.name} has everything, but ${primary.name} still tracks it by a bitmap`);
   }
 }

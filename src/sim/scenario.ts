@@ -8,10 +8,10 @@
 // x.acked, x.lagIos, x.tracking, x.dirty.
 
 import { plainKnobs, setKnob } from './knobs.js';
-import { Violation } from './oracle.js';
 import { finish, runLines } from './run.js';
 import { Script } from './script.js';
 import type { SimSite } from './site.js';
+import { Violation } from './violation.js';
 
 /** What came of a scenario; an empty message is success. */
 export type ScenarioOutcome = { readonly line: number; readonly message: string; readonly expectations: number };

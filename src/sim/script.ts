@@ -13,11 +13,12 @@ import { LvrError } from '../core/errors.js';
 import { SimClient } from './client.js';
 import type { CrashKind, SimDisk } from './disk.js';
 import type { Knobs } from './knobs.js';
-import { Oracle, Violation } from './oracle.js';
+import { Oracle } from './oracle.js';
 import { rotBitmap, until } from './phases.js';
 import { Random } from './random.js';
 import type { SimSite } from './site.js';
 import { VOLUMES } from './site.js';
+import { Violation } from './violation.js';
 import { type FaultKind, SITES, shortly, World } from './world.js';
 
 const CLIENTS_MAX = 3;
@@ -42,7 +43,7 @@ export class Script {
     this.oracle = new Oracle(this.world);
     this.world.onReported = (site, event) => {
       this.world.count(`event ${event}`);
-      if (event === 'resync-ended') this.world.copiedTo(site);
+      if (/^(bitmap|resync)-/.test(event)) this.#guard(() => this.oracle.bitmaps.reported(site, event));
       if (event === 'stepped-down') this.#guard(() => this.oracle.steppedDown(site));
     };
     this.world.onTorn = (site) => this.crash(site, 'power', false);

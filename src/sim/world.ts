@@ -62,6 +62,8 @@ export class World implements SiteWorld {
   readonly #hung = new Set<string>();
   /** Disks whose content was damaged or lost without an error, by site. */
   readonly tainted = new Set<string>();
+  /** Sites of whose bitmaps pages were damaged. */
+  readonly rottenBitmaps = new Set<string>();
   /** Sites to which a fault was reported: they may fail, loudly. */
   readonly faulted = new Set<string>();
   /** How often something happened. */

@@ -67,13 +67,38 @@ export const SCENARIOS: readonly Scenario[] = [
   },
 ];
 
+/** A log that a few writes fill, and the times of a resync in milliseconds. */
+const OVERFLOWS: Partial<Knobs> = { sites: 2, ringBytes: 512 * 1024, regionBytes: 4096, dwellMs: 500, netMs: 1, pieceBytes: 2000 };
+const OVERFLOW = ['cut a b', 'cut b a', 'load a 100 25 big', 'wait 300', 'load a 60 26 big', 'wait 300', 'heal a b', 'heal b a'];
+
+const PROMOTION = ['crash a power', 'wait 100', 'promote b', 'wait 100', 'load b 10 30', 'wait 100'];
+
+/** What happens when a log overflows. */
+export const OVERFLOW_SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'a site is brought back by its bitmap',
+    knobs: OVERFLOWS,
+    lines: [...OVERFLOW, 'until b copying 70000', 'load a 20 27', 'until b log 70000', 'load a 10 28', 'wait 100'],
+  },
+  {
+    name: 'writes in the last phase of a resync',
+    knobs: { ...OVERFLOWS, dwellMs: 2000, maxRate: 65536, volumeBytes: 2 * SMALL },
+    lines: [...OVERFLOW, 'until b kept 70000', 'load a 40 29', 'until b ending 70000', ...Array(8).fill('wait 2'), 'wait 500'],
+  },
+  {
+    name: 'a promotion in mid-resync',
+    knobs: { ...OVERFLOWS, dwellMs: 5000, volumeBytes: 2 * SMALL },
+    lines: [...OVERFLOW, 'until b copying 70000', 'wait 500', 'reset a b', 'wait 2500', 'load a 20 31', 'wait 300', ...PROMOTION],
+  },
+];
+
 /** What came of a part of the runs. */
 export type NthFigures = { runs: number; operations: number; violation: Outcome | undefined; what: string };
 
 /** Runs every `step`-th operation from `from` on, of the scenarios named or all. */
 export async function nthIo(from: number, step: number, names?: readonly string[]): Promise<NthFigures> {
   const figures: NthFigures = { runs: 0, operations: 0, violation: undefined, what: '' };
-  for (const [i, { name, knobs, lines }] of SCENARIOS.entries()) {
+  for (const [i, { name, knobs, lines }] of [...SCENARIOS, ...OVERFLOW_SCENARIOS].entries()) {
     if (names !== undefined && !names.includes(name)) continue;
     const all = { ...plainKnobs(100 + i), volumeBytes: SMALL, longSectors: 20, ...knobs };
     const seen: SimOp[] = [];

@@ -4,9 +4,9 @@
 import { RING_START } from '../../src/format/superblock.js';
 import type { SimDisk } from '../../src/sim/disk.js';
 import { plainKnobs } from '../../src/sim/knobs.js';
-import { Violation } from '../../src/sim/oracle.js';
 import { finish } from '../../src/sim/run.js';
 import { Script } from '../../src/sim/script.js';
+import { Violation } from '../../src/sim/violation.js';
 import { shortly } from '../../src/sim/world.js';
 
 /** What was run. A state is what a crash left for a recovery to find. */
