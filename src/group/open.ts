@@ -16,9 +16,9 @@ import { UndoStore } from '../disk/undo-store.js';
 import { UUID_NONE } from '../format/bytes.js';
 import type { GroupEnv } from './env.js';
 import { Group } from './group.js';
-import { UNDO_UNIT_BYTES } from './resync-target.js';
 import type { GroupStores } from './resyncs.js';
 import { Roles } from './roles.js';
+import { UNDO_UNIT_BYTES } from './saved-content.js';
 
 /** What the real world adds: where small state lives and what does the I/O. */
 export type OpenEnv = GroupEnv & { readonly stateDir: string; readonly engines: Engines };

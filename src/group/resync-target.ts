@@ -11,16 +11,14 @@
 
 import { assert } from '../core/assert.js';
 import { ConflictFilter } from '../core/conflict-filter.js';
-import { DirtyMap } from '../core/dirty-map.js';
 import { LvrError } from '../core/errors.js';
-import { KIB, RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
 import { cutLineage, withOwn } from '../core/lineage.js';
 import { PLANTED } from '../core/planted.js';
-import type { Arena, Crc32c, Device, IoTarget } from '../core/ports.js';
+import type { Crc32c, Device, IoTarget } from '../core/ports.js';
 import type { CreateArena } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
-import { deviceError, readDevice, syncDevice } from '../disk/promises.js';
+import { deviceError, syncDevice } from '../disk/promises.js';
 import { isUndoFull, type UndoStore } from '../disk/undo-store.js';
 import { UUID_NONE } from '../format/bytes.js';
 import type { RegionMeta } from '../format/frame.js';
@@ -28,11 +26,10 @@ import type { Superblock } from '../format/superblock.js';
 import type { ResyncEnd } from '../format/wire.js';
 import type { Refusal } from '../link/ports.js';
 import type { Applier } from './applier.js';
+import { SavedContent } from './saved-content.js';
 
 /** Device writes of regions in flight. */
 const WRITES_MAX = 16;
-/** Unit in which old content is remembered as saved. */
-export const UNDO_UNIT_BYTES = 64 * KIB;
 
 /** What the target needs of its group. */
 export interface TargetGroup {
@@ -57,10 +54,7 @@ type Item = { readonly meta: RegionMeta; readonly batch: LogBatch | undefined; i
 export class ResyncTarget implements IoTarget {
   readonly #group: TargetGroup;
   readonly #crc32c: Crc32c;
-  readonly #createArena: CreateArena;
-  #arena: Arena | undefined;
-  /** What the undo store holds, as a map of units. */
-  #saved: DirtyMap | undefined;
+  readonly #saved: SavedContent;
   /** Pieces of this session, oldest first: #items[0] is number #firstItem. */
   #items: Item[] = [];
   #firstItem = 0;
@@ -80,7 +74,7 @@ export class ResyncTarget implements IoTarget {
   constructor(group: TargetGroup, crc32c: Crc32c, createArena: CreateArena) {
     this.#group = group;
     this.#crc32c = crc32c;
-    this.#createArena = createArena;
+    this.#saved = new SavedContent(group.undo, group.devices, createArena);
   }
 
   /** The volumes are no image of any moment. */
@@ -98,7 +92,7 @@ export class ResyncTarget implements IoTarget {
     const before = log.store.current.resync;
     if (before !== undefined) {
       assert(before.uuid === uuid, 'another resync is refused before it is prepared');
-      const isKept = before.undo !== undefined && (await this.#loadSaved(before.undo, this.#group.undoMode !== 'required'));
+      const isKept = before.undo !== undefined && (await this.#saved.open(before.undo, this.#group.undoMode !== 'required'));
       const kept = PLANTED === 'undo-dropped-early' ? await this.#beginUndo() : before.undo;
       const resync = { ...before, endLsn: 0, undo: isKept ? kept : undefined };
       // What comes now may be newer than the old end.
@@ -121,38 +115,19 @@ export class ResyncTarget implements IoTarget {
     await this.#group.checkpoint(PLANTED === 'resync-not-recorded' ? adopted : { ...adopted, resync });
   }
 
-  #newMap(): DirtyMap {
-    return new DirtyMap(
-      this.#group.devices.map((device) => device.sizeBytes),
-      UNDO_UNIT_BYTES,
-    );
-  }
-
   /** Begins to keep what is overwritten; undefined when that is switched off, or cannot be and need not. */
   async #beginUndo(): Promise<string | undefined> {
-    const { undo, undoMode } = this.#group;
-    if (undo === undefined) return undefined;
+    const { undoMode } = this.#group;
+    if (!this.#saved.hasStore) return undefined;
     const uuid = this.#group.newUuid();
     try {
-      await undo.begin(uuid, UNDO_UNIT_BYTES);
+      await this.#saved.begin(uuid);
     } catch (error) {
       if (undoMode !== 'required') return undefined;
       if (!isUndoFull(error)) this.#group.failed(error as LvrError);
       throw error;
     }
-    this.#saved = this.#newMap();
     return uuid;
-  }
-
-  /** Learns what the undo store holds; false when it does not hold this undo. */
-  async #loadSaved(uuid: string, isOptional = false): Promise<boolean> {
-    if (this.#saved !== undefined) return true;
-    const saved = this.#newMap();
-    const { undo, devices } = this.#group;
-    const opened = undo?.open(uuid, devices, (volume, offset, length) => saved.mark(volume, offset, length));
-    const isThere = (await (isOptional ? opened?.catch(() => false) : opened)) === true;
-    if (isThere) this.#saved = saved;
-    return isThere;
   }
 
   /** `fn` hears how many pieces of this session are durable, or why it cannot go on. */
@@ -208,18 +183,15 @@ export class ResyncTarget implements IoTarget {
     this.#settle();
   }
 
-  #mustSave({ volume, offset, length }: RegionMeta): boolean {
-    const saved = this.#saved;
-    if (saved === undefined || this.#group.log.store.current.resync?.undo === undefined || PLANTED === 'undo-not-saved') return false;
-    const last = Math.floor((offset + length - 1) / UNDO_UNIT_BYTES);
-    for (let unit = Math.floor(offset / UNDO_UNIT_BYTES); unit <= last; unit++) if (!saved.isDirty(volume, unit)) return true;
-    return false;
+  #mustSave(meta: RegionMeta): boolean {
+    if (this.#group.log.store.current.resync?.undo === undefined || PLANTED === 'undo-not-saved') return false;
+    return this.#saved.lacks(meta);
   }
 
   /** Saves the old content under a piece; pieces behind it wait. */
   #save(meta: RegionMeta): void {
     this.#preparing = true;
-    this.#saveAll(meta).then(
+    this.#saved.save(meta).then(
       () => {
         this.#preparing = false;
         this.#pump();
@@ -242,39 +214,12 @@ export class ResyncTarget implements IoTarget {
     log.store
       .update((current) => (current.resync === undefined ? current : { ...current, resync: { ...current.resync, undo: undefined } }))
       .then(() => {
-        this.#saved = undefined;
+        this.#saved.forget();
         this.#preparing = false;
         this.#pump();
         this.#settle();
       })
       .catch(() => undefined);
-  }
-
-  async #saveAll({ volume, offset, length }: RegionMeta): Promise<void> {
-    const saved = this.#saved as DirtyMap;
-    const device = this.#group.devices[volume] as Device;
-    this.#arena ??= this.#createArena(RECORD_PAYLOAD_BYTES_MAX);
-    const end = Math.ceil((offset + length) / UNDO_UNIT_BYTES);
-    for (let unit = Math.floor(offset / UNDO_UNIT_BYTES); unit < end; ) {
-      if (saved.isDirty(volume, unit)) {
-        unit++;
-        continue;
-      }
-      let to = unit;
-      while (to < end && !saved.isDirty(volume, to) && (to + 1 - unit) * UNDO_UNIT_BYTES <= RECORD_PAYLOAD_BYTES_MAX) to++;
-      const at = unit * UNDO_UNIT_BYTES;
-      const bytes = Math.min(to * UNDO_UNIT_BYTES, device.sizeBytes) - at;
-      await readDevice(device, this.#arena, 0, bytes, at);
-      const saves: Promise<void>[] = [];
-      for (let start = 0; start < bytes; start += UNDO_UNIT_BYTES) {
-        const length = Math.min(UNDO_UNIT_BYTES, bytes - start);
-        saves.push((this.#group.undo as UndoStore).save(volume, at + start, length, this.#arena, start));
-      }
-      // All of them end before the memory is used again; the first failure counts.
-      for (const { reason } of (await Promise.allSettled(saves)) as { reason?: unknown }[]) if (reason !== undefined) throw reason;
-      saved.mark(volume, at, bytes);
-      unit = to;
-    }
   }
 
   /** Flushes what is written, and says so. One flush at a time; what is written meanwhile waits for the next. */
@@ -325,7 +270,7 @@ export class ResyncTarget implements IoTarget {
       .update((current) => (current.resync?.endLsn === resync.endLsn ? { ...current, resync: undefined } : current))
       .then(() => {
         if (this.isActive) return;
-        this.#saved = undefined;
+        this.#saved.forget();
         this.#group.consistent();
       })
       .catch(() => undefined)
@@ -348,10 +293,10 @@ export class ResyncTarget implements IoTarget {
   }
 
   async #rollBack(): Promise<void> {
-    const { log, applier, undo, devices, name } = this.#group;
+    const { log, applier, name } = this.#group;
     const { resync } = log.store.current;
     if (resync === undefined) return;
-    if (resync.undo === undefined || !(await this.#loadSaved(resync.undo))) {
+    if (resync.undo === undefined || !(await this.#saved.open(resync.undo))) {
       throw new LvrError('NOT_CONSISTENT', `group ${name}: a resync was cut off and nothing was kept of what it has overwritten`, {
         hint: 'connect the primary again and let the resync end, or promote another site',
       });
@@ -361,11 +306,11 @@ export class ResyncTarget implements IoTarget {
     if (PLANTED !== 'rollback-not-recorded') {
       await log.store.update((current) => ({ ...current, resync: { ...resync, uuid: UUID_NONE, endLsn: 0 } }));
     }
-    await (undo as UndoStore).rollback(devices);
+    await this.#saved.putBack();
     const { fromLsn, fromChain } = resync;
     await log.rebase(fromLsn, fromChain, cutLineage(log.lineage, fromLsn), { resync: undefined });
     applier.rebase(fromLsn);
-    this.#saved = undefined;
+    this.#saved.forget();
   }
 
   /** A start: goes on with putting back what a resync had overwritten, if that was begun. */

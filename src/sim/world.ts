@@ -6,7 +6,7 @@ import { messageOf } from '../core/errors.js';
 import { RESYNC_DEFAULTS } from '../core/group-config.js';
 import type { Arena } from '../core/ports.js';
 import { UndoStore } from '../disk/undo-store.js';
-import { UNDO_UNIT_BYTES } from '../group/resync-target.js';
+import { UNDO_UNIT_BYTES } from '../group/saved-content.js';
 import type { SimDevice, SimDisk, SimOp, Verdict } from './disk.js';
 import type { Knobs } from './knobs.js';
 import { MemoryNetwork, type MemoryStream } from './network.js';
