@@ -90,6 +90,7 @@ export class ResyncSource {
 
   /** The next piece; undefined when nothing waits to be copied now. Waits for its turn and for memory. */
   async next(): Promise<RegionPiece | undefined> {
+    this.#assertSound();
     if (this.#mayFinish()) await this.#keepLog();
     const batch = await this.#memory();
     if (batch === undefined || this.#stopped) {
@@ -131,6 +132,7 @@ export class ResyncSource {
       return undefined;
     }
     if ((this.#map as DirtyMap).pendingRegions > 0 || this.#sent.length > 0) return undefined;
+    this.#assertSound();
     const base = PLANTED === 'resync-overwrites-newer-write' ? applier.appliedLsn : this.#base;
     const end = Math.max(base, Math.min(applier.startedLsn, log.durableLsn));
     const chain = await log.chainAt(base);
@@ -158,6 +160,11 @@ export class ResyncSource {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.();
+  }
+
+  /** Volumes of a group that has failed are no image that records lead on from. */
+  #assertSound(): void {
+    if (this.#parts.log.failed !== undefined) throw this.#parts.log.failed;
   }
 
   async #keepLog(): Promise<void> {

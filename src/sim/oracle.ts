@@ -263,7 +263,10 @@ export class Oracle {
         if (!this.isExcused(name) && !this.haveParted(primary, other)) this.bitmaps.check(primary, other, progress.bitmap);
         continue;
       }
-      if (other.group.resyncs.target.isActive) continue;
+      if (other.group.resyncs.target.isActive) {
+        this.bitmaps.checkCounted(primary, other, progress.durable);
+        continue;
+      }
       const { trimmedLsn } = primary.group.log;
       const { durableLsn } = other.group.log;
       // What it had forgotten before it became primary needs a seed, which it says when the two meet.

@@ -1,6 +1,9 @@
-// Runs what would notice a planted bug, until something does: random runs, then the small worlds, then failing operations. Started by
+// Runs what would notice a planted bug, until something does: random runs, then the small worlds, then failing operations, or what it is told. Started by
 // test/sim/planted.ts with the bug in its environment; prints one line of JSON.
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runScenario } from '../../src/sim/scenario.js';
 import { selftest } from '../../src/sim/selftest.js';
 import { nthIo } from './nth-io.js';
 import { damagedLogs, smallWorlds } from './small-worlds.js';
@@ -33,7 +36,14 @@ async function nth(): Promise<Caught | undefined> {
   return violation === undefined ? undefined : { by: what, oracle: violation.oracle, message: violation.message, script: [] };
 }
 
-const WAYS: Readonly<Record<string, () => Promise<Caught | undefined>>> = { runs, small, damage, nth };
+/** A file of test/scenarios. */
+async function scenario(): Promise<Caught | undefined> {
+  const name = process.argv[3] as string;
+  const { message } = await runScenario(readFileSync(join(import.meta.dirname, '..', '..', '..', 'test', 'scenarios', name), 'utf8'));
+  return message === '' ? undefined : { by: `scenario ${name}`, oracle: message.split(':')[0] as string, message, script: [] };
+}
+
+const WAYS: Readonly<Record<string, () => Promise<Caught | undefined>>> = { runs, small, damage, nth, scenario };
 let caught: Caught | undefined;
 for (const way of order.split(',')) caught ??= await WAYS[way]?.();
 console.log(JSON.stringify(caught ?? null));
