@@ -113,6 +113,7 @@ export class ResyncSource {
   /** The next piece; undefined when nothing waits to be copied now. Waits for its turn and for memory. */
   async next(): Promise<RegionPiece | undefined> {
     while (!this.turn.isRunning && !this.#stopped) await this.moved();
+    this.#assertSound();
     if (this.#mayFinish()) await this.#keepLog();
     await this.#readAhead();
     const read = await this.#ahead.shift();
@@ -157,6 +158,7 @@ export class ResyncSource {
       return undefined;
     }
     if ((this.#map as DirtyMap).pendingRegions > 0 || this.#sent.length + this.#ahead.length > 0) return undefined;
+    this.#assertSound();
     const base = PLANTED === 'resync-overwrites-newer-write' ? applier.appliedLsn : this.#base;
     const end = Math.max(base, Math.min(applier.startedLsn, log.durableLsn));
     const chain = await log.chainAt(base);
@@ -185,6 +187,11 @@ export class ResyncSource {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.();
+  }
+
+  /** Volumes of a group that has failed are no image that records lead on from. */
+  #assertSound(): void {
+    if (this.#parts.log.failed !== undefined) throw this.#parts.log.failed;
   }
 
   async #keepLog(): Promise<void> {

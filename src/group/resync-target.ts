@@ -255,7 +255,8 @@ export class ResyncTarget implements IoTarget {
     if (resync === undefined || this.#items.length > 0)
       throw new LvrError('PROTOCOL', `group ${this.#group.name}: an end mark before its regions`);
     await log.quiet();
-    await log.rebase(base, chain, withOwn(lineage, log.lineage), { resync: { ...resync, endLsn: Math.max(end, 1) } });
+    const endLsn = PLANTED === 'end-mark-forgotten' ? 0 : Math.max(end, 1);
+    await log.rebase(base, chain, withOwn(lineage, log.lineage), { resync: { ...resync, endLsn } });
     applier.rebase(base);
   }
 

@@ -352,7 +352,7 @@ export class SiteBitmaps {
   progress(site: SiteProgress, applied: number): boolean {
     const tracked = this.#tracked.get(site.config.name);
     if (tracked === undefined) return true;
-    if (tracked.endLsn === undefined || applied < tracked.endLsn) return PLANTED === 'end-mark-forgotten';
+    if (tracked.endLsn === undefined || applied < tracked.endLsn) return false;
     this.#return(tracked.site);
     return true;
   }

@@ -32,6 +32,16 @@ export class BitmapOracle {
     this.#changedMs.set(key, nowMs);
   }
 
+  /** What a site has behind a copy that is not consistent could still be taken back: it counts for nothing. */
+  checkCounted(primary: SimSite, other: SimSite, countedLsn: number): void {
+    const fromLsn = other.group.log.store.current.resync?.fromLsn ?? Number.POSITIVE_INFINITY;
+    if (other.group.links.get(primary.name)?.state().session !== 'connected' || countedLsn <= fromLsn) return;
+    throw new Violation(
+      'status',
+      `${primary.name} counts LSN ${countedLsn} of ${other.name}, which is in the middle of a resync from ${fromLsn}`,
+    );
+  }
+
   /** Every sector that differs is in a dirty region, if the site can make use of the bitmap at all. */
   check(primary: SimSite, other: SimSite, bitmap: SiteBitmap): void {
     const [ours, theirs] = [primary.group, other.group];

@@ -5,10 +5,10 @@
 // that it has been promised to keep; `own`: promised to its own clients, so not even another primary may take it away.
 
 import { writerOf } from '../core/lineage.js';
-import type { Group } from '../group/group.js';
 import { BitmapOracle } from './bitmap-oracle.js';
 import type { SimClient, SimRequest } from './client.js';
 import { History, isState, SECTOR, stateDifferences, type Written } from './history.js';
+import { commonOf, positionsProblem } from './positions.js';
 import type { SimSite } from './site.js';
 import { VOLUMES } from './site.js';
 import { Violation } from './violation.js';
@@ -26,13 +26,6 @@ type Seen = { readonly boot: number; readonly history: History | undefined; read
 
 /** A site that started or was cut off this recently may lack what another one had from the process before. */
 const RECENT_MS = 120_000;
-
-/** What is wrong with the positions of a site, invariant 1; undefined when they are in order. */
-export function positionsProblem(log: Group['log'], { appliedLsn }: Group['applier']): string | undefined {
-  const { trimmedLsn, durableLsn, appendedLsn } = log;
-  if (trimmedLsn <= appliedLsn && appliedLsn <= durableLsn && durableLsn <= appendedLsn) return undefined;
-  return `trimmed ${trimmedLsn}, applied ${appliedLsn}, durable ${durableLsn}, appended ${appendedLsn}`;
-}
 
 export class Oracle {
   readonly #world: World;
@@ -300,7 +293,10 @@ export class Oracle {
         if (!this.isExcused(name) && !this.haveParted(primary, other)) this.bitmaps.check(primary, other, progress.bitmap);
         continue;
       }
-      if (other.group.resyncs.target.isActive) continue;
+      if (other.group.resyncs.target.isActive) {
+        this.bitmaps.checkCounted(primary, other, progress.durable);
+        continue;
+      }
       const { trimmedLsn, store } = primary.group.log;
       // What it had forgotten before it became primary needs a seed, which it says when the two meet.
       if (trimmedLsn <= (this.#branches.get(keyOf(primary.group.log.lineage.at(-1)))?.trimmedLsn ?? trimmedLsn)) continue;
@@ -372,19 +368,6 @@ export class Oracle {
       }
     }
   }
-}
-
-/** The last record that two histories have in common, of the first `lastA` and `lastB`. */
-function commonOf(a: History | undefined, lastA: number, b: History | undefined, lastB: number): number {
-  if (a === b) return Math.min(lastA, lastB);
-  // Histories that differ in one record differ in all behind it.
-  let [same, end] = [0, a === undefined || b === undefined ? 0 : Math.min(lastA, lastB)];
-  while (same < end) {
-    const middle = Math.ceil((same + end) / 2);
-    if (a?.written[middle - 1]?.serial === b?.written[middle - 1]?.serial) same = middle;
-    else end = middle - 1;
-  }
-  return same;
 }
 
 function keyOf(writer: { epoch: number; incarnation: number } | undefined): string {

@@ -63,10 +63,8 @@ export class Script {
     this.world.trace(verb.length, verb.charCodeAt(0), this.world.nowMs);
     const handler = HANDLERS[verb];
     if (handler === undefined) throw new LvrError('USAGE', `no such line: ${line}`);
-    const name = words[0] ?? '';
-    const isNetwork = ['cut', 'heal', 'reset', 'stall', 'flip'].includes(verb);
-    if (isNetwork && words.slice(0, 2).some((site) => !this.#has(site))) return;
-    if (SITES.includes(name) && !this.#has(name)) return;
+    const names = ['cut', 'heal', 'reset', 'stall', 'flip'].includes(verb) ? words.slice(0, 2) : words.slice(0, 1);
+    if (names.some((name) => SITES.includes(name) && !this.#has(name))) return;
     await handler(this, words);
     if (this.violation !== undefined) throw this.violation;
     this.checkAll();

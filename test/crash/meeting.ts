@@ -9,7 +9,7 @@ import type { Group } from '../../src/group/group.js';
 import { assembleGroup } from '../../src/group/open.js';
 import { Listener } from '../../src/link/listener.js';
 import { MemoryNetwork, type MemoryStream } from '../../src/sim/network.js';
-import { positionsProblem } from '../../src/sim/oracle.js';
+import { positionsProblem } from '../../src/sim/positions.js';
 import { Scheduler } from '../../src/sim/scheduler.js';
 import { BLOCK_BYTES, fillBlock } from '../helpers/history.js';
 import type { Random } from '../helpers/random.js';

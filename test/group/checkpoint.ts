@@ -3,7 +3,7 @@
 import t from 'tap';
 import { SimClient } from '../../src/sim/client.js';
 import { differences, History } from '../../src/sim/history.js';
-import { positionsProblem } from '../../src/sim/oracle.js';
+import { positionsProblem } from '../../src/sim/positions.js';
 import { Random } from '../helpers/random.js';
 import { SimWorld } from '../helpers/sim-group.js';
 

@@ -83,7 +83,7 @@ export const OVERFLOW_SCENARIOS: readonly Scenario[] = [
   {
     name: 'writes in the last phase of a resync',
     knobs: { ...OVERFLOWS, dwellMs: 2000, maxRate: 65536, volumeBytes: 2 * SMALL },
-    lines: [...OVERFLOW, 'until b kept 70000', 'load a 40 29', 'until b ending 70000', ...Array(8).fill('wait 2'), 'wait 500'],
+    lines: [...OVERFLOW, 'until b kept 70000', 'load a 4 29', 'until b ending 70000', ...Array(8).fill('wait 2'), 'wait 500'],
   },
   {
     name: 'a promotion in mid-resync',

@@ -34,6 +34,18 @@ const LOOK: Readonly<Record<string, readonly string[]>> = {
   'promotion-not-recorded': ['runs', '75', '100'],
   'acked-not-clamped': ['scenario', 'acked-ahead.txt'],
   'leftovers-kept': ['scenario', 'void-for-ever.txt'],
+  'log-dropped-before-bitmap': ['runs', '7026', '20'],
+  'bit-cleared-on-send': ['runs', '7016', '60'],
+  'regions-not-flushed': ['runs', '7016', '60'],
+  'resync-not-recorded': ['runs', '7005', '20'],
+  'undo-not-saved': ['runs', '7016', '60'],
+  'undo-dropped-early': ['nth', 'a promotion in mid-resync'],
+  'bad-bitmap-page-clean': ['runs', '7061', '120'],
+  'resync-overwrites-newer-write': ['runs', '7138', '60'],
+  'kept-log-not-marked': ['scenario', 'overflow-kept-demoted.txt'],
+  'overwritten-not-marked': ['scenario', 'overflow-overwritten.txt'],
+  'bitmap-base-too-old': ['scenario', 'overflow-promoted-base.txt'],
+  'end-mark-forgotten': ['scenario', 'overflow-three-times.txt'],
 };
 
 /** The bugs, as the source names them. */
