@@ -66,7 +66,7 @@ export class FedStream implements ByteStream {
   /** Makes a paused receiver find its room. */
   #goOn(): void {
     for (let tries = 0; this.#isPaused && !this.isDestroyed; tries++) {
-      judge(tries < 10 && this.onPaused !== undefined, 'a paused stream is resumed');
+      judge(tries < 64 && this.onPaused !== undefined, 'a paused stream is resumed');
       this.onPaused?.();
     }
   }
