@@ -266,7 +266,7 @@ export class ResyncTarget implements IoTarget {
     const { resync } = log.store.current;
     if (resync === undefined || this.#ending !== undefined || this.#rollingBack || log.failed !== undefined) return;
     const isHere = log.durableLsn >= resync.endLsn && log.recordedPrimaryDurableLsn >= resync.endLsn;
-    if (resync.endLsn === 0 || (!isHere && PLANTED !== 'consistent-too-early')) return;
+    if (resync.endLsn === 0 || !isHere) return;
     this.#ending = log.store
       .update((current) => (current.resync?.endLsn === resync.endLsn ? { ...current, resync: undefined } : current))
       .then(() => {
@@ -304,9 +304,7 @@ export class ResyncTarget implements IoTarget {
     }
     await log.quiet();
     // The primary has struck off what this site is about to lose again: the resync must not go on from there.
-    if (PLANTED !== 'rollback-not-recorded') {
-      await log.store.update((current) => ({ ...current, resync: { ...resync, uuid: UUID_NONE, endLsn: 0 } }));
-    }
+    await log.store.update((current) => ({ ...current, resync: { ...resync, uuid: UUID_NONE, endLsn: 0 } }));
     await this.#saved.putBack();
     const { fromLsn, fromChain } = resync;
     await log.rebase(fromLsn, fromChain, cutLineage(log.lineage, fromLsn), { resync: undefined });

@@ -93,7 +93,7 @@ export class SiteBitmaps {
       site.bitmap = this.#group.role === 'primary' ? bitmap : { ...bitmap, isKept: false };
       this.#tracked.set(name, { site, map, slot: bitmap.slot, uuid: bitmap.uuid, marks: true, endLsn: undefined });
     }
-    if (PLANTED !== 'marks-not-redone-at-start') await this.#markRetained([...this.#tracked.values()], log.trimmedLsn);
+    await this.#markRetained([...this.#tracked.values()], log.trimmedLsn);
   }
 
   #alarm(site: string, badPages: number): void {
