@@ -77,7 +77,7 @@ export function isSettled(state: FallBehindState, backlog: Backlog, limits: Fall
 }
 
 function hasCrossed(state: FallBehindState, name: LimitName): boolean {
-  for (let i = 0; i < state.crossed.length; i++) if (state.crossed[i]?.name === name) return true;
+  for (const crossed of state.crossed) if (crossed.name === name) return true;
   return false;
 }
 

@@ -97,11 +97,9 @@ export class LogScan {
     let position = this.#superblock.trimmedPosition;
     const end = this.#ring.limit(position);
     while (position < end) {
-      const at = await this.#findBatch(position, end);
-      if (at === undefined) break;
-      const bytes = await this.#takeBatch(at);
-      if (bytes === 0) break;
-      position = at + bytes;
+      const next = await this.#takeNext(position, end);
+      if (next === undefined) break;
+      position = next;
     }
     const vouchedLsn = this.#lsn === this.#knownEnd ? 0 : await this.#lookBehind(position, end);
     return {
@@ -116,15 +114,19 @@ export class LogScan {
     };
   }
 
-  /** The position of the batch that continues the log: `position`, or the start of the next lap when the batch did not fit before it. */
-  async #findBatch(position: number, end: number): Promise<number | undefined> {
-    if (await this.#isNextBatch(position)) return position;
-    const stop = this.#stop;
+  /**
+   * Takes the batch that continues the log, at `position` or, when it did not fit there, at the start of the next lap; returns where it
+   * ends. What a crash or a cut has left at `position` does not hide it: a longer batch of a later writer does not overwrite that.
+   */
+  async #takeNext(position: number, end: number): Promise<number | undefined> {
+    let stop = '';
     for (let next = position; ; ) {
+      const bytes = (await this.#isNextBatch(next)) ? await this.#takeBatch(next) : 0;
+      if (bytes > 0) return next + bytes;
+      if (next === position) stop = this.#stop;
       const rest = this.#ring.toEnd(next);
       next += rest;
       if (rest > BLOCK_BYTES + RECORD_PAYLOAD_BYTES_MAX || next >= end) break;
-      if (await this.#isNextBatch(next)) return next;
     }
     this.#stop = stop;
     return undefined;

@@ -11,6 +11,7 @@ import {
   isSettled,
   KEEPS_UP,
   type LimitName,
+  limitKey,
   stepFallBehind,
   whyNoLimit,
 } from '../../src/core/fall-behind.js';
@@ -127,4 +128,19 @@ t.test('marks that make no sense are told by name', async (t) => {
   t.match(why('ios', 5, -1), /low mark/);
   t.match(why('ios', 5, Number.NaN), /low mark/);
   t.same([1, 2, 10, 11].map(defaultLow), [0, 1, 9, 9]);
+});
+
+t.test('limits have the names of their keys, and one that is not configured is never crossed', async (t) => {
+  t.same(FALL_BEHIND_LIMITS.map(limitKey), ['max_ios', 'max_bytes', 'max_age']);
+  const limits: FallBehindLimits = { bytes: { high: 10, low: 5, action: 'alert' } };
+  const far = { ios: 1e9, bytes: 0, ageMs: 1e9 };
+  t.ok(isSettled(KEEPS_UP, far, limits));
+  const crossed = stepFallBehind(KEEPS_UP, { ...far, bytes: 11 }, limits, 5);
+  t.same(
+    crossed.crossed.map(({ name }) => name),
+    ['bytes'],
+  );
+  const both = stepFallBehind(crossed, { ...far, bytes: 12 }, { ...limits, ios: { high: 1, low: 0, action: 'alert' } }, 6);
+  t.equal(both.crossed.length, 2);
+  t.same(stepFallBehind(both, NOTHING, limits, 7).crossed, []);
 });

@@ -9,6 +9,7 @@ import {
   extendLineage,
   type Lineage,
   type LineageEntry,
+  withOwn,
   writerOf,
 } from '../../src/core/lineage.js';
 
@@ -149,4 +150,14 @@ t.test('a cut lineage is the lineage of the cut log, and names the writer of eve
   }
   t.equal(wrong, 0);
   t.equal(writerOf([{ epoch: 1, incarnation: 1, startLsn: 5, own: false }], 4), undefined);
+});
+
+t.test('a lineage of another site gets this site’s knowledge of what it wrote itself', async (t) => {
+  const theirs = WRITERS.slice(0, 3).map((writer, i) => ({ ...writer, startLsn: 10 * i + 1, own: i === 0 }));
+  const ours = WRITERS.slice(0, 2).map((writer, i) => ({ ...writer, startLsn: 10 * i + 1, own: i === 1 }));
+  const more = [...ours, { epoch: 2, incarnation: 9, startLsn: 21, own: true }, { epoch: 9, incarnation: 1, startLsn: 31, own: true }];
+  t.same(
+    withOwn(theirs, more).map(({ own }) => own),
+    [false, true, false],
+  );
 });

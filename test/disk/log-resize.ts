@@ -2,7 +2,6 @@
 
 import t from 'tap';
 import { MIB } from '../../src/core/limits.js';
-import { Ring } from '../../src/core/ring.js';
 import { resizeLog } from '../../src/disk/log-resize.js';
 import { SimDisk } from '../../src/sim/disk.js';
 import { Random } from '../helpers/random.js';
@@ -12,45 +11,6 @@ import { LAYOUTS, resizeWorlds, SIZES } from './resize-worlds.js';
 t.setTimeout(170_000);
 
 const BLOCK = 4096;
-
-t.test('a ring of two layouts never lays two positions in use on one place, whatever is in it', async (t) => {
-  const random = new Random();
-  t.comment(`SEED=${random.seed}`);
-  const wrong: string[] = [];
-  let changes = 0;
-  for (let run = 0; run < 4000; run++) {
-    const ring = new Ring((2 + random.below(12)) * BLOCK);
-    // Places of all blocks in use, from oldest to newest position.
-    const inUse = new Map<number, number>();
-    let oldest = 0;
-    let end = 0;
-    for (let turn = 0; turn < 60; turn++) {
-      const bytes = (1 + random.below(3)) * BLOCK;
-      if (random.below(3) > 0 && ring.fits(end, oldest, bytes)) {
-        const at = ring.place(end, bytes);
-        for (let p = at; p < at + bytes; p += BLOCK) {
-          const place = ring.offset(at) + (p - at);
-          if (ring.offset(p) !== place || place + BLOCK > ring.bytes) wrong.push(`run ${run}: not in one piece`);
-          if ([...inUse.values()].includes(place)) wrong.push(`run ${run}: ${place} is used twice`);
-          inUse.set(p, place);
-        }
-        end = at + bytes;
-      } else if (random.below(4) === 0 && ring.isSettled(oldest)) {
-        const layout = ring.withSize((2 + random.below(12)) * BLOCK, oldest, end);
-        if (layout !== undefined) {
-          ring.adopt(layout);
-          changes++;
-        }
-        for (const [p, place] of inUse) if (ring.offset(p) !== place) wrong.push(`run ${run}: position ${p} has moved`);
-      } else {
-        oldest = Math.min(end, oldest + random.below(4) * BLOCK);
-        for (const p of inUse.keys()) if (p < oldest) inUse.delete(p);
-      }
-    }
-  }
-  t.same(wrong.slice(0, 5), []);
-  t.ok(changes > 4000, `${changes} changes of size`);
-});
 
 for (const name of Object.keys(LAYOUTS)) {
   t.test(`power cut at every moment of a change of size: ${name}`, { timeout: 170_000 }, async (t) => {

@@ -159,3 +159,10 @@ t.test('an ack message of protocol version 1', async (t) => {
   t.same(Uint8Array.from(encodeAck(ack.received, ack.logged, ack.applied)), stored, 'is written as it was');
   t.same(decodeAck(stored), ack, 'is read as it was');
 });
+
+t.test('a superblock with a ring in two layouts goes round', async (t) => {
+  const changed: Superblock = { ...withBitmaps, ringChange: { base: 8192, from: 4096, oldBytes: 16_711_680, oldBase: 0 } };
+  const bytes = new Uint8Array(SUPERBLOCK_BYTES);
+  encodeSuperblock(changed, bytes);
+  t.same(decodeSuperblock(bytes), { kind: 'valid', superblock: changed });
+});

@@ -9,8 +9,12 @@ import {
   isMetaValid,
   META_BYTES_MAX,
   putRecordsMeta,
+  putRegionMeta,
   RECORDS_META_BYTES_MAX,
+  REGION_META_BYTES,
+  type RegionMeta,
   readFrameHeader,
+  readRegionMeta,
   recordsMetaBytes,
   recordsMetaCount,
   recordsMetaDurable,
@@ -106,4 +110,35 @@ t.test('the meta part of a records frame keeps count, length and durable LSN wit
   large[6] = 0x20;
   large[7] = 0xff;
   t.equal(recordsMetaCount(large, 0, large.length), 0, 'durable LSN beyond 2^53-1');
+});
+
+t.test('the meta part of a region frame goes round, and every impossible one is refused', async (t) => {
+  const bytes = new Uint8Array(64);
+  const read = (meta: RegionMeta, payloadBytes: number, metaBytes = REGION_META_BYTES): RegionMeta | string => {
+    putRegionMeta(bytes, 8, meta);
+    return readRegionMeta(bytes, 8, metaBytes, payloadBytes);
+  };
+  const data: RegionMeta = { volume: 3, offset: 2 ** 40, length: 65536, isZero: false, crc: 0xdead_beef };
+  const hole: RegionMeta = { volume: 0, offset: 0, length: 128 * 1024 * 1024, isZero: true, crc: 0 };
+  t.same(read(data, 65536), data);
+  t.same(read(hole, 0), hole);
+  const wrong: [string, RegionMeta, number][] = [
+    ['nothing', { ...data, length: 0 }, 0],
+    ['too long', { ...data, length: 1024 * 1024 + 512 }, 1024 * 1024 + 512],
+    ['hole too long', { ...hole, length: 128 * 1024 * 1024 + 512 }, 0],
+    ['part of a sector', { ...data, length: 100 }, 100],
+    ['place inside a sector', { ...data, offset: 7 }, 65536],
+    ['place beyond 2^53', { ...data, offset: 2 ** 60 }, 65536],
+    ['other payload', data, 512],
+    ['hole with payload', hole, 512],
+    ['hole with CRC', { ...hole, crc: 1 }, 0],
+  ];
+  for (const [title, meta, payloadBytes] of wrong) t.match(read(meta, payloadBytes), /impossible extent/, title);
+  t.match(read(data, 65536, REGION_META_BYTES - 1), /impossible meta/);
+  putRegionMeta(bytes, 8, data);
+  bytes[8 + 2] = 2;
+  t.match(readRegionMeta(bytes, 8, REGION_META_BYTES, 65536), /impossible meta/, 'unknown flag');
+  putRegionMeta(bytes, 8, data);
+  bytes[8 + 20] = 1;
+  t.match(readRegionMeta(bytes, 8, REGION_META_BYTES, 65536), /impossible meta/, 'bits that must be zero');
 });

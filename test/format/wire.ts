@@ -16,6 +16,8 @@ import {
   decodePlan,
   decodeReady,
   decodeRefused,
+  decodeRegionsDone,
+  decodeResyncEnd,
   decodeTime,
   encodeAck,
   encodeBye,
@@ -24,6 +26,8 @@ import {
   encodePlan,
   encodeReady,
   encodeRefused,
+  encodeRegionsDone,
+  encodeResyncEnd,
   encodeTime,
   type Hello,
   historyDigest,
@@ -132,6 +136,9 @@ t.test('a hello with a value that is not allowed is refused', async (t) => {
     ['site with NUL', { toSite: 'a\0' }],
     ['site of 64 characters', { toSite: 'x'.repeat(64) }],
     ['no history', { history: undefined }],
+    ['short resync UUID', withHistory({ resync: 'ab' })],
+    ['short bitmap UUID', withHistory({ bitmap: { ...bitmap, uuid: 'ab' } })],
+    ['base of 2^53', withHistory({ bitmap: { ...bitmap, base: 2 ** 53 } })],
     ['no role', withHistory({ role: 0 })],
     ['unknown role', withHistory({ role: 3 })],
     ['short UUID', withHistory({ groupUuid: 'ab' })],
@@ -235,4 +242,26 @@ t.test('the digest of a history changes with every field', async (t) => {
   t.equal(digests.size, changes.length + 1);
   const arrived = decodeHello(encodeHello(hello));
   t.equal(historyDigest((arrived as Hello).history), historyDigest(history), 'and is the same at both ends');
+});
+
+t.test('the messages of a resync go round, and impossible ones are refused', async (t) => {
+  const end = { base: 100, chain: 0xdead_beef, end: 120, lineage: entries(5) };
+  t.same(decodeResyncEnd(encodeResyncEnd(end)), end);
+  t.same(decodeResyncEnd(encodeResyncEnd({ ...end, base: 0, end: 0, lineage: [] })), { ...end, base: 0, end: 0, lineage: [] });
+  for (const [title, wrong] of [
+    ['end before base', { ...end, end: 99 }],
+    ['base of 2^53', { ...end, base: 2 ** 53, end: 2 ** 53 }],
+    ['end of 2^53', { ...end, end: 2 ** 53 }],
+    ['lineage out of order', { ...end, lineage: entries(2).reverse() }],
+    ['a writer behind the base', { ...end, base: 40 }],
+  ] as const) {
+    t.match(decodeResyncEnd(encodeResyncEnd(wrong)), /^resyncEnd: /, title);
+  }
+  t.equal(decodeRegionsDone(encodeRegionsDone(MAX)), MAX);
+  t.match(decodeRegionsDone(encodeRegionsDone(2 ** 53)), /out of range/);
+  const plan = { rule: 'C17', sender: 'a', from: 1, cut: false, adopt: false, chain: 0, dialerDigest: 0, acceptorDigest: 0 };
+  const resync = { ...plan, action: 'resync', uuid: 'ab'.repeat(16), mode: 'async' } as const;
+  t.same(decodePlan(encodePlan(resync)), resync);
+  t.match(decodePlan(encodePlan({ ...resync, uuid: '' })), /no valid UUID/);
+  t.match(decodePlan(encodePlan({ ...resync, action: 'stream' })), /no valid UUID/);
 });
