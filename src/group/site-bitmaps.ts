@@ -17,23 +17,10 @@ import type { BitmapOffer } from '../core/reconnect.js';
 import type { BitmapStore } from '../disk/bitmap-store.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import type { SiteBitmap, SuperblockSite } from '../format/superblock.js';
-import { FOLD_FREES, FoldChoice, type FoldGroup } from './fold-choice.js';
+import type { BitmapGroup } from './bitmap-group.js';
+import { FOLD_FREES, FoldChoice } from './fold-choice.js';
 import { markBatch, markRetained } from './marks.js';
 import type { SiteProgress } from './sites.js';
-
-/** What the bitmaps need of their group. */
-export interface BitmapGroup extends FoldGroup {
-  readonly name: string;
-  readonly role: 'primary' | 'secondary';
-  readonly changing: boolean;
-  newUuid(): string;
-  newMap(): DirtyMap;
-  /** The log no longer keeps what the site lacks: a session that ships from it must end. */
-  siteFolded(site: SiteProgress): void;
-  /** The log may forget more. */
-  logFreed(): void;
-  failed(error: LvrError): void;
-}
 
 /** A site that is, or is becoming, tracked by a bitmap. */
 type Tracked = {
@@ -62,6 +49,8 @@ export class SiteBitmaps {
   #considering = false;
   #work: Promise<void> = Promise.resolve();
   #folding = false;
+  /** It is being folded: a session that goes by the log ends with that. */
+  #foldingSite: SiteProgress | undefined;
   #failed = false;
   #stopped = false;
 
@@ -172,12 +161,22 @@ export class SiteBitmaps {
       return;
     }
     this.#folding = true;
-    this.#inTurn(() => (fold.isGivenUp ? this.#detach(fold.site) : this.#fold(fold.site, fold.why)))
+    this.#inTurn(() => this.#foldNext())
       .catch((error: unknown) => this.#fail(error))
       .finally(() => {
         this.#folding = false;
         this.consider();
       });
+  }
+
+  /** Chosen anew when its turn comes: the site may be back in the log meanwhile. */
+  async #foldNext(): Promise<void> {
+    const fold = this.#choice.next();
+    if (fold === undefined || fold.waitMs > 0 || this.#group.changing) return;
+    this.#foldingSite = fold.site;
+    await (fold.isGivenUp ? this.#detach(fold.site) : this.#fold(fold.site, fold.why)).finally(() => {
+      this.#foldingSite = undefined;
+    });
   }
 
   async #fold(site: SiteProgress, why: string): Promise<void> {
@@ -279,7 +278,8 @@ export class SiteBitmaps {
       const { site } = tracked;
       if (site.bitmap === undefined) continue;
       await this.#markKept(tracked);
-      site.bitmap = { ...site.bitmap, isKept: false };
+      // It may have come back to the log meanwhile.
+      if (site.bitmap !== undefined) site.bitmap = { ...site.bitmap, isKept: false };
     }
   }
 
@@ -360,7 +360,7 @@ export class SiteBitmaps {
   /** A session ships from the log to a site that is consistent: it needs no bitmap. */
   streaming(site: SiteProgress, from: number): void {
     const tracked = this.#tracked.get(site.config.name);
-    if (tracked === undefined || site.bitmap === undefined || tracked.endLsn !== undefined) return;
+    if (tracked === undefined || site.bitmap === undefined || tracked.endLsn !== undefined || this.#foldingSite === site) return;
     // The log moved on since the sites agreed: the sender will find nothing, and they meet again.
     if (from <= this.#group.log.store.newest.trimmedLsn) return;
     // What it lacks must stay in the log until the superblock knows.
@@ -376,6 +376,7 @@ export class SiteBitmaps {
     this.#record(site, undefined)
       .then(() => {
         this.#returning.delete(name);
+        this.#choice.returned(name);
         if (!this.#tracked.has(name)) {
           site.bitmap = undefined;
           site.missingSinceUs = 0;

@@ -82,13 +82,13 @@ export class Oracle {
     return history;
   }
 
-  /** A group was opened: what its site had cut is not in its log again. */
+  /** A group was opened: what its site had cut is not in its log again (a copy may have brought it since). */
   opened(site: SimSite): void {
     this.leads(site);
-    const lsn = site.group.log.appendedLsn;
+    const { appendedLsn: lsn, trimmedLsn } = site.group.log;
     const cut = this.#cut.get(site.name);
     if (cut === undefined || this.isExcused(site.name)) return;
-    const back = this.#historyAt(site, lsn)?.written.findIndex((record, i) => i < lsn && cut.has(record.serial)) ?? -1;
+    const back = this.#historyAt(site, lsn)?.written.findIndex((record, i) => i >= trimmedLsn && i < lsn && cut.has(record.serial)) ?? -1;
     if (back >= 0) this.fail('void', `${site.name} starts with LSN ${back + 1}, which it had cut`);
   }
 

@@ -1,0 +1,20 @@
+// What the bitmaps of sites need of their group.
+
+import type { DirtyMap } from '../core/dirty-map.js';
+import type { LvrError } from '../core/errors.js';
+import type { FoldGroup } from './fold-choice.js';
+import type { SiteProgress } from './sites.js';
+
+/** What the bitmaps need of their group. */
+export interface BitmapGroup extends FoldGroup {
+  readonly name: string;
+  readonly role: 'primary' | 'secondary';
+  readonly changing: boolean;
+  newUuid(): string;
+  newMap(): DirtyMap;
+  /** The log no longer keeps what the site lacks: a session that ships from it must end. */
+  siteFolded(site: SiteProgress): void;
+  /** The log may forget more. */
+  logFreed(): void;
+  failed(error: LvrError): void;
+}
