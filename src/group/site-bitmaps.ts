@@ -279,7 +279,8 @@ export class SiteBitmaps {
       const { site } = tracked;
       if (site.bitmap === undefined) continue;
       await this.#markKept(tracked);
-      site.bitmap = { ...site.bitmap, isKept: false };
+      // It may have come back to the log meanwhile.
+      if (site.bitmap !== undefined) site.bitmap = { ...site.bitmap, isKept: false };
     }
   }
 
