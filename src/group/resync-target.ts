@@ -40,8 +40,8 @@ export interface TargetGroup {
   readonly undo: UndoStore | undefined;
   readonly undoMode: 'auto' | 'required' | 'off';
   newUuid(): string;
-  /** Sites that this one tracks lack what the resync brings; durable with the next checkpoint. */
-  overwriting(): void;
+  /** Sites that this one tracks lack what the resync brings, durably with the next checkpoint; records behind `lsn` are gone. */
+  overwriting(lsn: number): void;
   checkpoint(change: Partial<Superblock>): Promise<void>;
   /** A device failed: the group cannot go on. */
   failed(error: LvrError): void;
@@ -107,11 +107,13 @@ export class ResyncTarget implements IoTarget {
     applier.allow(known);
     await applier.reached(known);
     if (known < log.appendedLsn) {
+      // The volumes first: the log forgets what could be applied again.
+      await this.#group.checkpoint({ primaryDurableLsn: known });
       await log.rebase(known, await log.chainAt(known), cutLineage(log.lineage, known), {});
       applier.rebase(known);
     }
     const resync = { uuid, fromLsn: known, fromChain: log.chain, endLsn: 0, undo: await this.#beginUndo() };
-    this.#group.overwriting();
+    this.#group.overwriting(known);
     await this.#group.checkpoint(PLANTED === 'resync-not-recorded' ? adopted : { ...adopted, resync });
   }
 

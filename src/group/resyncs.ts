@@ -229,8 +229,9 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
     this.#group.applyFailed(error);
   }
 
-  overwriting(): void {
+  overwriting(lsn: number): void {
     this.bitmaps.overwriting();
+    this.sites.cut(lsn);
   }
 
   async checkpoint(change: Partial<Superblock>): Promise<void> {

@@ -107,6 +107,13 @@ export class Oracle {
     if (cut.size > 0) this.#cut.set(site.name, cut);
   }
 
+  /** A resync has ended: what the site had cut may have come back with the copy. */
+  copied(site: SimSite): void {
+    if (!site.isUp) return;
+    const lsn = site.group.log.appendedLsn;
+    for (const record of this.#historyAt(site, lsn)?.written.slice(0, lsn) ?? []) this.#cut.get(site.name)?.delete(record.serial);
+  }
+
   /** A group was opened or promoted: if it is primary, its writer is known from now on. */
   leads(site: SimSite): void {
     if (site.isUp && site.group.role === 'primary') this.historyOf(site);

@@ -44,6 +44,7 @@ export class Script {
     this.world.onReported = (site, event) => {
       this.world.count(`event ${event}`);
       if (/^(bitmap|resync)-/.test(event)) this.#guard(() => this.oracle.bitmaps.reported(site, event));
+      if (event === 'resync-ended') this.#guard(() => this.oracle.copied(site));
       if (event === 'stepped-down') this.#guard(() => this.oracle.steppedDown(site));
     };
     this.world.onTorn = (site) => this.crash(site, 'power', false);
