@@ -31,7 +31,7 @@ const LOOK: Readonly<Record<string, readonly string[]>> = {
   'cut-forgotten': ['nth', 'the end of the primary log is lost'],
   'tail-always-cut': ['damage'],
   'resize-in-one-slot': ['resize'],
-  'promotion-not-recorded': ['runs', '75', '100'],
+  'promotion-not-recorded': ['scenario', 'promotion-cut-off.txt'],
   'acked-not-clamped': ['scenario', 'acked-ahead.txt'],
   'leftovers-kept': ['scenario', 'void-for-ever.txt'],
   'log-dropped-before-bitmap': ['runs', '7026', '20'],
