@@ -103,7 +103,14 @@ function configOf(drawn: Drawn): { lines: string[]; meant: unknown } {
       return { name: `s${s}`, host: '127.0.0.1', port: 8000 + s, mode, onDisconnect: 'continue', logFull: 'bitmap' };
     });
     const log = { path: `/nowhere/${g}.log`, sizeBytes: size * 1024 * 1024 };
-    const defaults = { writeCache: true, regionBytes: 65_536, undo: 'auto', resync: RESYNC_DEFAULTS };
+    const defaults = {
+      writeCache: true,
+      regionBytes: 65_536,
+      undo: 'auto',
+      onLogError: 'fail',
+      onIoError: 'pass_on',
+      resync: RESYNC_DEFAULTS,
+    };
     groups.push({ name: `g${g}`, role, ...defaults, log, volumes, sites });
   }
   return { lines, meant: groups };
