@@ -10,6 +10,8 @@ export interface BitmapGroup extends FoldGroup {
   readonly name: string;
   readonly role: 'primary' | 'secondary';
   readonly changing: boolean;
+  /** Payload bytes that clients have written in this run up to this retained record; at most, never more. */
+  writtenUpTo(lsn: number): number;
   newUuid(): string;
   newMap(): DirtyMap;
   /** The log no longer keeps what the site lacks: a session that ships from it must end. */

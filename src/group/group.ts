@@ -334,6 +334,10 @@ export class Group {
     if (this.logFullSince > 0) this.checkpointer.urge();
   }
 
+  get unsealedBytes(): number {
+    return this.writePath?.unsealedBytes ?? 0;
+  }
+
   get writtenBytes(): number {
     return this.writePath?.payloadBytes ?? 0;
   }

@@ -50,6 +50,8 @@ export interface ResyncGroup {
   readonly writePath: WritePath | undefined;
   /** Payload bytes that clients have written in this run. */
   readonly writtenBytes: number;
+  /** Of those the ones that are in no batch of the log yet. */
+  readonly unsealedBytes: number;
   /** A device failed: the group cannot go on. */
   applyFailed(error: LvrError): void;
   /** The copy here is consistent: records may be applied, positions count. */
@@ -176,6 +178,11 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
 
   get logFullSince(): number {
     return this.#group.logFullSince;
+  }
+
+  writtenUpTo(lsn: number): number {
+    const { writtenBytes, unsealedBytes, log } = this.#group;
+    return writtenBytes - unsealedBytes - log.index.payloadAfter(lsn);
   }
 
   get writtenBytes(): number {

@@ -184,6 +184,7 @@ export class SiteBitmaps {
     const known = this.#tracked.get(site.config.name);
     const from = site.neededFrom;
     if (site.missingSinceUs === 0) site.missingSinceUs = log.index.timeOf(site.durable + 1);
+    site.writtenAtDurable ??= this.#group.writtenUpTo(site.durable);
     const tracked = known ?? this.#begin(site);
     // What the log had forgotten before, as a secondary does without asking, no bitmap knows.
     const least = PLANTED === 'bitmap-base-too-old' ? from : Math.max(from, log.trimmedLsn);
@@ -380,6 +381,7 @@ export class SiteBitmaps {
         if (!this.#tracked.has(name)) {
           site.bitmap = undefined;
           site.missingSinceUs = 0;
+          site.writtenAtDurable = undefined;
         }
         this.#reporter.info('bitmap-left', `group ${this.#group.name}: site ${name} is tracked by the log again`, {
           group: this.#group.name,

@@ -24,6 +24,8 @@ export class SiteProgress implements SiteAcks {
   bitmap: SiteBitmap | undefined;
   /** Acceptance (microseconds since 1970) of the first record it lacks, when the log forgets it; 0: not known. */
   missingSinceUs = 0;
+  /** What clients had written in this run up to the last record it has, with a bitmap (negative: before this run); undefined: not known. */
+  writtenAtDurable: number | undefined;
 
   constructor(config: SiteConfig, ackedLsn: number) {
     this.config = config;

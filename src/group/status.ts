@@ -112,7 +112,10 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
   // What a bitmap tracks the log has forgotten: the bitmap counts it, and the time was noted.
   const oldestUs = site.missingSinceUs > 0 ? site.missingSinceUs : log.index.timeOf(Math.max(site.durable, log.trimmedLsn) + 1);
   const dirtyBytes = group.resyncs.bitmaps.dirtyBytes(site.config.name);
-  const lagBytes = lagIos === 0 ? 0 : log.index.payloadAfter(site.durable) + (writePath?.unsealedBytes ?? 0);
+  const inLog = lagIos === 0 ? 0 : log.index.payloadAfter(site.durable) + (writePath?.unsealedBytes ?? 0);
+  // What was written, not only what it changed: the log has forgotten part of it.
+  const since = site.writtenAtDurable === undefined ? 0 : group.writtenBytes - site.writtenAtDurable;
+  const lagBytes = lagIos === 0 ? 0 : Math.max(inLog, since);
   return {
     site: site.config.name,
     mode: site.mode,
