@@ -327,6 +327,8 @@ export class Log implements IoTarget {
    */
   async rebase(lsn: number, chain: number, lineage: Lineage, change: Partial<Superblock>): Promise<void> {
     assert(this.undurable === 0, 'a log begins anew only when it is quiet');
+    // A log that goes back must not find, behind its new end, a record that knows later ones durable.
+    if (lsn < this.#appendedLsn) await wipeLeftovers(this);
     await this.store.update((current) => ({
       ...current,
       ...change,
