@@ -41,7 +41,7 @@ const LOOK: Readonly<Record<string, readonly string[]>> = {
   'undo-not-saved': ['runs', '7016', '60'],
   'undo-dropped-early': ['nth', 'a promotion in mid-resync'],
   'bad-bitmap-page-clean': ['runs', '7061', '120'],
-  'resync-overwrites-newer-write': ['runs', '7340', '20'],
+  'resync-overwrites-newer-write': ['runs', '7425', '20'],
   'kept-log-not-marked': ['scenario', 'overflow-kept-demoted.txt'],
   'overwritten-not-marked': ['scenario', 'overflow-overwritten.txt'],
   'bitmap-base-too-old': ['scenario', 'overflow-promoted-base.txt'],
