@@ -93,7 +93,9 @@ t.test('4 KiB random writes on lvr and DRBD, two machines', { skip }, async (t) 
   const machines = [1, 2].map((host) => new Vm(workspace, { name: `vm${host}`, memoryMib: 1536, lan: { socket: lan.socket, host } }));
   const [a, b] = machines as [Vm, Vm];
   await Promise.all(machines.map((vm) => vm.start()));
-  await Promise.all(machines.map((vm) => vm.run(`modprobe brd rd_nr=6 rd_size=${RAMDISK_KIB}; modprobe -a ${DRIVERS.join(' ')}; ${STATE}`)));
+  await Promise.all(
+    machines.map((vm) => vm.run(`modprobe brd rd_nr=6 rd_size=${RAMDISK_KIB}; modprobe -a ${DRIVERS.join(' ')}; ${STATE}`)),
+  );
   const peer = [await measureDrbd(a, b, 'A'), await measureDrbd(a, b, 'C')];
   const { rates, device } = await measureLvr(a, b);
   t.comment(`figures: lvr on ${device}; ${lan.dropped} frames dropped`);
