@@ -3,17 +3,13 @@
 import t from 'tap';
 import { MetricsServer } from '../../src/agent/metrics.js';
 import { statusDocument, unopenedStatus } from '../../src/agent/status.js';
-import { type GroupConfig, RESYNC_DEFAULTS } from '../../src/core/group-config.js';
+import type { GroupConfig } from '../../src/core/group-config.js';
+import { GROUP_SETTINGS } from '../helpers/group-config.js';
 
 const config: GroupConfig = {
   name: 'app',
   role: 'primary',
-  writeCache: true,
-  regionBytes: 65536,
-  undo: 'auto',
-  onLogError: 'fail',
-  onIoError: 'pass_on',
-  resync: RESYNC_DEFAULTS,
+  ...GROUP_SETTINGS,
   log: { path: '/l', sizeBytes: 1000 },
   volumes: [{ name: 'data', device: '/d', sizeBytes: 4096, io: undefined }],
   sites: [{ name: 'b', host: '127.0.0.1', port: 1, mode: 'async', onDisconnect: 'continue', logFull: 'bitmap' }],

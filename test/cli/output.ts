@@ -10,17 +10,12 @@ import { bar, progressLine } from '../../src/cli/progress.js';
 import { RULES } from '../../src/cli/rules.js';
 import { formatBytes, formatSeconds, table } from '../../src/cli/table.js';
 import { LvrError } from '../../src/core/errors.js';
-import { RESYNC_DEFAULTS } from '../../src/core/group-config.js';
+import { GROUP_SETTINGS } from '../helpers/group-config.js';
 
 const CONFIG = {
   name: 'app',
   role: 'primary',
-  writeCache: true,
-  regionBytes: 65536,
-  undo: 'auto',
-  onLogError: 'fail',
-  onIoError: 'pass_on',
-  resync: RESYNC_DEFAULTS,
+  ...GROUP_SETTINGS,
   log: { path: '/l', sizeBytes: 1024 ** 3 },
   volumes: [{ name: 'data', device: '/d', sizeBytes: 4096, io: undefined }],
   sites: [{ name: 'b', host: 'h', port: 1, mode: 'logged', onDisconnect: 'continue', logFull: 'bitmap' }],

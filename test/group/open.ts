@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { ErrorCode } from '../../src/core/errors.js';
-import { type GroupConfig, RESYNC_DEFAULTS } from '../../src/core/group-config.js';
+import type { GroupConfig } from '../../src/core/group-config.js';
 import { createEngines } from '../../src/disk/engine.js';
 import { crc32c, crc32cSpans, createArena } from '../../src/disk/memory.js';
 import { UUID_NONE } from '../../src/format/bytes.js';
@@ -13,6 +13,7 @@ import { encodeSuperblock, SUPERBLOCK_BYTES } from '../../src/format/superblock.
 import type { Group } from '../../src/group/group.js';
 import { openGroup } from '../../src/group/open.js';
 import { systemClock } from '../helpers/clock.js';
+import { GROUP_SETTINGS } from '../helpers/group-config.js';
 
 const MIB = 1 << 20;
 const silent = { info: () => {}, warn: () => {}, error: () => {} };
@@ -30,12 +31,7 @@ function place(t: Test) {
   const config: GroupConfig = {
     name: 'app',
     role: 'primary',
-    writeCache: true,
-    regionBytes: 65536,
-    undo: 'auto',
-    onLogError: 'fail',
-    onIoError: 'pass_on',
-    resync: RESYNC_DEFAULTS,
+    ...GROUP_SETTINGS,
     log,
     volumes,
     sites: [],
