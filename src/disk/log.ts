@@ -20,6 +20,7 @@ import type { LogIndex } from './log-index.js';
 import type { LogOwner, LogParts } from './log-parts.js';
 import type { LogReader } from './log-reader.js';
 import { wipeLeftovers } from './log-wipe.js';
+import { LsnWaiters } from './lsn-waiters.js';
 import { deviceError } from './promises.js';
 import { type CrcSpans, sealForLog, sealIdentities } from './seal.js';
 import type { SuperblockStore } from './superblock-store.js';
@@ -50,7 +51,7 @@ export class Log implements IoTarget {
   // Queue of sealed batches as counters over a ring of slots: head <= submitted <= tail.
   readonly #queue: (LogBatch | undefined)[] = new Array<LogBatch | undefined>(QUEUE_SLOTS).fill(undefined);
   readonly #done = new Uint8Array(QUEUE_SLOTS);
-  #quietWaiters: { resolve: () => void; reject: (error: LvrError) => void }[] = [];
+  readonly #waiters = new LsnWaiters();
   #head = 0;
   #submitted = 0;
   #tail = 0;
@@ -354,17 +355,19 @@ export class Log implements IoTarget {
 
   /** Resolves when every appended batch is durable. Rejects with LOG_FAILED. */
   quiet(): Promise<void> {
+    return this.reached(Number.POSITIVE_INFINITY);
+  }
+
+  /** Resolves when the appended record `lsn` is durable. Rejects with LOG_FAILED. */
+  reached(lsn: number): Promise<void> {
     if (this.#failed !== undefined) return Promise.reject(this.#failed);
-    if (this.undurable === 0) return Promise.resolve();
-    return new Promise((resolve, reject) => void this.#quietWaiters.push({ resolve, reject }));
+    if (this.undurable === 0 || lsn <= this.#durableLsn) return Promise.resolve();
+    return this.#waiters.wait(lsn);
   }
 
   #settle(): void {
-    if (this.#quietWaiters.length === 0 || (this.undurable > 0 && this.#failed === undefined)) return;
-    for (const { resolve, reject } of this.#quietWaiters.splice(0)) {
-      if (this.#failed === undefined) resolve();
-      else reject(this.#failed);
-    }
+    if (this.#failed !== undefined) this.#waiters.fail(this.#failed);
+    else this.#waiters.reached(this.undurable === 0 ? Number.POSITIVE_INFINITY : this.#durableLsn);
   }
 
   /** Cuts the log after `lsn`, durably: later records never count again. No write may be in flight. */

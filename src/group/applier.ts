@@ -11,6 +11,7 @@ import { PLANTED } from '../core/planted.js';
 import type { Device, IoTarget } from '../core/ports.js';
 import { findBatch, type LogBatch } from '../disk/log-batch.js';
 import type { LogReader } from '../disk/log-reader.js';
+import { LsnWaiters } from '../disk/lsn-waiters.js';
 import { deviceError } from '../disk/promises.js';
 import { recordHasPayload, recordLength, recordMayUnmap, recordOffset, recordVolume } from '../format/record.js';
 
@@ -46,7 +47,7 @@ export class Applier implements IoTarget {
   readonly #opBatch: (LogBatch | undefined)[] = new Array<LogBatch | undefined>(OPERATIONS_MAX).fill(undefined);
   readonly #opHeader = new Float64Array(OPERATIONS_MAX);
   readonly #freeOps: number[] = Array.from({ length: OPERATIONS_MAX }, (_, i) => i);
-  #waiters: { lsn: number; resolve: () => void; reject: (error: LvrError) => void }[] = [];
+  readonly #waiters = new LsnWaiters();
   #failure: LvrError | undefined;
   /** Counts cuts: a batch whose read began before one may hold records that no longer count. */
   #cuts = 0;
@@ -113,13 +114,13 @@ export class Applier implements IoTarget {
   reached(lsn: number): Promise<void> {
     if (this.#appliedLsn >= lsn) return Promise.resolve();
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    return new Promise((resolve, reject) => void this.#waiters.push({ lsn, resolve, reject }));
+    return this.#waiters.wait(lsn);
   }
 
   /** Nothing further is applied: the group cannot go on. What is under way ends. */
   halt(error: LvrError): void {
     this.#failure ??= error;
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+    this.#waiters.fail(error);
   }
 
   /** Submits what may be submitted. */
@@ -215,10 +216,7 @@ export class Applier implements IoTarget {
       this.#owner.batchApplied(batch);
       batch.release();
     }
-    const reached = this.#waiters.filter((w) => w.lsn <= this.#appliedLsn);
-    if (reached.length === 0) return;
-    this.#waiters = this.#waiters.filter((w) => w.lsn > this.#appliedLsn);
-    for (const waiter of reached) waiter.resolve();
+    this.#waiters.reached(this.#appliedLsn);
   }
 
   /** Reads what is missing in memory back from the log, in order. */
@@ -279,7 +277,7 @@ export class Applier implements IoTarget {
   #fail(error: LvrError): void {
     if (this.#failure !== undefined) return;
     this.#failure = error;
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+    this.#waiters.fail(error);
     this.#owner.applyFailed(error);
   }
 }

@@ -74,6 +74,10 @@ export class LinkPort implements ShipSource, ReceiveSink {
     return this.#group.log.chainAt(lsn);
   }
 
+  reached(lsn: number): Promise<void> {
+    return this.#group.log.reached(lsn);
+  }
+
   stepDown(plan: ReconnectPlan): Promise<void> {
     return this.#group.becomeSecondary('reason' in plan ? plan.reason : plan.rule);
   }
@@ -171,7 +175,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
       this.#group.sites.cut(plan.from - 1);
     }
     await log.quiet();
-    if (plan.action === 'resync') return resyncs.target.prepare(plan.uuid, primary.bitmap?.base ?? 0, adopted);
+    if (plan.action === 'resync') return resyncs.target.prepare(plan.uuid, adopted);
     if (log.appendedLsn !== plan.from - 1) throw new LvrError('FAILED', `group ${this.name}: the log moved while the session was prepared`);
     const writer = writerOf(primary.lineage, plan.from);
     if (writer !== undefined) await log.welcome(writer);

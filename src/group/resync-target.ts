@@ -1,9 +1,8 @@
 // The receiving side of a resync: regions of the primary's volumes over this site's own.
 //
-// Order of durability. 1. What this site has and knows to be durable at the primary is applied and flushed; what it does not know that of
-// is forgotten, because the primary may lose it, and then nothing would mark its regions. 2. The superblock says that a resync overwrites
-// the volumes, what they held before, and that its undo store (if there is one) is begun. 3. The old content of a region is durable in the
-// undo store.
+// Order of durability. 1. What this site has is applied and flushed. The plan says that all of it is durable at the primary: what that lost
+// would stay here, because nothing marks its regions. 2. The superblock says that a resync overwrites the volumes, what they held before,
+// and that its undo store (if there is one) is begun. 3. The old content of a region is durable in the undo store.
 // 4. The region is written. 5. The volumes are flushed, then the primary hears how many pieces are durable. 6. The end mark: the log is
 // emptied and begins anew behind the base, durably; records are logged and not applied. 7. When all records up to the end are durable here
 // and known to be durable at the primary, the superblock says that the resync is over: what the log holds is applied, and from there on the
@@ -82,8 +81,8 @@ export class ResyncTarget implements IoTarget {
     return this.#group.log.store.current.resync !== undefined;
   }
 
-  /** Begins or goes on with the resync `uuid`, durably. `base`: durable at the primary; its bitmap has what came after. */
-  async prepare(uuid: string, base: number, adopted: Partial<Superblock>): Promise<void> {
+  /** Begins or goes on with the resync `uuid`, durably. Everything in the log here is durable at the primary. */
+  async prepare(uuid: string, adopted: Partial<Superblock>): Promise<void> {
     const { log, applier } = this.#group;
     await this.stop();
     this.#session++;
@@ -101,19 +100,13 @@ export class ResyncTarget implements IoTarget {
       return;
     }
     await log.quiet();
-    log.setPrimaryDurable(Math.min(base, log.appendedLsn));
+    const fromLsn = log.appendedLsn;
+    log.setPrimaryDurable(fromLsn);
     await log.recordPrimaryDurable();
-    const known = Math.min(log.recordedPrimaryDurableLsn, log.appendedLsn);
-    applier.allow(known);
-    await applier.reached(known);
-    if (known < log.appendedLsn) {
-      // The volumes first: the log forgets what could be applied again.
-      await this.#group.checkpoint({ primaryDurableLsn: known });
-      await log.rebase(known, await log.chainAt(known), cutLineage(log.lineage, known), {});
-      applier.rebase(known);
-    }
-    const resync = { uuid, fromLsn: known, fromChain: log.chain, endLsn: 0, undo: await this.#beginUndo() };
-    this.#group.overwriting(known);
+    applier.allow(fromLsn);
+    await applier.reached(fromLsn);
+    const resync = { uuid, fromLsn, fromChain: log.chain, endLsn: 0, undo: await this.#beginUndo() };
+    this.#group.overwriting(fromLsn);
     await this.#group.checkpoint(PLANTED === 'resync-not-recorded' ? adopted : { ...adopted, resync });
   }
 

@@ -21,6 +21,8 @@ export interface LinkGroup {
   history(forSite: string): SiteHistory;
   /** The chain value of record `lsn` (trimmed <= lsn <= last; 0 for lsn 0). Reads the log. Rejects with LvrError. */
   chainAt(lsn: number): Promise<number>;
+  /** Resolves when record `lsn` (lsn <= last) is durable in the log. Rejects with LvrError. */
+  reached(lsn: number): Promise<void>;
   /** The plan says that this site must become secondary: does so durably. */
   stepDown(plan: ReconnectPlan): Promise<void>;
 }

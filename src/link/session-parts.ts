@@ -1,9 +1,10 @@
-// What a session is made of beside its code: phases, what it is given, and who is told.
+// What a session is made of beside its code: phases, what it is given, who is told, and what comes before a plan.
 
 import type { SiteMode } from '../core/group-config.js';
 import type { Clock } from '../core/ports.js';
 import type { FrameType } from '../format/frame.js';
-import type { ReceiveSink, ShipSource } from './ports.js';
+import type { StreamPlan } from './handshake.js';
+import type { LinkGroup, ReceiveSink, ShipSource } from './ports.js';
 import type { Session } from './session.js';
 
 /** Where a session stands; see the picture in session.ts. */
@@ -42,3 +43,13 @@ export type SessionContext = {
   /** Resolves when work of earlier sessions for the group has ended: two plans are never carried out at once. */
   readonly before: Promise<void>;
 };
+
+/**
+ * The chain value of record plan.from - 1, for a plan that goes on from the log. A bitmap takes over where the log no longer reaches: there
+ * is nothing to compare (0). But the other site is about to apply all that both have, so the sender makes sure that it will not lose it.
+ */
+export async function chainBefore(group: LinkGroup, plan: StreamPlan, isSender: boolean): Promise<number> {
+  if (plan.action === 'stream') return plan.from === 1 ? 0 : group.chainAt(plan.from - 1);
+  if (isSender) await group.reached(plan.from - 1);
+  return 0;
+}

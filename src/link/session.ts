@@ -39,7 +39,7 @@ import { Receiver } from './receiver.js';
 import { ResyncReceiver } from './resync-receiver.js';
 import { ResyncSender } from './resync-sender.js';
 import { Sender, type SenderOwner } from './sender.js';
-import { EXPECTED, type Phase, type SessionContext, type SessionEnd, type SessionOwner } from './session-parts.js';
+import { chainBefore, EXPECTED, type Phase, type SessionContext, type SessionEnd, type SessionOwner } from './session-parts.js';
 
 const HISTORY_CHANGED = 'the history of a site changed while the sites met';
 
@@ -289,8 +289,7 @@ export class Session implements ChannelOwner, SenderOwner {
 
   async #chainBefore(plan: StreamPlan): Promise<number> {
     await this.#before;
-    // A bitmap takes over where the log no longer reaches: there is nothing to compare.
-    return plan.from === 1 || plan.action === 'resync' ? 0 : this.#group.chainAt(plan.from - 1);
+    return chainBefore(this.#group, plan, plan.sender === this.#meeting?.ownSide);
   }
 
   /** Receiving site: the same plan, from a history that is still ours, on top of the same record; then what the plan says. */

@@ -173,6 +173,8 @@ export class FakeGroup implements ShipSource, ReceiveSink {
     return record.chain;
   }
 
+  async reached(): Promise<void> {}
+
   async stepDown(plan: ReconnectPlan): Promise<void> {
     await this.gate;
     this.stepDowns++;
