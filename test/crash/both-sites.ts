@@ -6,13 +6,12 @@
 // that fails is kept below .cache/.
 
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import { Random } from '../helpers/random.js';
 import { REPOSITORY, Workspace } from '../helpers/workspace.js';
-import { PairFigures } from './pair-figures.js';
+import { judgePairs } from './judge-pairs.js';
+import type { PairFigures } from './pair-figures.js';
 import { type PairWorkload, recordPair } from './pair-workload.js';
-import type { PairJob } from './pairs-worker.js';
 import { eatmydata, noFlush, preloading } from './preloads.js';
 
 const PAIRS_DEFAULT = 300;
@@ -35,19 +34,10 @@ async function pairsOf(t: Test, plan: PairWorkload, wanted: number, keepIn?: str
   const startMs = performance.now();
   const recording = await recordPair(workspace, random, plan);
   const recordedMs = performance.now();
-  const figures = await judge({ recording, seed: random.seed, wanted, keepIn });
+  const figures = await judgePairs({ recording, seed: random.seed, wanted, keepIn });
   const seconds = [recordedMs - startMs, performance.now() - recordedMs].map((ms) => (ms / 1000).toFixed(1));
   t.comment(`figures: ${plan.name}, SEED=${random.seed}: ${recording.answers} answers; ${figures.line()}; in ${seconds.join(' + ')} s`);
   return figures;
-}
-
-function judge(job: PairJob): Promise<PairFigures> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('./pairs-worker.js', import.meta.url), { workerData: job });
-    worker.once('message', (figures: PairFigures) => resolve(Object.assign(new PairFigures(), figures)));
-    worker.once('error', reject);
-    worker.once('exit', (code) => reject(new Error(`the thread ended with ${code} before it was done`)));
-  });
 }
 
 const totals = { pairs: 0, reunions: 0, takeovers: 0, violations: 0 };

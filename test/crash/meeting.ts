@@ -1,12 +1,13 @@
 // Two sites on the disks of images, with the product's own start, links and group code, in virtual time and over a network in memory. A
 // meeting is one run of both processes; the next one begins with new processes on the same disks.
 
-import type { SiteMode } from '../../src/core/group-config.js';
+import type { GroupConfig, SiteMode } from '../../src/core/group-config.js';
 import type { Backend, IoRequest, RequestOwner } from '../../src/core/ports.js';
 import { openLog } from '../../src/disk/log-open.js';
 import type { GroupEnv } from '../../src/group/env.js';
 import type { Group } from '../../src/group/group.js';
-import { assembleGroup } from '../../src/group/open.js';
+import { assembleGroup, makeStores } from '../../src/group/open.js';
+import type { GroupStores } from '../../src/group/resyncs.js';
 import { Listener } from '../../src/link/listener.js';
 import { MemoryNetwork, type MemoryStream } from '../../src/sim/network.js';
 import { positionsProblem } from '../../src/sim/positions.js';
@@ -37,6 +38,8 @@ export class ImageSite {
   readonly name: 'a' | 'b';
   readonly volumes: readonly ImageDisk[];
   readonly #log: ImageDisk;
+  /** Of its bitmaps and its undo store, if they are part of the image. */
+  readonly #stores: readonly ImageDisk[];
   readonly #memory: Memory;
   readonly #mode: SiteMode;
   #group: Group | undefined;
@@ -45,9 +48,10 @@ export class ImageSite {
   readonly lines: string[] = [];
 
   constructor(name: 'a' | 'b', disks: readonly ImageDisk[], mode: SiteMode) {
-    const [log, ...volumes] = disks as [ImageDisk, ...ImageDisk[]];
+    const [log, ...others] = disks as [ImageDisk, ...ImageDisk[]];
     this.name = name;
-    this.volumes = volumes;
+    this.volumes = others.slice(0, VOLUMES.length);
+    this.#stores = others.slice(VOLUMES.length);
     this.#log = log;
     this.#mode = mode;
     this.#memory = new Memory(name);
@@ -59,7 +63,7 @@ export class ImageSite {
   }
 
   get disks(): readonly ImageDisk[] {
-    return [this.#log, ...this.volumes];
+    return [this.#log, ...this.volumes, ...this.#stores];
   }
 
   get other(): 'a' | 'b' {
@@ -82,11 +86,18 @@ export class ImageSite {
     const role = this.name === 'a' ? 'primary' : 'secondary';
     const address = { host: 'host', port: PORTS[this.other] };
     const there = { name: this.other, ...address, mode: this.#mode, onDisconnect: 'continue', logFull: 'bitmap' } as const;
-    const config = groupConfig('image', role, [there]);
+    const config = { ...groupConfig('image', role, [there]), undo: this.#stores.length > 0 ? 'auto' : 'off' } as const;
     const opened = await openLog(this.#log, identityOf(this.name), role, this.#memory, mayCreate);
-    const group = await assembleGroup(config, env, opened, this.volumes, emptyStores(config, this.#memory));
+    const group = await assembleGroup(config, env, opened, this.volumes, this.#makeStores(config));
     this.#group = group;
     this.#listener = new Listener({ network, clock, log, site: this.name, insecure: false, lookup: () => group });
+  }
+
+  #makeStores(config: GroupConfig): GroupStores {
+    const [bitmaps, undo] = this.#stores;
+    if (bitmaps === undefined) return emptyStores(config, this.#memory);
+    const sizes = this.volumes.map(({ sizeBytes }) => sizeBytes);
+    return makeStores(config, bitmaps, undo, this.#memory, sizes);
   }
 
   /** Links, then volumes. */

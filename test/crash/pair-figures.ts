@@ -21,6 +21,9 @@ export class PairFigures {
   /** The old primary came back and followed, or was refused because it has writes of its own. */
   followed = 0;
   refused = 0;
+  /** At the cut the primary tracked the secondary by a bitmap; the secondary was in the middle of a resync. */
+  tracked = 0;
+  inResync = 0;
   laps = 0;
   readonly writes = { a: 0, b: 0 };
   readonly flushes = { a: 0, b: 0 };
@@ -29,12 +32,14 @@ export class PairFigures {
 
   line(): string {
     const { pairs, torn, creation, reunions, caughtUp, tailsCut, twice, again, takeovers, neverJoined, followed, refused, laps } = this;
+    const { tracked, inResync } = this;
     const { writes, flushes, violations } = this;
     return (
       `${writes.a} writes and ${flushes.a} flushes of site a, ${writes.b} and ${flushes.b} of b, log wrapped ${laps} times; ` +
       `${pairs} pairs: ${torn} torn, ${creation} during creation; ${reunions} came together (b behind ${caughtUp}, ` +
       `with a tail to cut ${tailsCut}), ${twice} cut again meanwhile and ${again} afterwards; ${takeovers} took over ` +
-      `(${neverJoined} had not joined), then the old primary followed ${followed} times and was refused ${refused} times; ${violations.reunion + violations.failover} violations`
+      `(${neverJoined} had not joined), then the old primary followed ${followed} times and was refused ${refused} times; ` +
+      `${tracked} tracked by a bitmap, ${inResync} in a resync; ${violations.reunion + violations.failover} violations`
     );
   }
 }

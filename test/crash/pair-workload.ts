@@ -21,7 +21,7 @@ export interface Life {
   readonly promisedThere: readonly number[];
 }
 
-/** Disks 0..2 of the entries are those of site a, 3..5 those of site b. */
+/** The disks of the entries are those of site a, then those of site b (workload.ts). */
 export interface PairRecording {
   readonly entries: readonly Entry[];
   readonly ringBytes: number;
@@ -30,6 +30,8 @@ export interface PairRecording {
   readonly createdAt: number;
   readonly answers: number;
   readonly mode: SiteMode;
+  /** Bitmaps and undo stores are recorded as well. */
+  readonly hasStores: boolean;
 }
 
 export interface PairWorkload {
@@ -130,7 +132,7 @@ export async function recordPair(workspace: Workspace, random: Random, options: 
     lives.push(promises.life(trace.entries.length));
   }
   await recorded.close();
-  return { entries: trace.entries, ringBytes: trace.position, lives, createdAt, answers, mode };
+  return { entries: trace.entries, ringBytes: trace.position, lives, createdAt, answers, mode, hasStores: false };
 }
 
 function losses(output: string): number {

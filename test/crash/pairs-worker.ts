@@ -3,17 +3,8 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { Random } from '../helpers/random.js';
-import type { PairRecording } from './pair-workload.js';
+import type { PairJob } from './judge-pairs.js';
 import { Pairs } from './pairs.js';
-
-/** What the thread is given. */
-export interface PairJob {
-  readonly recording: PairRecording;
-  readonly seed: number;
-  readonly wanted: number;
-  /** Where the first pair that fails is kept; undefined: not done. */
-  readonly keepIn: string | undefined;
-}
 
 const { recording, seed, wanted, keepIn } = workerData as PairJob;
 const figures = await new Pairs(recording, new Random(seed), wanted, keepIn).run();

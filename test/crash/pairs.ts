@@ -13,10 +13,9 @@ import type { Life, PairRecording } from './pair-workload.js';
 import { imagesOf } from './recovery.js';
 import { Survivors } from './survivors.js';
 import type { Entry } from './trace.js';
-import { LOG_BYTES, RING_BYTES, VOLUME_BYTES, VOLUMES } from './workload.js';
+import { disksOfSite, RING_BYTES, VOLUME_BYTES, VOLUMES } from './workload.js';
 
 const PROBLEMS_MAX = 10;
-const DISKS = 1 + VOLUMES.length;
 /** One pair in so many loses its power once more while the sites come together. */
 const TWICE_EVERY = 6;
 /** The power of both goes off once more after so many reunions, and they start again. */
@@ -40,6 +39,7 @@ export class Pairs {
   readonly #wanted: number;
   readonly #keepIn: string | undefined;
   readonly #disks: readonly ImageDisk[];
+  readonly #disksOfA: number;
   readonly #a: ImageSite;
   readonly #b: ImageSite;
   readonly #survivors: Survivors;
@@ -53,14 +53,17 @@ export class Pairs {
     this.#random = random;
     this.#wanted = wanted;
     this.#keepIn = keepIn;
-    const names = ['a', 'b'].flatMap((site) => ['log', ...VOLUMES].map((name) => `${site}.${name}`));
-    this.#disks = names.map((name) => new ImageDisk(name, name.endsWith('.log') ? LOG_BYTES : VOLUME_BYTES));
-    this.#a = new ImageSite('a', this.#disks.slice(0, DISKS), recording.mode);
-    this.#b = new ImageSite('b', this.#disks.slice(DISKS), recording.mode);
+    const [ofA, ofB] = (['a', 'b'] as const).map((site) =>
+      disksOfSite(recording.hasStores).map(({ name, sizeBytes }) => new ImageDisk(`${site}.${name}`, sizeBytes)),
+    ) as [ImageDisk[], ImageDisk[]];
+    this.#disks = [...ofA, ...ofB];
+    this.#disksOfA = ofA.length;
+    this.#a = new ImageSite('a', ofA, recording.mode);
+    this.#b = new ImageSite('b', ofB, recording.mode);
     this.#survivors = new Survivors(
       random,
       this.#disks,
-      this.#disks.filter((_, i) => i % DISKS === 0),
+      this.#disks.filter(({ path }) => path.endsWith('.log')),
     );
     const blank = VOLUMES.map(() => new Float64Array(VOLUME_BYTES / 4096));
     this.#oracles = recording.lives.map(({ writes }) => new Oracle(writes, blank));
@@ -75,7 +78,7 @@ export class Pairs {
     const early = (this.#wanted * 0.1) / createdAt;
     const late = (this.#wanted * 0.9) / (entries.length - createdAt);
     for (const [at, entry] of entries.entries()) {
-      const site = entry.disk < DISKS ? 'a' : 'b';
+      const site = entry.disk < this.#disksOfA ? 'a' : 'b';
       const disk = this.#disks[entry.disk] as ImageDisk;
       if (entry.kind === 'write') {
         figures.writes[site]++;
@@ -161,6 +164,7 @@ export class Pairs {
     if (!(await meeting.until('both sites start', Promise.all([a.open(meeting, mayCreate), b.open(meeting, mayCreate)])))) return;
     mustHold('site a after its recovery', oracle.judge(imagesOf(a.volumes), here));
     this.#checkAcked();
+    if (a.group.sites.find('b')?.bitmap !== undefined) this.figures.tracked++;
     const behind = a.group.log.appendedLsn - b.group.log.appendedLsn;
     if (!(await meeting.until('both sites serve', Promise.all([a.serve(), b.serve()])))) return;
     const came = await meeting.reach('both sites are the same', () => {
@@ -183,7 +187,9 @@ export class Pairs {
     const acked = ours.sites.find('b')?.durable ?? 0;
     const { durableLsn } = theirs.log;
     if (acked > durableLsn) throw new Broken(`site a takes LSN ${acked} for durable at b, which has ${durableLsn}`);
-    if (ours.log.trimmedLsn > durableLsn) throw new Broken(`site a forgot LSN ${ours.log.trimmedLsn}, b has ${durableLsn}`);
+    // What the log has forgotten stands in the bitmap otherwise.
+    const isTracked = ours.sites.find('b')?.bitmap !== undefined;
+    if (!isTracked && ours.log.trimmedLsn > durableLsn) throw new Broken(`site a forgot LSN ${ours.log.trimmedLsn}, b has ${durableLsn}`);
   }
 
   // ---- the primary is gone, and comes back later
@@ -197,9 +203,13 @@ export class Pairs {
     const b = this.#b;
     await meeting.open(b, mayCreate);
     const { log, applier } = b.group;
-    const known = Math.min(log.durableLsn, log.recordedPrimaryDurableLsn);
-    await meeting.until('site b applies', applier.reached(known));
-    mustHold('site b alone', oracle.judge(imagesOf(b.volumes), NOTHING));
+    const isMixed = b.group.resyncs.target.isActive;
+    if (isMixed) this.figures.inResync++;
+    else {
+      const known = Math.min(log.durableLsn, log.recordedPrimaryDurableLsn);
+      await meeting.until('site b applies', applier.reached(known));
+      mustHold('site b alone', oracle.judge(imagesOf(b.volumes), NOTHING));
+    }
     await meeting.until('site b serves', b.serve());
     if (mayCreate && log.store.current.groupUuid === UUID_NONE) {
       this.figures.neverJoined++;

@@ -1,9 +1,12 @@
 // A real lvrd under load on recorded disks: a primary that starts on blank ones, wraps its log, is killed, stopped and started again, or a
 // secondary of one.
 
-import { symlinkSync } from 'node:fs';
+import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { REGION_BYTES_DEFAULT } from '../../src/core/dirty-map.js';
+import { BitmapStore } from '../../src/disk/bitmap-store.js';
 import { RING_START } from '../../src/format/superblock.js';
+import { undoBytes } from '../../src/group/open.js';
 import { makePair, startPair, TestAgent } from '../helpers/agent.js';
 import { sleep, until } from '../helpers/command.js';
 import { BLOCK_BYTES, History, readImage, type SentWrite } from '../helpers/history.js';
@@ -119,18 +122,27 @@ export async function recordSecondary(workspace: Workspace, random: Random, name
   return { entries: trace.entries, ringBytes: trace.position, phases: [phase], createdAt, answers, role: 'secondary' };
 }
 
-/** Recorded disks in the places where agents look for their log and volumes; those of each agent after those of the one before. */
+/** The disks of a site in the order in which they are recorded. `hasStores`: with those of its bitmaps and its undo store. */
+export function disksOfSite(hasStores: boolean): readonly { readonly name: string; readonly file: string; readonly sizeBytes: number }[] {
+  const volumes = VOLUMES.map((name) => ({ name, file: `${name}.img`, sizeBytes: VOLUME_BYTES }));
+  const disks = [{ name: 'log', file: 'app.log', sizeBytes: LOG_BYTES }, ...volumes];
+  if (!hasStores) return disks;
+  const sizes = VOLUMES.map(() => VOLUME_BYTES);
+  const bitmaps = { name: 'bitmaps', file: 'state/groups/app.bitmaps', sizeBytes: BitmapStore.sizeBytes(sizes, REGION_BYTES_DEFAULT) };
+  return [...disks, bitmaps, { name: 'undo', file: 'state/groups/app.undo', sizeBytes: undoBytes(sizes) }];
+}
+
+/** Recorded disks in the places where agents look for theirs; those of each agent after those of the one before. */
 export async function recordedDisksOf(
   workspace: Workspace,
   agents: readonly TestAgent[],
   trace: Trace,
   random: Random,
+  hasStores = false,
 ): Promise<RecordedDisks> {
-  const places = agents.flatMap((agent) => ['app.log', ...VOLUMES.map((name) => `${name}.img`)].map((file) => ({ agent, file })));
-  const disks = places.map(({ agent, file }) => ({
-    name: `${agent.site}.${file}`,
-    sizeBytes: file === 'app.log' ? LOG_BYTES : VOLUME_BYTES,
-  }));
+  const places = agents.flatMap((agent) => disksOfSite(hasStores).map((disk) => ({ agent, ...disk })));
+  const disks = places.map(({ agent, name, sizeBytes }) => ({ name: `${agent.site}.${name}`, sizeBytes }));
+  if (hasStores) for (const { directory } of agents) mkdirSync(join(directory, 'state', 'groups'), { recursive: true, mode: 0o700 });
   const recorded = await RecordedDisks.open(workspace, join((agents[0] as TestAgent).directory, 'disks'), disks, trace, random);
   for (const [i, { agent, file }] of places.entries()) symlinkSync(recorded.devices[i] as string, join(agent.directory, file));
   return recorded;

@@ -14,6 +14,7 @@ const MINIMUMS: readonly Minimum[] = [
   { what: 'fail-Nth-I/O runs', figures: /^simulator, fail-Nth-I\/O runs$/, least: 10_000 },
   { what: 'crash images of the real process', figures: /^crash images, of one site$/, least: 5000 },
   { what: 'pairs of crash images', figures: /^crash images, of both sites$/, least: 500 },
+  { what: 'pairs of crash images of an overflow', figures: /^crash images, of an overflow$/, least: 200 },
   { what: 'fuzz inputs', figures: /^fuzz, /, least: 500_000 },
   { what: 'planted bugs caught', figures: /^simulator, planted bugs caught$/, least: 25 },
 ];

@@ -11,12 +11,16 @@ export const MIB = 1048576;
 
 export type SlowSites = { readonly a: TestAgent; readonly b: TestAgent; readonly link: SlowLink };
 
-/** The two agents, not started. `resync` is the content of [groups.app.resync]. The link is closed with the workspace. */
+/**
+ * The two agents, not started. `resync` is the content of [groups.app.resync], `environmentOfB` added to that of site b. The link is closed
+ * with the workspace.
+ */
 export async function makeSlowSites(
   workspace: Workspace,
   options: Partial<AgentOptions>,
   resync: string,
   name: string,
+  environmentOfB: AgentOptions['environment'] = {},
 ): Promise<SlowSites> {
   const [portA, portB] = await Promise.all([freePort(), freePort()]);
   const link = await SlowLink.to(portB);
@@ -25,7 +29,8 @@ export async function makeSlowSites(
   const sitesOfB = { a: { address: `127.0.0.1:${portA}`, mode: 'async' as const } };
   const listen = (port: number): string => `127.0.0.1:${port}`;
   const a = new TestAgent(workspace, { ...options, site: 'a', role: 'primary', listen: listen(portA), sites: sitesOfA }, `${name}a`);
-  const b = new TestAgent(workspace, { ...options, site: 'b', role: 'secondary', listen: listen(portB), sites: sitesOfB }, `${name}b`);
+  const optionsOfB = { ...options, environment: { ...options.environment, ...environmentOfB } };
+  const b = new TestAgent(workspace, { ...optionsOfB, site: 'b', role: 'secondary', listen: listen(portB), sites: sitesOfB }, `${name}b`);
   for (const agent of [a, b]) agent.writeConfig(`[groups.app.resync]\n${resync}\n`);
   return { a, b, link };
 }
