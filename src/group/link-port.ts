@@ -110,9 +110,10 @@ export class LinkPort implements ShipSource, ReceiveSink {
     return this.#group.resyncs.startCopy(site);
   }
 
-  siteStreaming(site: string, from: number): void {
+  siteStreaming(site: string, from: number, isBehindCopy: boolean): void {
     const progress = this.#site(site);
-    this.#group.resyncs.bitmaps.streaming(progress, from);
+    // Behind a copy the site is not consistent before it says so with its positions, whatever became of its bitmap here meanwhile.
+    if (!isBehindCopy) this.#group.resyncs.bitmaps.streaming(progress, from);
     progress.connected = true;
     progress.received = from - 1;
     progress.applied = Math.min(progress.applied, from - 1);

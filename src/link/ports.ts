@@ -67,8 +67,8 @@ export interface ShipSource extends LinkGroup {
   readBatch(lsn: number): Promise<LogBatch>;
   /** A resync of the site with the bitmap `uuid`. Throws LvrError when there is no such bitmap any more. */
   resync(site: string, uuid: string): ResyncRun;
-  /** The site's plan was accepted and records from `from` on are about to flow. */
-  siteStreaming(site: string, from: number): void;
+  /** The site is ready and records from `from` on are about to flow; `isBehindCopy`: behind the regions and the end mark of a resync. */
+  siteStreaming(site: string, from: number, isBehindCopy: boolean): void;
   /** The site answered; positions never go back within a session. */
   siteProgress(site: string, received: number, durable: number, applied: number): void;
   /** The session ended, for whatever reason. */

@@ -338,7 +338,7 @@ export class Session implements ChannelOwner, SenderOwner {
     if (plan.action === 'resync' && !this.#flow.isSendingRegions) return this.#sendRegions(plan.uuid);
     const parts = { source: this.#group, site: this.#site, mode: this.#mode, channel: this.#channel, clock: this.#clock, owner: this };
     this.#flow.send(new Sender(parts, from));
-    this.#group.siteStreaming(this.#site, from);
+    this.#group.siteStreaming(this.#site, from, plan.action === 'resync');
     this.#enter('running', 0);
     this.#flow.pump();
   }
