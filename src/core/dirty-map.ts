@@ -10,11 +10,14 @@
 // see marks the region after it was taken. And one copy of a region at a time: the answer to an older one cannot pass for that to a newer
 // one. A third thing is up to the caller: that the superblock says "started" durably before the first done() (see disk/bitmap-store.ts).
 //
+// What of a pending region is to be copied is known in parts (region-parts.ts), for as long as this process lives.
+//
 // Pages are the unit of the store (format/bitmap-page.ts): DIRTY_PAGE_BYTES of dirty bits, numbered over all volumes; every volume begins a
 // new page. Region r of a volume is bit r % 8 of byte floor(r / 8).
 
 import { assert } from './assert.js';
 import { BLOCK_BYTES, KIB, MIB, VOLUMES_PER_GROUP_MAX } from './limits.js';
+import { RegionParts } from './region-parts.js';
 
 /** Bytes of dirty bits in a page: what a block of 4 KiB holds beside its header. */
 export const DIRTY_PAGE_BYTES = BLOCK_BYTES - 64;
@@ -55,6 +58,7 @@ class VolumeBits {
   readonly copying: Uint8Array;
   /** The memory of `pending` again, to skip 32 clear bits at once. */
   readonly pendingWords: Uint32Array;
+  readonly parts: RegionParts;
   /** Bytes that the last region lacks to a whole one. */
   readonly missingBytes: number;
 
@@ -67,6 +71,7 @@ class VolumeBits {
     this.pending = new Uint8Array(this.pages * DIRTY_PAGE_BYTES);
     this.copying = new Uint8Array(this.pages * DIRTY_PAGE_BYTES);
     this.pendingWords = new Uint32Array(this.pending.buffer);
+    this.parts = new RegionParts(regionBytes, 8 * DIRTY_PAGE_BYTES);
     this.missingBytes = this.regions * regionBytes - bytes;
   }
 }
@@ -82,6 +87,8 @@ export class DirtyMap {
   #changedPages: number[] = [];
   #dirtyRegions = 0;
   #pendingRegions = 0;
+  /** Parts of pending regions that need not be copied. */
+  #sparedParts = 0;
 
   /** Nothing is dirty. `volumeBytes`: the size of each volume of the group, in the order of their indexes. */
   constructor(volumeBytes: readonly number[], regionBytes: number) {
@@ -114,6 +121,12 @@ export class DirtyMap {
     return bytes;
   }
 
+  /** Bytes that are to be copied as far as no copy of them has begun; no more than a region a volume too many. */
+  get pendingBytes(): number {
+    const partBytes = this.#volumes[0]?.parts.partBytes ?? 0;
+    return this.#pendingRegions * this.regionBytes - this.#sparedParts * partBytes;
+  }
+
   /** Number of regions of a volume. */
   regions(volume: number): number {
     return this.#volume(volume).regions;
@@ -126,6 +139,7 @@ export class DirtyMap {
     const first = Math.floor(offset / this.regionBytes);
     const last = Math.floor((offset + length - 1) / this.regionBytes);
     assert(offset >= 0 && last < bits.regions, 'what is marked lies inside the volume');
+    this.#sparedParts += bits.parts.mark(bits.pending, offset, length);
     const firstByte = first >> 3;
     const lastByte = last >> 3;
     const head = (0xff << (first & 7)) & 0xff;
@@ -164,13 +178,29 @@ export class DirtyMap {
     return at * 8 + 31 - Math.clz32(byte & -byte);
   }
 
-  /** A copy of a region that nextPending() gave begins: it is not pending any more, unless it is marked again. Call before it is read. */
-  take(volume: number, region: number): void {
-    const { pending, copying } = this.#at(volume, region);
+  /** Size of the parts of a region. */
+  get partBytes(): number {
+    return this.#volume(0).parts.partBytes;
+  }
+
+  /** True when all parts of a pending region are to be copied. */
+  isWhole(volume: number, region: number): boolean {
+    return this.#at(volume, region).parts.isWhole(region);
+  }
+
+  /**
+   * A copy of a region that nextPending() gave begins: it is not pending any more, unless it is marked again. Call before it is read.
+   * Returns the parts that are to be copied, bit i for bytes [i, i + 1) x partBytes of the region.
+   */
+  take(volume: number, region: number): number {
+    const { pending, copying, parts } = this.#at(volume, region);
     assert(hasBit(pending, region) && !hasBit(copying, region), 'a copy begins of what is pending, and one at a time');
+    const mask = parts.take(region);
     clearBit(pending, region);
     setBit(copying, region);
     this.#pendingRegions--;
+    this.#sparedParts -= parts.spared(mask);
+    return mask;
   }
 
   /** What was read after take() is durable at the site. True when the region became clean: nothing marked it since it was taken. */
@@ -187,7 +217,8 @@ export class DirtyMap {
 
   /** A session has ended: whatever was taken and is not done has to be copied again. Answers that still come are for nothing. */
   retryAll(): void {
-    for (const { dirty, pending, copying } of this.#volumes) {
+    for (const { dirty, pending, copying, parts } of this.#volumes) {
+      this.#sparedParts += parts.retry(pending, copying);
       pending.set(dirty);
       copying.fill(0);
     }
@@ -217,7 +248,7 @@ export class DirtyMap {
     const base = (page - bits.firstPage) * DIRTY_PAGE_BYTES;
     for (let i = 0; i < DIRTY_PAGE_BYTES; i++) {
       const mask = bytes[start + i] as number;
-      if (mask !== 0) this.#set(bits, base + i, mask & usedBits(bits, base + i));
+      if (mask !== 0) this.#setWhole(bits, base + i, mask & usedBits(bits, base + i));
     }
   }
 
@@ -225,13 +256,19 @@ export class DirtyMap {
   markPage(page: number): void {
     const bits = this.#ofPage(page);
     const base = (page - bits.firstPage) * DIRTY_PAGE_BYTES;
-    for (let i = 0; i < DIRTY_PAGE_BYTES; i++) this.#set(bits, base + i, usedBits(bits, base + i));
+    for (let i = 0; i < DIRTY_PAGE_BYTES; i++) this.#setWhole(bits, base + i, usedBits(bits, base + i));
   }
 
   /** The page counts as changed although none of its bits did: what stands of it in the store is not right. */
   touchPage(page: number): void {
     const bits = this.#ofPage(page);
     this.#change(bits, (page - bits.firstPage) * DIRTY_PAGE_BYTES);
+  }
+
+  /** The same for regions as a whole. */
+  #setWhole(bits: VolumeBits, at: number, mask: number): void {
+    this.#sparedParts += bits.parts.markByte(bits.pending, at, mask);
+    this.#set(bits, at, mask);
   }
 
   /** Sets bits in one byte of both bitmaps. */

@@ -38,6 +38,7 @@ export type PlantedBug =
   | 'promotion-not-recorded'
   | 'log-dropped-before-bitmap'
   | 'bit-cleared-on-send'
+  | 'part-not-marked'
   | 'regions-not-flushed'
   | 'resync-not-recorded'
   | 'undo-not-saved'

@@ -47,7 +47,7 @@ export class Progress {
 
   started(site: string, source: ResyncSource): void {
     const nowMs = this.#clock.nowMs();
-    const remaining = new Rate(this.#group.bitmaps.dirtyBytes(site), nowMs);
+    const remaining = new Rate(this.#left(site, source), nowMs);
     this.#copies.set(site, { source, sinceMs: nowMs, copied: new Rate(0, nowMs), remaining });
   }
 
@@ -87,7 +87,7 @@ export class Progress {
       needed.add(bytes, nowMs);
       const copy = this.#copies.get(name);
       copy?.copied.add(copy.source.copiedBytes, nowMs);
-      copy?.remaining.add(this.#group.bitmaps.dirtyBytes(name), nowMs);
+      copy?.remaining.add(this.#left(name, copy.source), nowMs);
     }
   }
 
@@ -120,7 +120,7 @@ export class Progress {
     if (copy === undefined) return undefined;
     const { source, sinceMs, copied, remaining } = copy;
     const seconds = (this.#clock.nowMs() - sinceMs) / 1000;
-    const remainingBytes = this.#group.bitmaps.dirtyBytes(site);
+    const remainingBytes = this.#left(site, source);
     const total = source.copiedBytes + remainingBytes;
     // What is written meanwhile becomes dirty again: the rest shrinks slower than is copied.
     const shrinks = Math.min(copied.perSecond, -remaining.perSecond);
@@ -135,6 +135,11 @@ export class Progress {
       etaSeconds: isKnown ? Math.ceil(remainingBytes / shrinks) : null,
       seconds,
     };
+  }
+
+  /** Bytes that a resync has still to copy: before it begins whole regions. */
+  #left(site: string, source: ResyncSource): number {
+    return source.leftBytes ?? this.#group.bitmaps.dirtyBytes(site);
   }
 
   #head(): number {

@@ -73,8 +73,10 @@ export class ResyncSource {
   readonly #sent: Sent[] = [];
   /** What is read ahead, in the order in which it goes. */
   readonly #ahead: Promise<Read>[] = [];
-  /** What a region that is larger than a piece still has to send. */
-  #rest: Sent | undefined;
+  /** What a region that is taken still has to send. */
+  readonly #rest: Sent[] = [];
+  /** Bytes of the pieces that were begun and are not durable at the other site. */
+  #begunBytes = 0;
   #doneCount = 0;
   #base: number | undefined;
   #stopped = false;
@@ -91,9 +93,9 @@ export class ResyncSource {
     this.turn = new ResyncTurn(parts.turns, parts.isPaused, () => this.#wake());
   }
 
-  /** Bytes that are still to be copied, as far as it is known now. */
-  get dirtyBytes(): number {
-    return this.#map?.dirtyBytes ?? 0;
+  /** Bytes that are not known to be durable at the other site, as far as is known now; undefined before the copy begins. */
+  get leftBytes(): number | undefined {
+    return this.#map && this.#map.pendingBytes + this.#begunBytes;
   }
 
   get copyBytesPerSecond(): number {
@@ -136,6 +138,7 @@ export class ResyncSource {
     for (const { meta, first, end } of this.#sent.splice(0, count - this.#doneCount)) {
       for (let region = first; region < end; region++) map.done(meta.volume, region);
       this.copiedBytes += meta.length;
+      this.#begunBytes -= meta.length;
       this.#parts.pacer.copied(meta.length);
     }
     this.#doneCount = count;
@@ -224,7 +227,7 @@ export class ResyncSource {
     pacer.step(writtenBytes(), nowMs);
     if (this.#base !== undefined || this.#stopped) return false;
     const headroom = Math.min(log.ring.bytes - log.usedBytes, log.ring.bytes / 2);
-    return pacer.mayFinish(this.dirtyBytes, headroom, nowMs - bitmaps.foldedMs(site), minDwellMs);
+    return pacer.mayFinish(this.leftBytes ?? 0, headroom, nowMs - bitmaps.foldedMs(site), minDwellMs);
   }
 
   /** Waits until so many bytes may go. */
@@ -255,13 +258,33 @@ export class ResyncSource {
   }
 
   #nextPiece(): Sent | undefined {
-    const next = this.#rest ?? this.#nextRun();
-    this.#rest = undefined;
-    if (next === undefined || next.meta.isZero || next.meta.length <= RECORD_PAYLOAD_BYTES_MAX) return next;
-    const { offset, length } = next.meta;
-    const rest = { offset: offset + RECORD_PAYLOAD_BYTES_MAX, length: length - RECORD_PAYLOAD_BYTES_MAX };
-    this.#rest = { ...next, meta: { ...next.meta, ...rest } };
-    return { meta: { ...next.meta, length: RECORD_PAYLOAD_BYTES_MAX }, first: next.first, end: next.first };
+    const next = this.#rest.shift() ?? this.#nextRun();
+    if (next === undefined) return undefined;
+    const { meta, first } = next;
+    const length = meta.isZero ? meta.length : Math.min(meta.length, RECORD_PAYLOAD_BYTES_MAX);
+    this.#begunBytes += length;
+    if (length === meta.length) return next;
+    this.#rest.unshift({ ...next, meta: { ...meta, offset: meta.offset + length, length: meta.length - length } });
+    return { meta: { ...meta, length }, first, end: first };
+  }
+
+  /** The parts of a region that are to be copied; its copy begins with this call. The region is copied when the last piece is. */
+  #nextParts(volume: number, region: number): Sent {
+    const map = this.#map as DirtyMap;
+    const { sizeBytes } = this.#parts.devices[volume] as Device;
+    const mask = map.take(volume, region);
+    const start = region * map.regionBytes;
+    for (let part = 0; mask >> part !== 0; ) {
+      const from = start + part * map.partBytes;
+      let parts = 0;
+      while (((mask >> (part + parts)) & 1) === 1) parts++;
+      part += Math.max(parts, 1);
+      const length = Math.min(from + parts * map.partBytes, sizeBytes) - from;
+      if (parts > 0) this.#rest.push({ meta: { volume, offset: from, length, isZero: false, crc: 0 }, first: region, end: region });
+    }
+    const last = this.#rest.pop() as Sent;
+    this.#rest.push({ ...last, end: region + 1 });
+    return this.#rest.shift() as Sent;
   }
 
   /** The next run of pending regions, one of them or a piece long; their copy begins with this call. Holes travel as long ranges. */
@@ -276,15 +299,18 @@ export class ResyncSource {
         this.#region = 0;
         continue;
       }
+      if (!map.isWhole(volume, first)) {
+        this.#region = first + 1;
+        return this.#nextParts(volume, first);
+      }
       const device = devices[volume] as Device;
       const offset = first * map.regionBytes;
       const run = device.extents(offset, Math.min(RESYNC_ZERO_BYTES_MAX, device.sizeBytes - offset), 1)[0];
       const isHole = run?.zero === true && run.length >= Math.min(map.regionBytes, device.sizeBytes - offset);
       const lengthMax = isHole ? run.length : Math.max(RECORD_PAYLOAD_BYTES_MAX, map.regionBytes);
       let end = first;
-      while (map.nextPending(volume, end) === end && Math.min((end + 1) * map.regionBytes, device.sizeBytes) - offset <= lengthMax) {
-        map.take(volume, end++);
-      }
+      const fits = (): boolean => Math.min((end + 1) * map.regionBytes, device.sizeBytes) - offset <= lengthMax;
+      while (map.nextPending(volume, end) === end && map.isWhole(volume, end) && fits()) map.take(volume, end++);
       this.#region = end;
       const length = Math.min(end * map.regionBytes, device.sizeBytes) - offset;
       return { meta: { volume, offset, length, isZero: isHole, crc: 0 }, first, end };

@@ -27,18 +27,18 @@ async function pair(more: SimSiteOptions = {}): Promise<Pair> {
 
 const siteOf = (site: SimSite): SiteStatus => site.group.status().sites[0] as SiteStatus;
 
-async function write({ world, client }: Pair, offset: number): Promise<void> {
-  const request = client.write(0, offset, 4096);
+async function write({ world, client }: Pair, offset: number, bytes = 4096): Promise<void> {
+  const request = client.write(0, offset, bytes);
   client.commit();
   await world.advance(50);
   if (request?.errno !== 0) throw new Error('the write was not answered');
 }
 
 /** Puts site b into its bitmap: it is away, and limits say degrade. */
-async function degrade(pair_: Pair, writes: number): Promise<void> {
+async function degrade(pair_: Pair, writes: number, bytes = REGION): Promise<void> {
   const { world, verbs } = pair_;
   verbs.pause('b');
-  for (let i = 0; i < writes; i++) await write(pair_, i * REGION);
+  for (let i = 0; i < writes; i++) await write(pair_, i * REGION, bytes);
   await world.advance(100);
 }
 
@@ -75,7 +75,7 @@ t.test('a secondary can pause as well: the primary is told why', async (t) => {
 t.test('limits act on a paused site; its resync starts when it is resumed, can be paused, and tells how far it is', async (t) => {
   const pair_ = await pair({ limits: DEGRADE });
   const { world, a, b, history, verbs } = pair_;
-  await degrade(pair_, 12);
+  await degrade(pair_, 12, 4096);
   t.match(siteOf(a), { tracking: 'bitmap', replication: 'paused', dirtyBytes: 12 * REGION, resync: null });
   t.ok(siteOf(a).lagBytes >= siteOf(a).dirtyBytes, 'the lag is no smaller than what the bitmap says');
   t.ok(siteOf(a).lagSeconds > 0);
@@ -87,12 +87,12 @@ t.test('limits act on a paused site; its resync starts when it is resumed, can b
   t.match(siteOf(a), {
     session: 'connected',
     replication: 'paused',
-    resync: { state: 'paused', percent: 0, copiedBytes: 0, remainingBytes: 12 * REGION, etaSeconds: null },
+    resync: { state: 'paused', percent: 0, copiedBytes: 0, remainingBytes: 12 * 4096, etaSeconds: null },
     reason: /the resync is paused/,
   });
   t.equal(verbs.startSync('b'), true, 'start ends a pause');
   await world.advance(15_000);
-  t.match(siteOf(a), { tracking: 'log', replication: 'streaming', resync: null, dirtyBytes: 0, resyncedBytes: 12 * REGION });
+  t.match(siteOf(a), { tracking: 'log', replication: 'streaming', resync: null, dirtyBytes: 0, resyncedBytes: 12 * 4096 });
   t.same(differences(history, history.written.length, b.image()), []);
   t.throws(() => verbs.startSync('b'), { code: 'ROLE', message: /needs no resync/ });
 });

@@ -37,6 +37,7 @@ const LOOK: Readonly<Record<string, readonly string[]>> = {
   'log-dropped-before-bitmap': ['runs', '7026', '20'],
   'bit-cleared-on-send': ['runs', '7016', '60'],
   'regions-not-flushed': ['runs', '7016', '60'],
+  'part-not-marked': ['runs', '7016', '60'],
   'resync-not-recorded': ['runs', '7005', '20'],
   'undo-not-saved': ['runs', '7016', '60'],
   'undo-dropped-early': ['nth', 'a promotion in mid-resync'],
