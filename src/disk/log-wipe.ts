@@ -1,13 +1,16 @@
 // Zeroes what can have been left in a log behind its end: by a crash the writes in flight and the rest of the lap they may have skipped, by
-// a cut what the primary had in memory and lost.
+// a cut what the primary had in memory and lost, and the headers of records that were cut off the last batch.
 
-import { GROUP_PAYLOAD_BYTES } from '../core/limits.js';
+import { BLOCK_BYTES, GROUP_PAYLOAD_BYTES } from '../core/limits.js';
+import { recordHeaderAt } from '../format/batch.js';
 import { RING_START } from '../format/superblock.js';
 import type { Log } from './log.js';
-import { syncDevice, zeroDevice } from './promises.js';
+import { syncDevice, writeDurably, zeroDevice } from './promises.js';
 
 /** Durable when it resolves. Nothing may be appended meanwhile. */
-export async function wipeLeftovers({ device, ring, appendPosition, freePosition }: Log): Promise<void> {
+export async function wipeLeftovers(log: Log): Promise<void> {
+  const { device, ring, appendPosition, freePosition } = log;
+  await wipeCutRecords(log);
   const end = appendPosition + Math.min(ring.limit(freePosition) - appendPosition, 2 * GROUP_PAYLOAD_BYTES);
   for (let at = appendPosition; at < end; ) {
     const length = Math.min(end - at, ring.toEnd(at));
@@ -15,4 +18,19 @@ export async function wipeLeftovers({ device, ring, appendPosition, freePosition
     at += length;
   }
   await syncDevice(device);
+}
+
+/** Nothing else in the block of headers changes, so a torn write does no harm. */
+async function wipeCutRecords({ device, ring, index, reader }: Log): Promise<void> {
+  if (index.count === 0) return;
+  const { firstLsn, position } = index.at(index.count - 1);
+  const batch = await reader.readBatch(firstLsn);
+  try {
+    const cut = batch.arena.bytes.subarray(batch.start + recordHeaderAt(batch.count), batch.start + BLOCK_BYTES);
+    if (cut.every((byte) => byte === 0)) return;
+    cut.fill(0);
+    await writeDurably(device, batch.arena, batch.start, BLOCK_BYTES, RING_START + ring.offset(position));
+  } finally {
+    batch.release();
+  }
 }

@@ -7,7 +7,7 @@
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
 import { LOG_WRITES_IN_FLIGHT_MAX } from '../core/limits.js';
-import { compareWriters, cutLineage, extendLineage, type Lineage, type LineageEntry } from '../core/lineage.js';
+import { cutLineage, extendLineage, type Lineage, type LineageEntry } from '../core/lineage.js';
 import { PLANTED } from '../core/planted.js';
 import type { Device, IoTarget } from '../core/ports.js';
 import type { Ring } from '../core/ring.js';
@@ -19,6 +19,7 @@ import type { LogBatch } from './log-batch.js';
 import type { LogIndex } from './log-index.js';
 import type { LogOwner, LogParts } from './log-parts.js';
 import type { LogReader } from './log-reader.js';
+import { ackedUpTo, welcomeOf } from './log-welcome.js';
 import { wipeLeftovers } from './log-wipe.js';
 import { LsnWaiters } from './lsn-waiters.js';
 import { deviceError } from './promises.js';
@@ -294,6 +295,7 @@ export class Log implements IoTarget {
       ...change,
       ...writer,
       durableLsn: this.#durableLsn,
+      sites: ackedUpTo(change.sites ?? current.sites, this.#appendedLsn),
       lineage,
       voidAfter: { lsn: this.#appendedLsn, epoch: writer.epoch, incarnation: writer.incarnation - 1 },
     }));
@@ -301,24 +303,18 @@ export class Log implements IoTarget {
   }
 
   /**
-   * Prepares for received records of `writer`, which may be older than a writer that was begun here: the end of a log that a crash cost
-   * this site can come back from one that kept it. Durable before it returns. Rejects with DIVERGED when a retained record is newer.
+   * Prepares for received records of `writer` (log-welcome.ts). Durable before it returns. Rejects with DIVERGED when a retained record is
+   * newer.
    */
   async welcome(writer: { epoch: number; incarnation: number }): Promise<void> {
     assert(this.undurable === 0, 'records of another writer are awaited when the log is quiet');
-    const lsn = this.#appendedLsn;
-    const last = this.#lineage.at(-1);
-    const isNewer = last === undefined || compareWriters(writer, last) >= 0;
-    if (isNewer && compareWriters(writer, this.store.current.voidAfter) > 0) return;
-    const lineage = cutLineage(this.#lineage, lsn);
-    const kept = lineage.at(-1);
-    if (kept !== undefined && compareWriters(writer, kept) < 0) {
-      throw new LvrError('DIVERGED', `log ${this.device.path}: LSN ${lsn} was written after the record that is to follow it`);
-    }
-    const voidAfter = { lsn, epoch: writer.epoch, incarnation: writer.incarnation - 1 };
-    const isOlder = compareWriters(this.store.current.voidAfter, voidAfter) > 0;
-    if (isOlder && PLANTED !== 'leftovers-kept') await wipeLeftovers(this);
-    await this.store.update((current) => ({ ...current, lineage, voidAfter }));
+    const { newest, current } = this.store;
+    const host = { path: this.device.path, lsn: this.#appendedLsn, lineage: this.#lineage, newest, current };
+    const welcome = welcomeOf(writer, host);
+    if (welcome === undefined) return;
+    const { lineage, voidAfter } = welcome;
+    if (welcome.wipes && PLANTED !== 'leftovers-kept') await wipeLeftovers(this);
+    await this.store.update((superblock) => ({ ...superblock, lineage, voidAfter }));
     this.#lineage = lineage;
   }
 
@@ -378,9 +374,12 @@ export class Log implements IoTarget {
     const last = this.#lineage.at(-1);
     assert(last !== undefined, 'records have a writer');
     const lineage = cutLineage(this.#lineage, lsn);
+    // A crash may have left records there of a newer writer than any in the log: they are not void, and know later records durable.
+    await wipeLeftovers(this);
     await this.store.update((current) => ({
       ...current,
       durableLsn: PLANTED === 'cut-forgotten' ? current.durableLsn : lsn,
+      sites: ackedUpTo(current.sites, lsn),
       lineage,
       voidAfter: { lsn, epoch: last.epoch, incarnation: last.incarnation },
       // The batches that recorded it may be among those cut off, and records up to it may be on the volumes.

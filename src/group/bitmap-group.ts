@@ -16,6 +16,8 @@ export interface BitmapGroup extends FoldGroup {
   newMap(): DirtyMap;
   /** The log no longer keeps what the site lacks: a session that ships from it must end. */
   siteFolded(site: SiteProgress): void;
+  /** The log keeps what the site lacks again: it counts like any other. */
+  siteReturned(site: SiteProgress): void;
   /** The log may forget more. */
   logFreed(): void;
   failed(error: LvrError): void;

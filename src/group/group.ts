@@ -347,6 +347,10 @@ export class Group {
     this.#port.progressed();
   }
 
+  siteReturned(name: string): void {
+    this.#linkChanged(name);
+  }
+
   #linkChanged(name: string): void {
     const site = this.sites.find(name);
     const state = this.links.get(name)?.state();

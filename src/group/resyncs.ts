@@ -54,6 +54,8 @@ export interface ResyncGroup {
   readonly unsealedBytes: number;
   /** A device failed: the group cannot go on. */
   applyFailed(error: LvrError): void;
+  /** A site is tracked by the log again. */
+  siteReturned(name: string): void;
   /** The copy here is consistent: records may be applied, positions count. */
   consistent(): void;
 }
@@ -218,6 +220,10 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
 
   siteFolded(site: SiteProgress): void {
     this.#group.links.get(site.config.name)?.meetAgain(`site ${site.config.name} is tracked by a bitmap now`);
+  }
+
+  siteReturned(site: SiteProgress): void {
+    this.#group.siteReturned(site.config.name);
   }
 
   logFreed(): void {

@@ -188,7 +188,8 @@ export class SiteBitmaps {
     const tracked = known ?? this.#begin(site);
     // What the log had forgotten before, as a secondary does without asking, no bitmap knows.
     const least = PLANTED === 'bitmap-base-too-old' ? from : Math.max(from, log.trimmedLsn);
-    const base = known === undefined ? least : site.bitmap?.base;
+    // The site may have what this one has not made durable, and others take the place of what is lost.
+    const base = known === undefined ? Math.min(least, log.durableLsn) : site.bitmap?.base;
     tracked.endLsn = undefined;
     // From here on what is applied is marked; the session that would have ended the tracking ends without it.
     tracked.marks = true;
@@ -365,7 +366,7 @@ export class SiteBitmaps {
     // The log moved on since the sites agreed: the sender will find nothing, and they meet again.
     if (from <= this.#group.log.store.newest.trimmedLsn) return;
     // What it lacks must stay in the log until the superblock knows.
-    site.bitmap = { ...site.bitmap, base: from - 1, isKept: true };
+    site.bitmap = { ...site.bitmap, base: Math.min(from - 1, this.#group.log.durableLsn), isKept: true };
     this.#return(site);
   }
 
@@ -382,11 +383,10 @@ export class SiteBitmaps {
           site.bitmap = undefined;
           site.missingSinceUs = 0;
           site.writtenAtDurable = undefined;
+          this.#group.siteReturned(site);
         }
-        this.#reporter.info('bitmap-left', `group ${this.#group.name}: site ${name} is tracked by the log again`, {
-          group: this.#group.name,
-          site: name,
-        });
+        const { name: group } = this.#group;
+        this.#reporter.info('bitmap-left', `group ${group}: site ${name} is tracked by the log again`, { group, site: name });
         this.#group.logFreed();
       })
       .catch((error: unknown) => this.#fail(error));

@@ -17,6 +17,8 @@ export class SiteProgress implements SiteAcks {
   enforced = false;
   refusing = false;
   connected = false;
+  /** Last LSN that it has got, whether that counts or not. */
+  arrived = 0;
   received = 0;
   durable: number;
   applied = 0;
@@ -80,7 +82,7 @@ export class Sites {
   /** Everything up to here has been received by every connected site; Infinity when none is connected. */
   receivedByConnected(): number {
     let lsn = Number.POSITIVE_INFINITY;
-    for (const site of this.all) if (site.connected && site.received < lsn) lsn = site.received;
+    for (const site of this.all) if (site.connected && site.arrived < lsn) lsn = site.arrived;
     return lsn;
   }
 
