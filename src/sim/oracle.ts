@@ -311,7 +311,7 @@ export class Oracle {
       if (other.group.log.store.current.epoch > store.current.epoch || this.sharedEpochs.has(store.current.epoch)) continue;
       const { durableLsn } = other.group.log;
       const has = commonOf(history, history.written.length, this.#historyAt(other, durableLsn), durableLsn);
-      // A promotion in mid-resync that a crash cut off took it back behind what was struck off: they say that it needs a seed when they meet.
+      // A promotion in mid-resync that a crash cut off took it back too far: it needs a seed, which both say when they meet.
       if (trimmedLsn > has && !this.rolledBack.has(name)) {
         this.fail('master invariant', `${primary.name} keeps records from ${trimmedLsn + 1} on, but ${name} has only ${has} of them`);
       }
