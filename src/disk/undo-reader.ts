@@ -85,12 +85,17 @@ export class UndoReader {
     return { entries: end, strays: strays.map((stray) => stray.sequence) };
   }
 
+  /** Reads the first `entries` saved contents. */
+  check(entries: number): Promise<void> {
+    return this.#inLanes(entries, (sequence, lane) => this.#readEntry(sequence, lane));
+  }
+
   /**
    * Writes the first `entries` saved contents back and flushes the volumes. All are checked before the first is written. Rejects with
    * UNDO_CORRUPT or DEVICE_FAILED; after an interruption it is done again from the beginning, which gives the same.
    */
   async rollback(entries: number): Promise<void> {
-    await this.#inLanes(entries, (sequence, lane) => this.#readEntry(sequence, lane));
+    await this.check(entries);
     await this.#inLanes(entries, async (sequence, lane) => {
       const entry = await this.#readEntry(sequence, lane);
       const volume = this.#volumes[entry.volume] as Device;

@@ -77,6 +77,14 @@ export class UndoStore {
     return this.#failed;
   }
 
+  /** After a failure for lack of space: it may be begun or opened again. No save may be under way. */
+  retry(): void {
+    if (!isUndoFull(this.#failed)) return;
+    assert(this.#waiting.length === 0 && this.#inFlight.length === 0, 'no save is under way');
+    this.#failed = undefined;
+    this.#regionBytes = 0;
+  }
+
   /** Begins an undo with a UUID of its own; whatever the store held is gone. Rejects with DEVICE_FAILED, DISK_FULL or UNDO_FULL. */
   async begin(uuid: Uuid, regionBytes: number): Promise<void> {
     assert(isRegionBytes(regionBytes), 'a region is a power of two from 4 KiB to 4 MiB');
@@ -125,6 +133,11 @@ export class UndoStore {
     }
     this.#become(uuid, regionBytes, entries);
     return true;
+  }
+
+  /** Reads everything saved. Rejects with UNDO_CORRUPT or DEVICE_FAILED. No save may be under way. */
+  async check(volumes: readonly Device[]): Promise<void> {
+    await this.#reader(this.#uuid, this.#regionBytes, volumes).check(this.#durable);
   }
 
   /**

@@ -144,12 +144,17 @@ export class LinkPort implements ShipSource, ReceiveSink {
 
   /** Durable before it returns: the group's identity, the primary's epoch (nothing older is accepted from now on), the cut. */
   async prepare(plan: ReconnectPlan & { action: 'stream' | 'resync' }, primary: SiteHistory): Promise<void> {
+    await this.#join(() => this.#prepare(plan, primary));
+  }
+
+  /** No role changes while a session makes this site ready to receive; what may be applied then is. */
+  async #join(work: (group: LinkPortGroup) => Promise<void>): Promise<void> {
     const group = this.#group;
     if (group.role !== 'secondary' || group.changing || group.joining)
       throw new LvrError('ROLE', `group ${this.name} cannot be joined now`);
     group.joining = true;
     try {
-      await this.#prepare(plan, primary);
+      await work(group);
     } finally {
       group.joining = false;
     }
@@ -159,6 +164,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
   async #prepare(plan: ReconnectPlan & { action: 'stream' | 'resync' }, primary: SiteHistory): Promise<void> {
     const { log, applier, resyncs } = this.#group;
     const isResync = plan.action === 'resync';
+    const goesOn = resyncs.target.isActive;
     // Before anything is adopted: a site that must stay apart must not look like one that follows the new epoch.
     if (plan.cut) this.#assertCuttable(plan.from, primary);
     const adopted = plan.adopt ? { groupUuid: primary.groupUuid, bornZero: true } : {};
@@ -178,7 +184,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
       this.#group.sites.cut(plan.from - 1);
     }
     await log.quiet();
-    if (plan.action === 'resync') return resyncs.target.prepare(plan.uuid, adopted);
+    if (plan.action === 'resync') return resyncs.target.prepare(plan.uuid, adopted, goesOn);
     if (log.appendedLsn !== plan.from - 1) throw new LvrError('FAILED', `group ${this.name}: the log moved while the session was prepared`);
     const writer = writerOf(primary.lineage, plan.from);
     if (writer !== undefined) await log.welcome(writer);
@@ -208,12 +214,12 @@ export class LinkPort implements ShipSource, ReceiveSink {
   }
 
   async endResync(end: ResyncEnd, primary: SiteHistory): Promise<void> {
-    const { log, resyncs } = this.#group;
-    if (this.#group.role !== 'secondary' || this.#group.changing) throw new LvrError('ROLE', `group ${this.name} is not secondary here`);
-    await resyncs.target.end(end);
-    const writer = writerOf(primary.lineage, end.base + 1);
-    if (writer !== undefined) await log.welcome(writer);
-    this.#group.allowApply();
+    // A promotion in the middle would roll back a log that is about to begin anew.
+    await this.#join(async ({ log, resyncs }) => {
+      await resyncs.target.end(end);
+      const writer = writerOf(primary.lineage, end.base + 1);
+      if (writer !== undefined) await log.welcome(writer);
+    });
   }
 
   /** Cut records stay void only for newer writers, and what may be on the volumes is never cut. */

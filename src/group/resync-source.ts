@@ -163,7 +163,8 @@ export class ResyncSource {
     if ((this.#map as DirtyMap).pendingRegions > 0 || this.#sent.length + this.#ahead.length > 0) return undefined;
     this.#assertSound();
     const base = PLANTED === 'resync-overwrites-newer-write' ? applier.appliedLsn : this.#base;
-    const end = Math.max(base, Math.min(applier.startedLsn, log.durableLsn));
+    // 0 would say that the end is not known.
+    const end = Math.max(base, Math.min(applier.startedLsn, log.durableLsn), 1);
     const chain = await log.chainAt(base);
     bitmaps.copied(site, end);
     return { base, chain, end, lineage: cutLineage(log.lineage, base) };

@@ -82,13 +82,14 @@ export class ResyncTarget implements IoTarget {
   }
 
   /** Begins or goes on with the resync `uuid`, durably. Everything in the log here is durable at the primary. */
-  async prepare(uuid: string, adopted: Partial<Superblock>): Promise<void> {
+  async prepare(uuid: string, adopted: Partial<Superblock>, goesOn: boolean): Promise<void> {
     const { log, applier } = this.#group;
     await this.stop();
     this.#session++;
     this.#firstItem = 0;
     this.#doneCount = 0;
     const before = log.store.current.resync;
+    if (goesOn && before === undefined) throw new LvrError('FAILED', `group ${this.#group.name}: the resync ended while the sites met`);
     if (before !== undefined) {
       assert(before.uuid === uuid, 'another resync is refused before it is prepared');
       const isKept = before.undo !== undefined && (await this.#saved.open(before.undo, this.#group.undoMode !== 'required'));
@@ -143,7 +144,7 @@ export class ResyncTarget implements IoTarget {
 
   /** Writes what may be written: in order where pieces overlap, old content saved first. */
   #pump(): void {
-    if (this.#preparing) return;
+    if (this.#preparing || this.#group.log.failed !== undefined) return;
     let queued = false;
     while (this.#submitted < this.#items.length && this.#inFlight < WRITES_MAX) {
       const { meta, batch } = this.#items[this.#submitted] as Item;
@@ -172,7 +173,7 @@ export class ResyncTarget implements IoTarget {
     item.isWritten = errno === 0;
     if (errno !== 0) {
       this.#group.failed(deviceError('write volume', (this.#group.devices[item.meta.volume] as Device).path, errno));
-      return;
+      return this.#settle();
     }
     this.#pump();
     this.#settle();
@@ -199,8 +200,8 @@ export class ResyncTarget implements IoTarget {
   /** Where old content cannot be kept the resync goes on without it; if it must, it waits for room, and other failures are final. */
   #saveFailed(error: unknown): void {
     const { log, undoMode, name } = this.#group;
-    if (!(error instanceof LvrError)) return this.#group.failed(new LvrError('FAILED', String(error)));
-    if (!isUndoFull(error) && (undoMode === 'required' || error !== this.#group.undo?.failed)) return this.#group.failed(error);
+    if (!(error instanceof LvrError)) return this.#failed(new LvrError('FAILED', String(error)));
+    if (!isUndoFull(error) && (undoMode === 'required' || error !== this.#group.undo?.failed)) return this.#failed(error);
     if (undoMode === 'required') {
       this.#preparing = false;
       this.#onEvent?.({ code: error.code, reason: `group ${name}: the resync waits: ${error.message}` });
@@ -217,12 +218,19 @@ export class ResyncTarget implements IoTarget {
       .catch(() => undefined);
   }
 
+  #failed(error: LvrError): void {
+    this.#group.failed(error);
+    this.#preparing = false;
+    this.#flushing = false;
+    this.#settle();
+  }
+
   /** Flushes what is written, and says so. One flush at a time; what is written meanwhile waits for the next. */
   #flush(): void {
     let written = 0;
     while (this.#items[written]?.isWritten === true) written++;
     const count = this.#firstItem + written;
-    if (this.#flushing || count === this.#doneCount) return;
+    if (this.#flushing || count === this.#doneCount || this.#group.log.failed !== undefined) return;
     this.#flushing = true;
     const session = this.#session;
     const flush = PLANTED === 'regions-not-flushed' ? Promise.resolve() : Promise.all(this.#group.devices.map(syncDevice));
@@ -239,7 +247,7 @@ export class ResyncTarget implements IoTarget {
         this.#flush();
         this.#settle();
       },
-      (error: unknown) => this.#group.failed(error instanceof LvrError ? error : new LvrError('FAILED', String(error))),
+      (error: unknown) => this.#failed(error instanceof LvrError ? error : new LvrError('FAILED', String(error))),
     );
   }
 
@@ -250,7 +258,7 @@ export class ResyncTarget implements IoTarget {
     if (resync === undefined || this.#items.length > 0)
       throw new LvrError('PROTOCOL', `group ${this.#group.name}: an end mark before its regions`);
     await log.quiet();
-    const endLsn = PLANTED === 'end-mark-forgotten' ? 0 : Math.max(end, 1);
+    const endLsn = PLANTED === 'end-mark-forgotten' ? 0 : Math.max(end, resync.fromLsn, 1);
     await log.rebase(base, chain, withOwn(lineage, log.lineage), { resync: { ...resync, endLsn } });
     applier.rebase(base);
   }
@@ -297,6 +305,7 @@ export class ResyncTarget implements IoTarget {
         hint: 'connect the primary again and let the resync end, or promote another site',
       });
     }
+    await this.#saved.check();
     await log.quiet();
     // The primary has struck off what this site is about to lose again: the resync must not go on from there.
     await log.store.update((current) => ({ ...current, resync: { ...resync, uuid: UUID_NONE, endLsn: 0 } }));

@@ -40,10 +40,12 @@ export class Roles {
         });
       }
     }
-    const isBlank = log.store.current.groupUuid === UUID_NONE;
-    if (isBlank && !force) {
-      throw new LvrError('NOT_CONSISTENT', `group ${group.name} never received anything from a primary`, {
-        hint: `lvr promote ${group.name} --force starts a new history with the volumes as they are`,
+    const { groupUuid, resync } = log.store.current;
+    const isBlank = groupUuid === UUID_NONE;
+    if ((isBlank || resync?.fromLsn === 0) && !force) {
+      const why = isBlank ? 'never received anything from a primary' : 'is in the middle of its first copy and had nothing before';
+      throw new LvrError('NOT_CONSISTENT', `group ${group.name} ${why}`, {
+        hint: `lvr promote ${group.name} --force starts a new history with the volumes as they ${isBlank ? 'are' : 'were'}`,
       });
     }
     await this.#exclusive(async () => {

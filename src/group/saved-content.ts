@@ -33,12 +33,16 @@ export class SavedContent {
 
   /** Begins anew, durably. Rejects as UndoStore.begin(). */
   async begin(uuid: string): Promise<void> {
+    this.#store?.retry();
     await this.#store?.begin(uuid, UNDO_UNIT_BYTES);
     this.#saved = this.#newMap();
   }
 
   /** Learns what the store holds; false when it does not hold this undo. `isOptional`: or cannot be read. */
   async open(uuid: string, isOptional = false): Promise<boolean> {
+    // What was being saved when there was no room counts only after a look at what got there.
+    if (this.#store?.failed !== undefined) this.#saved = undefined;
+    this.#store?.retry();
     if (this.#saved !== undefined) return true;
     const saved = this.#newMap();
     const opened = this.#store?.open(uuid, this.#devices, (volume, offset, length) => saved.mark(volume, offset, length));
@@ -87,6 +91,11 @@ export class SavedContent {
       saved.mark(volume, at, bytes);
       unit = to;
     }
+  }
+
+  /** Rejects with UNDO_CORRUPT when something saved could not be put back. */
+  async check(): Promise<void> {
+    await this.#store?.check(this.#devices);
   }
 
   /** Puts everything saved back and flushes the volumes. Rejects as UndoStore.rollback(). */

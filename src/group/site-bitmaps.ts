@@ -182,14 +182,14 @@ export class SiteBitmaps {
   async #fold(site: SiteProgress, why: string): Promise<void> {
     const { log, name } = this.#group;
     const known = this.#tracked.get(site.config.name);
-    const from = site.neededFrom;
+    // The site may have what this one has not made durable, and others take the place of what is lost.
+    const from = Math.min(site.neededFrom, log.durableLsn);
     if (site.missingSinceUs === 0) site.missingSinceUs = log.index.timeOf(site.durable + 1);
     site.writtenAtDurable ??= this.#group.writtenUpTo(site.durable);
     const tracked = known ?? this.#begin(site);
     // What the log had forgotten before, as a secondary does without asking, no bitmap knows.
     const least = PLANTED === 'bitmap-base-too-old' ? from : Math.max(from, log.trimmedLsn);
-    // The site may have what this one has not made durable, and others take the place of what is lost.
-    const base = known === undefined ? Math.min(least, log.durableLsn) : site.bitmap?.base;
+    const base = known === undefined ? least : site.bitmap?.base;
     tracked.endLsn = undefined;
     // From here on what is applied is marked; the session that would have ended the tracking ends without it.
     tracked.marks = true;
