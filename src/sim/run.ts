@@ -168,20 +168,20 @@ async function choosePrimary(script: Script): Promise<SimSite | undefined> {
     site.group.log.store.current.epoch * 1e9 + site.group.log.appendedLsn - (site.group.resyncs.target.isActive ? 1e12 : 0);
   const primaries = up.filter((site) => site.group.role === 'primary').sort((a, b) => rank(b) - rank(a));
   if (primaries[0] !== undefined) return primaries[0];
-  const canLead = (site: SimSite): boolean => {
-    const { epoch, resync } = site.group.log.store.current;
-    return epoch > 0 && (resync?.undo !== undefined || resync === undefined);
-  };
   const best = up.filter(canLead).sort((a, b) => rank(b) - rank(a))[0];
   if (best !== undefined && !best.group.changing) await script.promote(best, false, true);
   return undefined;
 }
 
-/** Every site that ever held a copy refuses to start, and says why. */
+/** It has a copy of some moment, or what it takes to go back to one. */
+function canLead(site: SimSite): boolean {
+  const { epoch, resync } = site.group.log.store.current;
+  return epoch > 0 && (resync?.undo !== undefined || resync === undefined);
+}
+
+/** Every site refuses to start, and says why, or has nothing that it could lead with. */
 function isNobodyLeft({ world, refusals }: Script): boolean {
-  return world.sites.every(
-    (site) => refusals.has(site.name) || (site.isUp && refusals.size > 0 && site.group.log.store.current.epoch === 0),
-  );
+  return refusals.size > 0 && world.sites.every((site) => refusals.has(site.name) || (site.isUp && !canLead(site)));
 }
 
 function isInSync(primary: SimSite, site: SimSite): boolean {
