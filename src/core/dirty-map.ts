@@ -123,8 +123,7 @@ export class DirtyMap {
 
   /** Bytes that are to be copied as far as no copy of them has begun; no more than a region a volume too many. */
   get pendingBytes(): number {
-    const partBytes = this.#volumes[0]?.parts.partBytes ?? 0;
-    return this.#pendingRegions * this.regionBytes - this.#sparedParts * partBytes;
+    return this.#pendingRegions * this.regionBytes - this.#sparedParts * this.partBytes;
   }
 
   /** Number of regions of a volume. */

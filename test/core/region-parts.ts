@@ -109,6 +109,15 @@ t.test('a first mark that covers whole regions and parts of others counts both',
   }
 });
 
+t.test('a copy that came to nothing is done again as a whole, in the second page as well', async (t) => {
+  const map = new DirtyMap([(PAGE_REGIONS + 1) * 16 * BLOCK], 16 * BLOCK);
+  map.mark(0, PAGE_REGIONS * 16 * BLOCK + BLOCK, BLOCK);
+  t.equal(map.take(0, PAGE_REGIONS), 2);
+  t.equal(map.pendingBytes, 0);
+  map.retryAll();
+  t.equal(map.pendingBytes, 16 * BLOCK);
+});
+
 t.test('regions that are marked as a whole cost nothing', async (t) => {
   const parts = new RegionParts(16 * BLOCK, PAGE_REGIONS);
   const pending = new Uint8Array(2 * DIRTY_PAGE_BYTES);
