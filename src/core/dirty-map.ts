@@ -131,7 +131,7 @@ export class DirtyMap {
     return this.#volume(volume).regions;
   }
 
-  /** The site lacks what was written to [offset, offset + length). Called for every applied record: a few operations, no allocation. */
+  /** The site lacks what was written to [offset, offset + length). Called for every applied record: a few operations. */
   mark(volume: number, offset: number, length: number): void {
     if (length === 0) return;
     const bits = this.#volume(volume);

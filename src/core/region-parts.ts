@@ -2,7 +2,7 @@
 // cost the copy of all of it, or a busy database dirties more than a link can carry that carries its writes with ease.
 //
 // A region has up to PARTS_MAX parts of at least a block each, a bit of a mask for each. Kept only where it tells something: without masks
-// for its page a pending region is to be copied as a whole, and a region that is not pending has none. Memory: 2 bytes a region, for pages
+// for its page a pending region is to be copied as a whole, and a region that is not pending has none. Memory: 4 bytes a region, for pages
 // in which a region was marked in part.
 //
 // Invariant: a region whose page has masks is pending exactly when its mask is not 0.
@@ -14,11 +14,14 @@ import { PLANTED } from './planted.js';
 /** Parts of a region; those of the default region are blocks of 4 KiB. */
 const PARTS_MAX = 16;
 
+/** Masks of the regions of a page: what is pending, and what the last copy took (0: all, because it began before there were masks). */
+type Page = { readonly pending: Uint16Array; readonly taken: Uint16Array };
+
 /** The masks of one volume. Every method that changes some returns how many parts fewer (negative: more) need not be copied. */
 export class RegionParts {
   readonly #regionBytes: number;
   readonly #regionsPerPage: number;
-  readonly #pages: (Uint16Array | undefined)[] = [];
+  readonly #pages: (Page | undefined)[] = [];
   readonly #parts: number;
   readonly #whole: number;
   readonly partBytes: number;
@@ -31,20 +34,28 @@ export class RegionParts {
     this.partBytes = regionBytes / this.#parts;
   }
 
-  /** Pages that have masks. */
-  get pages(): number {
-    return this.#pages.filter((page) => page !== undefined).length;
-  }
-
   /** [offset, offset + length) is about to become pending; `pending` has the bits before that. */
   mark(pending: Uint8Array, offset: number, length: number): number {
     const first = Math.floor(offset / this.#regionBytes);
     const last = Math.floor((offset + length - 1) / this.#regionBytes);
+    const head = this.#maskOf(first, offset, length);
+    const tail = this.#maskOf(last, offset, length);
     // Masks begin before any bit of this call counts: only its ends can be in part.
-    if (this.#maskOf(first, offset, length) !== this.#whole) this.#begin(first, pending);
-    if (this.#maskOf(last, offset, length) !== this.#whole) this.#begin(last, pending);
+    if (head !== this.#whole) this.#begin(first, pending);
+    if (tail !== this.#whole) this.#begin(last, pending);
+    const spared = this.#add(pending, first, head);
+    return last === first ? spared : spared + this.#addWhole(pending, first + 1, last) + this.#add(pending, last, tail);
+  }
+
+  /** All of the regions [from, to) are about to become pending. Pages without masks cost nothing: a record may touch thousands. */
+  #addWhole(pending: Uint8Array, from: number, to: number): number {
     let spared = 0;
-    for (let region = first; region <= last; region++) spared += this.#add(pending, region, this.#maskOf(region, offset, length));
+    for (let region = from; region < to; ) {
+      const number = Math.floor(region / this.#regionsPerPage);
+      const end = Math.min(to, (number + 1) * this.#regionsPerPage);
+      if (this.#pages[number] === undefined) region = end;
+      else while (region < end) spared += this.#add(pending, region++, this.#whole);
+    }
     return spared;
   }
 
@@ -67,7 +78,7 @@ export class RegionParts {
   /** True when all of a pending region is to be copied. */
   isWhole(region: number): boolean {
     const page = this.#pages[Math.floor(region / this.#regionsPerPage)];
-    return page === undefined || page[region % this.#regionsPerPage] === this.#whole;
+    return page === undefined || page.pending[region % this.#regionsPerPage] === this.#whole;
   }
 
   /** The parts of a region whose copy begins, which is not pending any more: bit i for part i. */
@@ -75,8 +86,9 @@ export class RegionParts {
     const page = this.#pages[Math.floor(region / this.#regionsPerPage)];
     if (page === undefined) return this.#whole;
     const at = region % this.#regionsPerPage;
-    const mask = page[at] as number;
-    page[at] = 0;
+    const mask = page.pending[at] as number;
+    page.pending[at] = 0;
+    page.taken[at] = mask;
     return mask;
   }
 
@@ -85,13 +97,18 @@ export class RegionParts {
     return this.#parts - ones(mask);
   }
 
-  /** The copies of all regions set in `copying` came to nothing: each is to be copied as a whole. `pending` has the bits before that. */
+  /** The copies of all regions set in `copying` came to nothing: what each took is pending again. `pending` has the bits before that. */
   retry(pending: Uint8Array, copying: Uint8Array): number {
     let spared = 0;
     for (const [number, page] of this.#pages.entries()) {
       if (page === undefined) continue;
       const first = (number * this.#regionsPerPage) / 8;
-      for (let at = first; at < first + this.#regionsPerPage / 8; at++) spared += this.markByte(pending, at, copying[at] as number);
+      for (let at = first; at < first + this.#regionsPerPage / 8; at++) {
+        for (let bit = 0; copying[at] !== 0 && bit < 8; bit++) {
+          const region = at * 8 + bit;
+          if (isSet(copying, region)) spared += this.#add(pending, region, page.taken[region % this.#regionsPerPage] || this.#whole);
+        }
+      }
     }
     return spared;
   }
@@ -101,10 +118,12 @@ export class RegionParts {
     if (page === undefined) return 0;
     const isPending = isSet(pending, region);
     const at = region % this.#regionsPerPage;
-    const before = page[at] as number;
+    const before = page.pending[at] as number;
     assert(isPending === (before !== 0), 'a region is pending when parts of it are');
-    page[at] = PLANTED === 'part-not-marked' && isPending ? before : before | mask;
-    const spared = this.spared(page[at] as number);
+    if (before === this.#whole) return 0;
+    const after = PLANTED === 'part-not-marked' && isPending ? before : before | mask;
+    page.pending[at] = after;
+    const spared = this.spared(after);
     return isPending ? spared - this.spared(before) : spared;
   }
 
@@ -112,9 +131,9 @@ export class RegionParts {
   #begin(region: number, pending: Uint8Array): void {
     const number = Math.floor(region / this.#regionsPerPage);
     if (this.#pages[number] !== undefined || isSet(pending, region)) return;
-    const page = new Uint16Array(this.#regionsPerPage);
+    const page = { pending: new Uint16Array(this.#regionsPerPage), taken: new Uint16Array(this.#regionsPerPage) };
     const first = number * this.#regionsPerPage;
-    for (let i = 0; i < page.length; i++) if (isSet(pending, first + i)) page[i] = this.#whole;
+    for (let i = 0; i < this.#regionsPerPage; i++) if (isSet(pending, first + i)) page.pending[i] = this.#whole;
     this.#pages[number] = page;
   }
 }
@@ -123,8 +142,10 @@ function isSet(bits: Uint8Array, bit: number): boolean {
   return ((bits[bit >> 3] as number) & (1 << (bit & 7))) !== 0;
 }
 
+/** Number of bits that are set in a mask of 16. */
 function ones(mask: number): number {
-  let count = 0;
-  for (let rest = mask; rest > 0; rest &= rest - 1) count++;
-  return count;
+  const pairs = mask - ((mask >> 1) & 0x5555);
+  const fours = (pairs & 0x3333) + ((pairs >> 2) & 0x3333);
+  const eights = (fours + (fours >> 4)) & 0x0f0f;
+  return (eights + (eights >> 8)) & 0x1f;
 }

@@ -9,14 +9,22 @@ import { syncDevice, writeDurably, zeroDevice } from './promises.js';
 
 /** Durable when it resolves. Nothing may be appended meanwhile. */
 export async function wipeLeftovers(log: Log): Promise<void> {
-  const { device, ring, appendPosition, freePosition } = log;
   await wipeCutRecords(log);
+  await wipeBehind(log);
+}
+
+/** The same for a log that forgets all of its records: nobody looks at those that it has. */
+export async function wipeBehind(log: Log): Promise<void> {
+  const { device, ring, appendPosition, freePosition } = log;
   const end = appendPosition + Math.min(ring.limit(freePosition) - appendPosition, 2 * GROUP_PAYLOAD_BYTES);
+  const wiped: Promise<void>[] = [];
+  // In one turn: when the size of the log changes meanwhile, what is free in one layout may be in use in the other.
   for (let at = appendPosition; at < end; ) {
     const length = Math.min(end - at, ring.toEnd(at));
-    await zeroDevice(device, RING_START + ring.offset(at), length);
+    wiped.push(zeroDevice(device, RING_START + ring.offset(at), length));
     at += length;
   }
+  await Promise.all(wiped);
   await syncDevice(device);
 }
 

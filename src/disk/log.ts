@@ -20,7 +20,7 @@ import type { LogIndex } from './log-index.js';
 import type { LogOwner, LogParts } from './log-parts.js';
 import type { LogReader } from './log-reader.js';
 import { ackedUpTo, welcomeOf } from './log-welcome.js';
-import { wipeLeftovers } from './log-wipe.js';
+import { wipeBehind, wipeLeftovers } from './log-wipe.js';
 import { LsnWaiters } from './lsn-waiters.js';
 import { deviceError } from './promises.js';
 import { type CrcSpans, sealForLog, sealIdentities } from './seal.js';
@@ -325,7 +325,7 @@ export class Log implements IoTarget {
   async rebase(lsn: number, chain: number, lineage: Lineage, change: Partial<Superblock>): Promise<void> {
     assert(this.undurable === 0, 'a log begins anew only when it is quiet');
     // A log that goes back must not find, behind its new end, a record that knows later ones durable.
-    if (lsn < this.#appendedLsn) await wipeLeftovers(this);
+    if (lsn < this.#appendedLsn) await wipeBehind(this);
     await this.store.update((current) => ({
       ...current,
       ...change,

@@ -150,15 +150,17 @@ export class LinkPort implements ShipSource, ReceiveSink {
   /** No role changes while a session makes this site ready to receive; what may be applied then is. */
   async #join(work: (group: LinkPortGroup) => Promise<void>): Promise<void> {
     const group = this.#group;
-    if (group.role !== 'secondary' || group.changing || group.joining)
+    // The layout of a log that is held is about to change.
+    if (group.role !== 'secondary' || group.changing || group.joining || group.log.isHeld)
       throw new LvrError('ROLE', `group ${this.name} cannot be joined now`);
     group.joining = true;
     try {
       await work(group);
     } finally {
       group.joining = false;
+      // What became durable meanwhile, also where nothing came of it.
+      group.allowApply();
     }
-    group.allowApply();
   }
 
   async #prepare(plan: ReconnectPlan & { action: 'stream' | 'resync' }, primary: SiteHistory): Promise<void> {

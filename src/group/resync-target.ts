@@ -11,6 +11,7 @@
 import { assert } from '../core/assert.js';
 import { ConflictFilter } from '../core/conflict-filter.js';
 import { LvrError } from '../core/errors.js';
+import { RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
 import { cutLineage, withOwn } from '../core/lineage.js';
 import { PLANTED } from '../core/planted.js';
 import type { Crc32c, Device, IoTarget } from '../core/ports.js';
@@ -25,7 +26,7 @@ import type { Superblock } from '../format/superblock.js';
 import type { ResyncEnd } from '../format/wire.js';
 import type { Refusal } from '../link/ports.js';
 import type { Applier } from './applier.js';
-import { SavedContent } from './saved-content.js';
+import { SavedContent, UNDO_UNIT_BYTES } from './saved-content.js';
 
 /** Device writes of regions in flight. */
 const WRITES_MAX = 16;
@@ -184,10 +185,17 @@ export class ResyncTarget implements IoTarget {
     return this.#saved.lacks(meta);
   }
 
-  /** Saves the old content under a piece; pieces behind it wait. */
+  /** Saves the old content under a piece, and under those that follow right behind it; pieces behind it wait. */
   #save(meta: RegionMeta): void {
     this.#preparing = true;
-    this.#saved.save(meta).then(
+    let end = meta.offset + meta.length;
+    for (let i = this.#submitted + 1; i < this.#items.length; i++) {
+      const { volume, offset, length } = (this.#items[i] as Item).meta;
+      const follows = volume === meta.volume && offset >= end && Math.floor(offset / UNDO_UNIT_BYTES) <= Math.ceil(end / UNDO_UNIT_BYTES);
+      if (!follows || offset + length - meta.offset > RECORD_PAYLOAD_BYTES_MAX) break;
+      end = offset + length;
+    }
+    this.#saved.save({ ...meta, length: end - meta.offset }).then(
       () => {
         this.#preparing = false;
         this.#pump();
@@ -215,7 +223,7 @@ export class ResyncTarget implements IoTarget {
         this.#pump();
         this.#settle();
       })
-      .catch(() => undefined);
+      .catch((error: unknown) => this.#failed(error instanceof LvrError ? error : new LvrError('FAILED', String(error))));
   }
 
   #failed(error: LvrError): void {

@@ -350,7 +350,7 @@ export class SiteBitmaps {
     if (tracked?.marks === false) tracked.endLsn = endLsn;
   }
 
-  /** Records flow to a site from the log, or its positions moved. True when they count, because its copy is consistent. */
+  /** The positions of a site moved. True when they count, because its copy is consistent. */
   progress(site: SiteProgress, applied: number): boolean {
     const tracked = this.#tracked.get(site.config.name);
     if (tracked === undefined) return true;

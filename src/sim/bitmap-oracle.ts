@@ -51,6 +51,8 @@ export class BitmapOracle {
     if (resync === undefined) {
       // Consistent: it has a prefix, of this history or another, and what is in its log and not on its volumes comes first.
       const { appliedLsn } = theirs.applier;
+      // What only it has keeps it apart (rules C11 and C12).
+      if (theirs.log.appendedLsn > ours.log.appendedLsn) return;
       if (bitmap.base === undefined || theirs.log.durableLsn < bitmap.base || appliedLsn < theirs.log.durableLsn) return;
     } else if (resync.uuid !== bitmap.uuid) return;
     const map = ours.resyncs.bitmaps.mapOf(other.name);

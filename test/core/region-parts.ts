@@ -12,6 +12,8 @@ const PAGE_REGIONS = 8 * DIRTY_PAGE_BYTES;
 class Model {
   readonly left: Set<number>[][];
   readonly copying: boolean[][];
+  /** What the copy under way has. */
+  readonly taken = new Map<string, number[]>();
   readonly parts: number;
 
   constructor(regions: readonly number[], parts: number) {
@@ -67,6 +69,7 @@ for (const regionBytes of [BLOCK, 4 * BLOCK, 16 * BLOCK, 256 * BLOCK]) {
         const isWhole = map.isWhole(volume, next);
         const mask = map.take(volume, next);
         if (mask !== wanted || isWhole !== (mask === 2 ** model.parts - 1)) problem = `${step}: region ${next} has ${mask}, not ${wanted}`;
+        model.taken.set(`${volume} ${next}`, [...(model.left[volume]?.[next] ?? [])]);
         model.left[volume]?.[next]?.clear();
         (model.copying[volume] as boolean[])[next] = true;
         taken++;
@@ -77,7 +80,8 @@ for (const regionBytes of [BLOCK, 4 * BLOCK, 16 * BLOCK, 256 * BLOCK]) {
       } else if (what < 98) {
         map.retryAll();
         for (const [v, copying] of model.copying.entries()) {
-          for (const [r, isCopied] of copying.entries()) if (isCopied) model.markRegion(v, r);
+          for (const [r, isCopied] of copying.entries())
+            if (isCopied) for (const part of model.taken.get(`${v} ${r}`) ?? []) model.left[v]?.[r]?.add(part);
           copying.fill(false);
         }
       } else if (step % 7 === 0) {
@@ -109,13 +113,24 @@ t.test('a first mark that covers whole regions and parts of others counts both',
   }
 });
 
-t.test('a copy that came to nothing is done again as a whole, in the second page as well', async (t) => {
+t.test('what a copy that came to nothing took is to be copied again, in the second page as well', async (t) => {
   const map = new DirtyMap([(PAGE_REGIONS + 1) * 16 * BLOCK], 16 * BLOCK);
   map.mark(0, PAGE_REGIONS * 16 * BLOCK + BLOCK, BLOCK);
   t.equal(map.take(0, PAGE_REGIONS), 2);
   t.equal(map.pendingBytes, 0);
   map.retryAll();
-  t.equal(map.pendingBytes, 16 * BLOCK);
+  t.equal(map.pendingBytes, BLOCK);
+  t.equal(map.take(0, PAGE_REGIONS), 2);
+});
+
+t.test('a copy of a whole region that began before any part was marked is done again as a whole', async (t) => {
+  const map = new DirtyMap([4 * 16 * BLOCK], 16 * BLOCK);
+  map.mark(0, 0, 16 * BLOCK);
+  map.take(0, 0);
+  map.mark(0, 16 * BLOCK, BLOCK);
+  map.retryAll();
+  t.equal(map.pendingBytes, 17 * BLOCK);
+  t.equal(map.take(0, 0), 0xffff);
 });
 
 t.test('regions that are marked as a whole cost nothing', async (t) => {
@@ -125,7 +140,17 @@ t.test('regions that are marked as a whole cost nothing', async (t) => {
   t.equal(parts.markByte(pending, 4, 0xff), 0);
   pending[0] = 0x0f;
   t.equal(parts.mark(pending, BLOCK, BLOCK), 0, 'nor those that are pending already');
-  t.equal(parts.pages, 0);
   t.equal(parts.mark(pending, 16 * BLOCK * PAGE_REGIONS, BLOCK), 15);
-  t.equal(parts.pages, 1);
+});
+
+t.test('a record over many regions costs nothing for each of them where nothing was marked in part', async (t) => {
+  const regions = 32 * PAGE_REGIONS;
+  const parts = new RegionParts(16 * BLOCK, PAGE_REGIONS);
+  const pending = new Uint8Array(regions / 8);
+  const timed = (): number => {
+    const began = performance.now();
+    for (let i = 0; i < 20; i++) parts.mark(pending, 0, regions * 16 * BLOCK);
+    return performance.now() - began;
+  };
+  t.ok(Math.min(...Array.from({ length: 5 }, timed)) < 20, 'a million regions, twenty times');
 });
