@@ -42,7 +42,8 @@ class Ring final : public Backend {
   void Acknowledge() override {}
 
   void Enqueue(uint32_t handle, const Operation& operation) override {
-    if (operation.opcode == kReadCached && ReadFromCache(handle, operation)) return;
+    // Not when it starts again: what ends here is reaped by the call that submitted it, and there is none any more.
+    if (operation.opcode == kReadCached && operation.retries == 0 && ReadFromCache(handle, operation)) return;
     struct io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
     if (sqe == nullptr) {
       Flush();

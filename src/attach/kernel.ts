@@ -114,6 +114,10 @@ export class KernelAttacher implements Attacher {
         },
       );
     }
+    if (found.blockBytes < request.blockBytes) {
+      const words = `${attachment.device} has blocks of ${found.blockBytes} bytes, ${request.target} takes none below ${request.blockBytes}`;
+      throw new LvrError('DEVICE_CHANGED', words, { hint: `set io = "buffered" for ${request.target}, or put its device back` });
+    }
     this.#devices.get(attachment.device)?.release();
     const device = new KernelDevice(this.#parts, request.target, request.identity, this.#connections, onLost);
     device.index = index;

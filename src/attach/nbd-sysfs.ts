@@ -12,7 +12,13 @@ const REQUEST_KIB = 1024;
 const WRITE_MS = 5_000;
 
 /** One device. `pid` is '' when nothing is connected; `backend` is '' for one that was connected without a name. */
-export type NbdDevice = { readonly index: number; readonly pid: string; readonly backend: string; readonly sizeBytes: number };
+export type NbdDevice = {
+  readonly index: number;
+  readonly pid: string;
+  readonly backend: string;
+  readonly sizeBytes: number;
+  readonly blockBytes: number;
+};
 
 /** The device number of /dev/nbdN; undefined for any other path. */
 export function indexOf(device: string): number | undefined {
@@ -38,7 +44,8 @@ export class NbdSysfs {
     const size = this.#text(`block/nbd${index}/size`);
     if (size === '') return undefined;
     const pid = this.#text(`block/nbd${index}/pid`);
-    return { index, pid, backend: this.#text(`block/nbd${index}/backend`), sizeBytes: Number(size) * SECTOR_BYTES };
+    const blockBytes = Number(this.#text(`block/nbd${index}/queue/logical_block_size`)) || SECTOR_BYTES;
+    return { index, pid, backend: this.#text(`block/nbd${index}/backend`), sizeBytes: Number(size) * SECTOR_BYTES, blockBytes };
   }
 
   /** Connected devices. */

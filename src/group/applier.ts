@@ -7,8 +7,10 @@
 import { assert } from '../core/assert.js';
 import { ConflictFilter } from '../core/conflict-filter.js';
 import { LvrError } from '../core/errors.js';
+import { DIRECT_PAYLOAD_BYTES } from '../core/limits.js';
 import { PLANTED } from '../core/planted.js';
-import type { Device, IoTarget } from '../core/ports.js';
+import type { Arena, Device, IoTarget } from '../core/ports.js';
+import type { CreateArena } from '../disk/batch-pool.js';
 import { findBatch, type LogBatch } from '../disk/log-batch.js';
 import type { LogReader } from '../disk/log-reader.js';
 import { LsnWaiters } from '../disk/lsn-waiters.js';
@@ -33,6 +35,7 @@ export class Applier implements IoTarget {
   readonly #devices: readonly Device[];
   readonly #reader: LogReader;
   readonly #owner: ApplyOwner;
+  readonly #createArena: CreateArena;
   readonly #conflicts = new ConflictFilter();
   // Batches in LSN order: [0, #submitting) are submitted whole, #submitting is next.
   #batches: LogBatch[] = [];
@@ -43,9 +46,12 @@ export class Applier implements IoTarget {
   #appliedLsn: number;
   #limitLsn = 0;
   #fetching = false;
+  #fetched: Promise<void> = Promise.resolve();
   // In-flight operations by tag.
   readonly #opBatch: (LogBatch | undefined)[] = new Array<LogBatch | undefined>(OPERATIONS_MAX).fill(undefined);
   readonly #opHeader = new Float64Array(OPERATIONS_MAX);
+  /** A place for each operation, made when it is needed: for payloads that stand in their batch where their device cannot take them. */
+  #aligned: Arena | undefined;
   readonly #freeOps: number[] = Array.from({ length: OPERATIONS_MAX }, (_, i) => i);
   readonly #waiters = new LsnWaiters();
   #failure: LvrError | undefined;
@@ -55,10 +61,11 @@ export class Applier implements IoTarget {
   #pumpAgain = false;
 
   /** Everything up to `appliedLsn` is on the devices already. */
-  constructor(devices: readonly Device[], reader: LogReader, appliedLsn: number, owner: ApplyOwner) {
+  constructor(devices: readonly Device[], reader: LogReader, appliedLsn: number, owner: ApplyOwner, createArena: CreateArena) {
     this.#devices = devices;
     this.#reader = reader;
     this.#owner = owner;
+    this.#createArena = createArena;
     this.#appliedLsn = appliedLsn;
     this.#lastSubmittedLsn = appliedLsn;
   }
@@ -123,6 +130,12 @@ export class Applier implements IoTarget {
     this.#waiters.fail(error);
   }
 
+  /** The same for an orderly end, before the devices are closed: resolves when the log is not read any more either. */
+  end(): Promise<void> {
+    this.halt(new LvrError('FAILED', 'the group has stopped'));
+    return this.#fetched;
+  }
+
   /** Submits what may be submitted. */
   pump(): void {
     if (this.#inPump) {
@@ -171,19 +184,33 @@ export class Applier implements IoTarget {
     const volume = recordVolume(bytes, header);
     const offset = recordOffset(bytes, header);
     const length = recordLength(bytes, header);
+    const device = this.#devices[volume] as Device;
+    if (offset % device.blockBytes !== 0 || length % device.blockBytes !== 0) {
+      this.#fail(blocksGrew(device, batch.firstLsn + this.#record));
+      return false;
+    }
     if (!this.#conflicts.isFree(volume, offset, length) && PLANTED !== 'overlaps-unordered') return false;
     this.#conflicts.add(volume, offset, length);
     const tag = this.#freeOps.pop() as number;
     this.#opBatch[tag] = batch;
     this.#opHeader[tag] = header;
-    const device = this.#devices[volume] as Device;
     if (recordHasPayload(bytes, header)) {
-      device.write(batch.arena, this.#payloadAt, length, offset, false, this, tag);
+      if (this.#payloadAt % device.blockBytes === 0) device.write(batch.arena, this.#payloadAt, length, offset, false, this, tag);
+      else this.#writeAligned(device, bytes.subarray(this.#payloadAt, this.#payloadAt + length), offset, tag);
       this.#payloadAt += length;
     } else {
       device.zero(offset, PLANTED === 'zero-not-applied' ? 512 : length, recordMayUnmap(bytes, header), this, tag);
     }
     return true;
+  }
+
+  /** Behind a record of a volume with smaller blocks a payload is not aligned as its device needs it. */
+  #writeAligned(device: Device, payload: Uint8Array, offset: number, tag: number): void {
+    assert(payload.length <= DIRECT_PAYLOAD_BYTES, 'a long payload is the first of its batch');
+    this.#aligned ??= this.#createArena(OPERATIONS_MAX * DIRECT_PAYLOAD_BYTES);
+    const at = tag * DIRECT_PAYLOAD_BYTES;
+    this.#aligned.bytes.set(payload, at);
+    device.write(this.#aligned, at, payload.length, offset, false, this, tag);
   }
 
   ioDone(tag: number, error: number): void {
@@ -223,7 +250,7 @@ export class Applier implements IoTarget {
   #fetch(): void {
     if (this.#fetching || this.#failure !== undefined || this.#lastSubmittedLsn >= this.#limitLsn) return;
     this.#fetching = true;
-    this.#fetchAll()
+    this.#fetched = this.#fetchAll()
       .then(() => {
         this.#fetching = false;
         this.pump();
@@ -280,4 +307,15 @@ export class Applier implements IoTarget {
     this.#waiters.fail(error);
     this.#owner.applyFailed(error);
   }
+}
+
+/** Only what the configuration or a replaced device has changed: requests of clients fit the blocks of their time. */
+function blocksGrew({ path, blockBytes }: Device, lsn: number): LvrError {
+  return new LvrError(
+    'DEVICE_CHANGED',
+    `${path} has blocks of ${blockBytes} bytes by now, and LSN ${lsn} in the log was written in smaller ones`,
+    {
+      hint: 'set io = "buffered" for the volume, or put its device back',
+    },
+  );
 }

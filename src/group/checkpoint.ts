@@ -39,6 +39,7 @@ export class Checkpointer {
   #lastApplied: number;
   #lastAppended = 0;
   #failed = false;
+  #stopped = false;
 
   constructor(parts: CheckpointParts) {
     this.#parts = parts;
@@ -55,14 +56,16 @@ export class Checkpointer {
     });
   }
 
+  /** None begins by itself any more; run() does one. */
   stop(): void {
+    this.#stopped = true;
     this.#timer?.cancel();
   }
 
   /** Called when a batch was applied or a site answered: checkpoints when half of the ring is used and that would free some of it. */
   consider(): void {
     const { log } = this.#parts;
-    if (this.#running !== undefined || log.usedBytes < log.ring.bytes / 2) return;
+    if (this.#stopped || this.#running !== undefined || log.usedBytes < log.ring.bytes / 2) return;
     const next = log.trimmedAt(this.#freeable());
     if (next.trimmedPosition - log.store.current.trimmedPosition >= log.ring.bytes / 8) void this.run();
   }
@@ -70,7 +73,7 @@ export class Checkpointer {
   /** Someone waits for log space: checkpoints if that frees anything at all. */
   urge(): void {
     const { log } = this.#parts;
-    if (this.#running === undefined && log.trimmedAt(this.#freeable()).trimmedLsn > log.trimmedLsn) void this.run();
+    if (!this.#stopped && this.#running === undefined && log.trimmedAt(this.#freeable()).trimmedLsn > log.trimmedLsn) void this.run();
   }
 
   /** Does one checkpoint (or joins the running one); never rejects, a failure goes to onFailed. */

@@ -83,7 +83,7 @@ export class Group {
     this.pool.reclaim = () => this.shipCache.evict();
     this.overlay = new Overlay(devices.length);
     this.reads = new Reads(devices, this.overlay, env.memory.createArena, (volume, errno) => this.deviceErrors.readFailed(volume, errno));
-    this.applier = new Applier(devices, log.reader, log.store.current.appliedLsn, this);
+    this.applier = new Applier(devices, log.reader, log.store.current.appliedLsn, this, env.memory.createArena);
     // A site may have acknowledged records that a crash cost this one: what is written in their place it does not have.
     const ackedMax = PLANTED === 'acked-not-clamped' ? Number.POSITIVE_INFINITY : log.appendedLsn;
     this.sites = new Sites(config.sites, new Map(log.store.current.sites.map((s) => [s.name, Math.min(s.ackedLsn, ackedMax)])));
@@ -250,6 +250,9 @@ export class Group {
     await Promise.all([this.resizing, this.checkpointer.settled()]);
     this.#primaryDurable.stop();
     this.resyncs.stop();
+    // What is not applied is left to the next start: nothing may reach a device that is being closed.
+    await this.applier.end();
+    this.reads.dropWaiting();
     for (const device of [...this.devices, this.log.device, ...this.resyncs.stores.devices]) await device.close();
   }
 

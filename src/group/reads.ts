@@ -13,6 +13,7 @@ const SMALL_BYTES = 16 * KIB;
 const SMALL_COUNT = 512;
 const LARGE_COUNT = 64;
 const EIO = 5;
+const ESHUTDOWN = 108;
 
 class ReadSlab implements Slab {
   readonly arena: Arena;
@@ -29,6 +30,8 @@ class ReadSlab implements Slab {
 /** A read whose device parts are still under way; its index is the tag of those parts. */
 type OpenRead = { request: IoRequest | undefined; volume: number; left: number; errno: number };
 
+type WaitingRead = { readonly volume: number; readonly request: IoRequest };
+
 /** Hears of a device that failed to read, before the read is answered. */
 type OnReadFailed = (volume: number, errno: number) => void;
 
@@ -40,8 +43,9 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
   readonly #large: ReadSlab[] = [];
   readonly #open: OpenRead[] = [];
   readonly #free: number[] = [];
-  // Reads that wait for slabs, oldest first.
-  readonly #waiting: { volume: number; request: IoRequest }[] = [];
+  // Reads that wait for slabs, oldest first. Short ones do not wait behind long ones, whose slabs a slow client may keep.
+  readonly #waitingSmall: WaitingRead[] = [];
+  readonly #waitingLarge: WaitingRead[] = [];
   // State of the piece that segment() is called for.
   #slab: ReadSlab;
   #pieceStart = 0;
@@ -65,8 +69,15 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
 
   /** Starts a read; it completes inside when no device is needed, else after kick() of the devices. */
   read(volume: number, request: IoRequest): void {
-    if (this.#waiting.length > 0 || !this.#takeSlabs(request)) this.#waiting.push({ volume, request });
+    const waiting = request.length <= SMALL_BYTES ? this.#waitingSmall : this.#waitingLarge;
+    if (waiting.length > 0 || !this.#takeSlabs(request)) waiting.push({ volume, request });
     else this.#start(volume, request);
+  }
+
+  /** The devices are about to be closed: what waits is answered, and nothing is started any more. */
+  dropWaiting(): void {
+    for (const { request } of [...this.#waitingSmall.splice(0), ...this.#waitingLarge.splice(0)])
+      request.owner.completed(request, ESHUTDOWN);
   }
 
   /** Gives the slabs of a completed read back, which may start a waiting one. */
@@ -75,8 +86,13 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
     for (let slab = request.slabs.pop(); slab !== undefined; slab = request.slabs.pop()) {
       (slab.dataCapacity === SMALL_BYTES ? this.#small : this.#large).push(slab as ReadSlab);
     }
-    for (let next = this.#waiting[0]; next !== undefined && this.#takeSlabs(next.request); next = this.#waiting[0]) {
-      this.#waiting.shift();
+    this.#startWaiting(this.#waitingSmall);
+    this.#startWaiting(this.#waitingLarge);
+  }
+
+  #startWaiting(waiting: WaitingRead[]): void {
+    for (let next = waiting[0]; next !== undefined && this.#takeSlabs(next.request); next = waiting[0]) {
+      waiting.shift();
       this.#start(next.volume, next.request);
       this.#device.kick();
     }

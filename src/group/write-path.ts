@@ -69,8 +69,8 @@ export class WritePath {
   #gathering: Timer | undefined;
   #waiters = new Set<RoomWaiter>();
   #waking = false;
-  /** Long writes of which a piece was refused: their end must not be answered with success. */
-  readonly #torn = new Set<IoRequest>();
+  /** Long writes of which a piece was refused: their end must not be answered with success. Weak: the end may never come. */
+  readonly #torn = new WeakSet<IoRequest>();
   // Reused for every record, so that admission allocates nothing.
   readonly #record: Omit<RecordIdentity, 'payloadCrc' | 'prevChain'>;
 
@@ -208,6 +208,7 @@ export class WritePath {
 
   /** Positions moved: answers what may be answered now. */
   release(): void {
+    if (this.#isHeld) return;
     const { sites, writeCache } = this.#parts;
     const limits = sites.update(this.#lastLsn, this.#log.durableLsn, writeCache);
     this.#instant = writeCache && sites.all.every((site) => site.effectiveMode === 'async');

@@ -370,6 +370,7 @@ export class SimDevice implements Device {
     const { kind, offset, length, start, arena } = op;
     if (kind !== 'sync' && (length <= 0 || offset < 0 || offset + length > this.sizeBytes)) throw new Error(`${kind} beyond ${this.path}`);
     if (offset % this.blockBytes !== 0 || length % this.blockBytes !== 0) throw new Error(`${kind} is not aligned on ${this.path}`);
+    if (arena !== undefined && start % this.blockBytes !== 0) throw new Error(`memory of a ${kind} is not aligned for ${this.path}`);
     if (arena !== undefined && (start < 0 || start + length > arena.bytes.length)) throw new Error(`${kind} beyond its arena`);
     this.#pending.push({ ...op, kicked: false, completedBefore: this.disk.writes });
     if (this.onQueued !== undefined) this.onQueued(op, kind === 'write' ? arena?.bytes.slice(start, start + length) : undefined);

@@ -70,11 +70,14 @@ class World {
   }
 
   /** A device appears, connected to `backend`. */
-  put(index: number, { backend, sizeBytes = SIZE_BYTES }: { backend: string; sizeBytes?: number }): void {
+  put(
+    index: number,
+    { backend, sizeBytes = SIZE_BYTES, blockBytes = 512 }: { backend: string; sizeBytes?: number; blockBytes?: number },
+  ): void {
     const directory = join(this.root, `block/nbd${index}`);
     mkdirSync(join(directory, 'queue'), { recursive: true });
     const files = { size: sizeBytes / 512, pid: 77, backend, 'queue/scheduler': '[mq-deadline] none', 'queue/max_sectors_kb': 128 };
-    for (const [name, value] of Object.entries({ ...files, 'queue/max_hw_sectors_kb': 32_768 }))
+    for (const [name, value] of Object.entries({ ...files, 'queue/max_hw_sectors_kb': 32_768, 'queue/logical_block_size': blockBytes }))
       writeFileSync(join(directory, name), `${value}\n`);
   }
 
@@ -142,7 +145,7 @@ t.test('what /sys says is read, whatever is missing in it', async (t) => {
   world.put(5, { backend: 'x' });
   rmSync(join(world.root, 'block/nbd5/pid'));
   t.ok(world.sysfs.isLoaded);
-  t.same(world.sysfs.device(3), { index: 3, pid: '77', backend: 'lvr:a', sizeBytes: SIZE_BYTES });
+  t.same(world.sysfs.device(3), { index: 3, pid: '77', backend: 'lvr:a', sizeBytes: SIZE_BYTES, blockBytes: 512 });
   t.same(
     world.sysfs.connected().map(({ index, backend }) => [index, backend]),
     [
@@ -257,6 +260,21 @@ t.test('a device of another size, of another backend or of no connection is not 
   world.refusals = [new NetlinkError('reconfigure', 22)];
   await t.rejects(resume(4), { code: 'ATTACH' });
   t.match(world.lost, [/cannot be reconnected: .* errno 22/]);
+});
+
+t.test('a device with smaller blocks than its volume takes by now waits: its users would get I/O errors', async (t) => {
+  const world = new World(t);
+  world.put(1, { backend: IDENTITY });
+  const large = request({ blockBytes: 4096 });
+  await t.rejects(world.attacher().resume(attachment('/dev/nbd1'), large, world.onLost), {
+    code: 'DEVICE_CHANGED',
+    message: /512 .* 4096/,
+  });
+  await t.rejects(world.attacher().attach(large, 'how', world.onLost), { code: 'DEVICE_CHANGED' });
+  t.same(world.served, []);
+  world.put(1, { backend: IDENTITY, blockBytes: 4096 });
+  await t.resolves(world.attacher().resume(attachment('/dev/nbd1'), large, world.onLost));
+  await t.resolves(world.attacher().resume(attachment('/dev/nbd1'), request(), world.onLost), 'larger ones fit');
 });
 
 t.test('a device of this volume that no file knows of is taken, not connected a second time', async (t) => {

@@ -3,7 +3,7 @@
 import t from 'tap';
 import { BLOCK_BYTES, MIB } from '../../src/core/limits.js';
 import { LogReader } from '../../src/disk/log-reader.js';
-import { crc32cSpans } from '../../src/disk/memory.js';
+import { crc32cSpans, createArena } from '../../src/disk/memory.js';
 import { Applier } from '../../src/group/applier.js';
 import { Checkpointer } from '../../src/group/checkpoint.js';
 import { SimDisk } from '../../src/sim/disk.js';
@@ -60,7 +60,8 @@ t.test('a checkpoint beside a cut does not skip what is appended behind it', asy
   t.equal(log.index.find(perLap + 1)?.position, log.ring.bytes, 'the last batch begins the next lap');
   const { index, ring, device } = log;
   const reader = new LogReader({ device, ring, index, pool: site.pool, uuid: new Uint8Array(16), crc32cSpans });
-  const applier = new Applier([], reader, perLap, { batchApplied: () => {}, applyFailed: (error) => t.fail(error.message) });
+  const owner = { batchApplied: () => {}, applyFailed: (error: Error) => t.fail(error.message) };
+  const applier = new Applier([], reader, perLap, owner, createArena);
   const checkpointer = new Checkpointer({
     log,
     devices: [],
