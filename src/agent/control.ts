@@ -1,7 +1,7 @@
 // The control socket: takes one request line at a time from each connection and answers it. Owns the socket file. Requests are bounded in
 // size, time and number; who asked for a change is logged with the uid the kernel vouches for.
 
-import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { LvrError, messageOf } from '../core/errors.js';
@@ -44,10 +44,13 @@ export class ControlServer {
     this.#server.maxConnections = CONNECTIONS_MAX;
   }
 
-  /** Binds the socket (0660 in a directory 0750). A socket nobody serves is replaced; call refuseLiveAgent() first. */
+  /**
+   * Binds the socket (0660 in a directory 0750). A socket nobody serves is replaced; call refuseLiveAgent() first. Anything else there
+   * stays, and is an error.
+   */
   async listen(): Promise<void> {
     mkdirSync(dirname(this.#path), { recursive: true, mode: 0o750 });
-    rmSync(this.#path, { force: true });
+    if (lstatSync(this.#path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(this.#path);
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(this.#path, () => {
@@ -62,9 +65,11 @@ export class ControlServer {
 
   /** Takes no new requests; removes the socket file and drops all connections. */
   async close(): Promise<void> {
+    const { listening } = this.#server;
     for (const socket of this.#sockets) socket.destroy();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    rmSync(this.#path, { force: true });
+    // What stands there otherwise was never this server's.
+    if (listening) rmSync(this.#path, { force: true });
   }
 
   #accept(socket: Socket): void {

@@ -5,6 +5,7 @@ import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
+import { messageOf } from '../core/errors.js';
 import type { Log } from '../core/ports.js';
 
 /** A hook that takes longer is killed. */
@@ -73,17 +74,24 @@ class Hooks {
     const facts = { event, level, message, agent: this.#site };
     const env = { PATH: process.env['PATH'], ...variables(fields), ...variables(facts) };
     const options = { env, timeout: this.#timeoutMs, killSignal: 'SIGKILL', maxBuffer: OUTPUT_BYTES_MAX } as const;
+    const failed = (why: string): void => this.#log.warn('hook-failed', `hook ${path} ${why}`, { hook: path });
     return new Promise((resolve) => {
-      const child = execFile(path, [], options, (error, stdout, stderr) => {
-        if (error !== null) {
-          const why = error.killed === true ? `did not end within ${this.#timeoutMs / 1000} s` : `failed (${error.code ?? error.signal})`;
-          const said = (stderr || stdout).trim().slice(0, OUTPUT_CHARS_SHOWN);
-          this.#log.warn('hook-failed', `hook ${path} ${why}${said === '' ? '' : `: ${said}`}`, { hook: path });
-        }
+      try {
+        const child = execFile(path, [], options, (error, stdout, stderr) => {
+          if (error !== null) {
+            const why = error.killed === true ? `did not end within ${this.#timeoutMs / 1000} s` : `failed (${error.code ?? error.signal})`;
+            const said = (stderr || stdout).trim().slice(0, OUTPUT_CHARS_SHOWN);
+            failed(`${why}${said === '' ? '' : `: ${said}`}`);
+          }
+          resolve();
+        });
+        // An agent that ends does not wait for it.
+        child.unref();
+      } catch (error) {
+        // Some reasons not to start it are thrown instead of told: somebody is writing the file just now, there is no memory.
+        failed(`cannot be started: ${messageOf(error)}`);
         resolve();
-      });
-      // An agent that ends does not wait for it.
-      child.unref();
+      }
     });
   }
 }

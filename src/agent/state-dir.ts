@@ -34,8 +34,16 @@ export async function claimStateDir(path: string, waitMs = 0): Promise<{ uuid: s
   }
 }
 
-/** Writes a small file so that after a crash it is the old one or the new one. */
+/** Writes a small file so that after a crash it is the old one or the new one. Throws FAILED: a full disk is nothing unexpected. */
 export function replaceFile(path: string, text: string): void {
+  try {
+    replace(path, text);
+  } catch (error) {
+    throw new LvrError('FAILED', `${path} cannot be written: ${messageOf(error)}`, { hint: 'check agent.state_dir', cause: error });
+  }
+}
+
+function replace(path: string, text: string): void {
   const temporary = `${path}.new`;
   const fd = openSync(temporary, 'w', 0o600);
   try {

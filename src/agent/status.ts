@@ -19,7 +19,8 @@ export function statusDocument(facts: StatusFacts, items: GroupStatus[]): Status
 export function groupStatus(status: GroupStatus, attachedAs: (target: string) => string, failure: Error | undefined): GroupStatus {
   const volumes = status.volumes.map((volume) => ({ ...volume, attached: attachedAs(volume.export) }));
   if (failure === undefined) return { ...status, volumes };
-  return { ...status, volumes, health: 'failed', reason: messageOf(failure) };
+  // A group that knows itself that it has failed says more: what becomes of requests.
+  return status.health === 'failed' ? { ...status, volumes } : { ...status, volumes, health: 'failed', reason: messageOf(failure) };
 }
 
 /** The status of a group that could not be opened: nothing is known of it but its configuration and the reason. */

@@ -14,6 +14,8 @@
 //  - So: flush, then the superblock that moves the log on, then the log's space. And before the first bit is cleared (DirtyMap.done) the
 //    superblock says "started", because a page with that bit clear may become durable at any time after.
 //  - create() overwrites what the slot held: only when no superblock that a start could find refers to it.
+//  - Where the pages stand depends on the size of the regions. After a start with another size the old pages stay in places that the new
+//    ones do not take, and would be valid, and out of date, for a start with the old size: renew() leaves nothing of them.
 
 import { assert } from '../core/assert.js';
 import { DIRTY_PAGE_BYTES, type DirtyMap, dirtyPages } from '../core/dirty-map.js';
@@ -23,7 +25,7 @@ import { PLANTED } from '../core/planted.js';
 import type { Arena, Crc32c, Device } from '../core/ports.js';
 import { BITMAP_BITS_AT, BITMAP_PAGE_BYTES, type BitmapPage, decodeBitmapPage, encodeBitmapPage } from '../format/bitmap-page.js';
 import { putUuid, type Uuid } from '../format/bytes.js';
-import { readDevice, writeDurably } from './promises.js';
+import { readDevice, syncDevice, writeDurably, zeroDevice } from './promises.js';
 
 /** Pages written or read at a time. */
 const ROUND_PAGES = 32;
@@ -43,6 +45,8 @@ export class BitmapStore {
   readonly #arena: Arena;
   #tail: Promise<unknown> = Promise.resolve();
   #failed: LvrError | undefined;
+  /** Pages that load() found without a valid copy. */
+  #badPages = 0;
   /** Called once, when a write failed. It is final: what the copies hold is not known any more, and a start reads them. */
   onFailed: ((error: LvrError) => void) | undefined;
 
@@ -98,8 +102,22 @@ export class BitmapStore {
       for (let first = 0; first < this.#pages; first += ROUND_PAGES) {
         badPages += await this.#loadRound(slot, map, uuid, first, Math.min(ROUND_PAGES, this.#pages - first));
       }
+      this.#badPages += badPages;
       return { badPages };
     });
+  }
+
+  /**
+   * After every bitmap was loaded: where one had bad pages, as all of them are when the regions had another size, nothing is left on the
+   * device but these bitmaps as they are now. Until the first of their bits may be cleared; a crash in between makes them all dirty.
+   * Rejects as flush() does.
+   */
+  async renew(bitmaps: readonly { readonly slot: number; readonly map: DirtyMap; readonly uuid: Uuid }[]): Promise<void> {
+    if (this.#badPages === 0) return;
+    await this.#inTurn(() => this.#settle([zeroDevice(this.#device, 0, this.#device.sizeBytes, true)]));
+    for (const { slot, map, uuid } of bitmaps) await this.create(slot, uuid, map);
+    await this.#inTurn(() => this.#settle([syncDevice(this.#device)]));
+    this.#badPages = 0;
   }
 
   async #loadRound(slot: number, map: DirtyMap, uuid: Uuid, first: number, count: number): Promise<number> {

@@ -1,6 +1,7 @@
 // Opening a volume's device as the configuration says, and proving that one reads as zeroes.
 
 import { statSync } from 'node:fs';
+import { LvrError } from '../core/errors.js';
 import type { VolumeConfig } from '../core/group-config.js';
 import { MIB } from '../core/limits.js';
 import type { Arena, Device } from '../core/ports.js';
@@ -8,9 +9,22 @@ import type { Engines } from './engine.js';
 import { type FileDevice, openDevice } from './file-device.js';
 import { readDevice } from './promises.js';
 
-/** Direct for block devices, buffered for files, unless the configuration says otherwise. Rejects as openDevice(). */
-export function openVolume(config: VolumeConfig, engines: Engines): Promise<FileDevice> {
-  const isBlock = statSync(config.device, { throwIfNoEntry: false })?.isBlockDevice() ?? false;
+/**
+ * Direct for block devices, buffered for files, unless the configuration says otherwise. `mayCreate`: a file that is not there, or is
+ * empty, is made; else it is refused, because what stood in it is gone, or its file system is not mounted. Rejects as openDevice().
+ */
+export async function openVolume(config: VolumeConfig, engines: Engines, mayCreate: boolean): Promise<FileDevice> {
+  const stats = statSync(config.device, { throwIfNoEntry: false });
+  const isBlock = stats?.isBlockDevice() ?? false;
+  if (!mayCreate && config.sizeBytes > 0 && (stats === undefined || (stats.isFile() && stats.size === 0))) {
+    throw new LvrError(
+      'DEVICE_UNUSABLE',
+      `${config.device} ${stats === undefined ? 'does not exist' : 'is empty'}, but the group had it before`,
+      {
+        hint: `put volume ${config.name} back (is its file system mounted?); a new one would read as zeroes`,
+      },
+    );
+  }
   return openDevice({
     path: config.device,
     io: config.io ?? (isBlock ? 'direct' : 'buffered'),

@@ -76,6 +76,6 @@ export function syncDevice(device: Device): Promise<void> {
 }
 
 /** Zeroes a range; durable after the next syncDevice(). */
-export function zeroDevice(device: Device, offset: number, length: number): Promise<void> {
-  return submit(device, 'zero', (target, tag) => device.zero(offset, length, false, target, tag));
+export function zeroDevice(device: Device, offset: number, length: number, mayUnmap = false): Promise<void> {
+  return submit(device, 'zero', (target, tag) => device.zero(offset, length, mayUnmap, target, tag));
 }

@@ -30,9 +30,9 @@ export type OpenEnv = GroupEnv & { readonly stateDir: string; readonly engines: 
 export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: KnownEnd): Promise<Group> {
   const devices: Device[] = [];
   try {
-    for (const volume of config.volumes) devices.push(await openVolume(volume, env.engines));
-    checkRegions(config, devices);
     const binding = await readBinding(config.name, env.stateDir);
+    for (const volume of config.volumes) devices.push(await openVolume(volume, env.engines, binding === undefined));
+    checkRegions(config, devices);
     const logDevice = await openDevice({
       path: config.log.path,
       io: 'direct',

@@ -227,6 +227,8 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
   }
 
   logFreed(): void {
+    // How a site is tracked has changed, and nobody else says so where it has no session: its limits may wait for it no longer.
+    this.limits.consider();
     this.#group.checkpointer.urge();
   }
 

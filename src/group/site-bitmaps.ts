@@ -74,18 +74,21 @@ export class SiteBitmaps {
       const site = sites.find(name);
       if (bitmap === undefined || site === undefined) continue;
       site.bitmap = bitmap;
+      // Since when it lacks something is not known any more: since the oldest record that is left at least, or since now.
+      site.missingSinceUs = log.index.timeOf(log.trimmedLsn + 1) || this.#clock.wallMs() * 1000;
       if (bitmap.isDetached === true) continue;
       const map = this.#group.newMap();
-      const { badPages } = await this.#store.load(bitmap.slot, map, bitmap.uuid);
-      if (badPages > 0) this.#alarm(name, badPages);
+      this.#alarm(name, (await this.#store.load(bitmap.slot, map, bitmap.uuid)).badPages);
       // A secondary keeps its log for nobody; everything in it is marked below.
       site.bitmap = this.#group.role === 'primary' ? bitmap : { ...bitmap, isKept: false };
       this.#tracked.set(name, { site, map, slot: bitmap.slot, uuid: bitmap.uuid, marks: true, endLsn: undefined });
     }
     await this.#markRetained([...this.#tracked.values()], log.trimmedLsn);
+    await this.#store.renew([...this.#tracked.values()]);
   }
 
   #alarm(site: string, badPages: number): void {
+    if (badPages === 0) return;
     const message = `group ${this.#group.name}: ${badPages} pages of the bitmap of site ${site} are damaged and count as all dirty`;
     this.#reporter.error('bitmap-damaged', message, { group: this.#group.name, site, badPages });
   }
@@ -173,8 +176,11 @@ export class SiteBitmaps {
   async #foldNext(): Promise<void> {
     const fold = this.#choice.next();
     if (fold === undefined || fold.waitMs > 0 || this.#group.changing) return;
-    this.#foldingSite = fold.site;
-    await (fold.isGivenUp ? this.#detach(fold.site) : this.#fold(fold.site, fold.why)).finally(() => {
+    const { site, why } = fold;
+    this.#foldingSite = site;
+    if (site.missingSinceUs === 0) site.missingSinceUs = this.#group.log.index.timeOf(site.durable + 1);
+    site.writtenAtDurable ??= this.#group.writtenUpTo(site.durable);
+    await (fold.isGivenUp ? this.#detach(site) : this.#fold(site, why)).finally(() => {
       this.#foldingSite = undefined;
     });
   }
@@ -184,8 +190,6 @@ export class SiteBitmaps {
     const known = this.#tracked.get(site.config.name);
     // The site may have what this one has not made durable, and others take the place of what is lost.
     const from = Math.min(site.neededFrom, log.durableLsn);
-    if (site.missingSinceUs === 0) site.missingSinceUs = log.index.timeOf(site.durable + 1);
-    site.writtenAtDurable ??= this.#group.writtenUpTo(site.durable);
     const tracked = known ?? this.#begin(site);
     // What the log had forgotten before, as a secondary does without asking, no bitmap knows.
     const least = PLANTED === 'bitmap-base-too-old' ? from : Math.max(from, log.trimmedLsn);
@@ -294,10 +298,7 @@ export class SiteBitmaps {
   /** One change of how sites are tracked after the other. */
   #inTurn<Value>(work: () => Promise<Value>): Promise<Value> {
     const turn = this.#work.then(work);
-    this.#work = turn.then(
-      () => undefined,
-      () => undefined,
-    );
+    this.#work = turn.then(() => undefined).catch(() => undefined);
     return turn;
   }
 
@@ -371,7 +372,7 @@ export class SiteBitmaps {
   }
 
   #return(site: SiteProgress): void {
-    const { name } = site.config;
+    const [name, group] = [site.config.name, this.#group.name];
     this.#tracked.delete(name);
     this.#returning.add(name);
     this.#choice.returned(name);
@@ -385,7 +386,6 @@ export class SiteBitmaps {
           site.writtenAtDurable = undefined;
           this.#group.siteReturned(site);
         }
-        const { name: group } = this.#group;
         this.#reporter.info('bitmap-left', `group ${group}: site ${name} is tracked by the log again`, { group, site: name });
         this.#group.logFreed();
       })

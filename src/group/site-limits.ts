@@ -33,7 +33,8 @@ import type { WritePath } from './write-path.js';
 /** An age is measured in steps of this part of its limit. */
 const AGE_STEPS = 32;
 const AGE_STEP_MIN_MS = 10;
-const AGE_STEP_MAX_MS = 1_000;
+/** Ages are looked at this often at least. */
+const AGE_LOOK_MS_MAX = 1_000;
 /** Notes of the last LSN: twice the limit is covered. */
 const NOTES = 2 * AGE_STEPS;
 
@@ -202,7 +203,7 @@ export class SiteLimits {
       backlog.bytes = Math.max(backlog.bytes, bitmaps.dirtyBytes(site.config.name));
     }
     if (limits.ageMs === undefined) return;
-    if (lacks) notes.note(appended, nowMs, stepMs(limits.ageMs.high));
+    if (lacks) notes.note(appended, nowMs, noteMs(limits.ageMs.high));
     backlog.ageMs = lacks ? notes.ageMs(site.durable, nowMs) : 0;
   }
 
@@ -211,7 +212,7 @@ export class SiteLimits {
     if (this.#timer !== undefined) return;
     let ms = Number.POSITIVE_INFINITY;
     for (const { limits, backlog } of this.#limited) {
-      if (limits.ageMs !== undefined && backlog.ios > 0) ms = Math.min(ms, stepMs(limits.ageMs.high));
+      if (limits.ageMs !== undefined && backlog.ios > 0) ms = Math.min(ms, AGE_LOOK_MS_MAX, noteMs(limits.ageMs.high));
     }
     if (ms === Number.POSITIVE_INFINITY) return;
     this.#timer = this.#clock.after(ms, () => {
@@ -238,8 +239,9 @@ export class SiteLimits {
   }
 }
 
-function stepMs(highMs: number): number {
-  return Math.min(AGE_STEP_MAX_MS, Math.max(AGE_STEP_MIN_MS, highMs / AGE_STEPS));
+/** Time between two notes; the notes cover twice the limit, however long it is. */
+function noteMs(highMs: number): number {
+  return Math.max(AGE_STEP_MIN_MS, highMs / AGE_STEPS);
 }
 
 /** What an action means for a site as it is now. */

@@ -90,6 +90,7 @@ export class SiteVerbs {
     const { resyncs } = this.#group;
     const { mode, onDisconnect, logFull, limits, pace } = settings;
     site.config = { ...site.config, mode, onDisconnect, logFull };
+    if (logFull !== 'fail') this.#group.writePath?.endRefusalFor(name);
     site.pace = pace;
     resyncs.progress.sourceOf(name)?.setPace(pace);
     resyncs.limits.set(site, limits);

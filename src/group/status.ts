@@ -86,9 +86,16 @@ function healthOf(group: Group, sites: readonly SiteStatus[]): Pick<GroupStatus,
   const detached = sites.find((s) => s.tracking === 'none');
   if (away === undefined && detached !== undefined) return { health: 'degraded', reason: `site ${detached.site}: ${detached.reason}` };
   if (away === undefined) {
-    const less = group.role === 'primary' ? sites.find((s) => s.effectiveMode !== s.mode) : undefined;
-    if (less === undefined) return { health: 'healthy', reason: '' };
-    return { health: 'degraded', reason: `site ${less.site} is ${less.replication}: until it has caught up, writes do not wait for it` };
+    const isPrimary = group.role === 'primary';
+    const less = isPrimary ? sites.find((s) => s.effectiveMode !== s.mode) : undefined;
+    if (less !== undefined)
+      return { health: 'degraded', reason: `site ${less.site} is ${less.replication}: until it has caught up, writes do not wait for it` };
+    const copied = isPrimary ? sites.find((s) => s.tracking === 'bitmap') : undefined;
+    if (copied === undefined) return { health: 'healthy', reason: '' };
+    return {
+      health: 'degraded',
+      reason: `site ${copied.site} is ${copied.replication}: until its resync ends, it is no image of any moment`,
+    };
   }
   return { health: 'degraded', reason: `site ${away.site} is ${away.session}${away.reason === '' ? '' : `: ${away.reason}`}` };
 }
@@ -111,10 +118,12 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
   const limit = group.resyncs.limits.statusOf(site);
   // What a bitmap tracks the log has forgotten: the bitmap counts it, and the time was noted.
   const oldestUs = site.missingSinceUs > 0 ? site.missingSinceUs : log.index.timeOf(Math.max(site.durable, log.trimmedLsn) + 1);
+  const wholeBytes = group.devices.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const dirtyBytes = group.resyncs.bitmaps.dirtyBytes(site.config.name);
   const inLog = lagIos === 0 ? 0 : log.index.payloadAfter(site.durable) + (writePath?.unsealedBytes ?? 0);
   // What was written, not only what it changed: the log has forgotten part of it.
-  const since = site.writtenAtDurable === undefined ? 0 : group.writtenBytes - site.writtenAtDurable;
+  const unknown = isDetached ? wholeBytes : 0;
+  const since = site.writtenAtDurable === undefined ? unknown : group.writtenBytes - site.writtenAtDurable;
   const lagBytes = lagIos === 0 ? 0 : Math.max(inLog, since);
   return {
     site: site.config.name,
@@ -128,7 +137,7 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
     lagBytes: isPrimary ? Math.max(lagBytes, dirtyBytes) : 0,
     lagIos,
     lagSeconds: lagIos === 0 || oldestUs === 0 ? 0 : Math.max(0, group.env.clock.wallMs() / 1000 - oldestUs / 1e6),
-    dirtyBytes: isDetached ? group.devices.reduce((sum, d) => sum + d.sizeBytes, 0) : dirtyBytes,
+    dirtyBytes: isDetached ? wholeBytes : dirtyBytes,
     resync,
     resyncedBytes: progress.resyncedBytes(site.config.name),
     logFullEtaSeconds: progress.logFullEta(site) ?? null,

@@ -113,6 +113,11 @@ export class WritePath {
     this.wake();
   }
 
+  /** Writes are not refused for this site any more: what the log has no room for waits. */
+  endRefusalFor(site: string): void {
+    if (this.#refusedFor === site) this.#refusedFor = undefined;
+  }
+
   /** Copies and admits a short write; false when there is no room. */
   writeCopy(volume: number, request: IoRequest, source: Uint8Array, start: number): boolean {
     if (this.#isHeld) return false;

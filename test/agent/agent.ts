@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { groupStatus } from '../../src/agent/status.js';
 import { askAgent } from '../../src/cli/client.js';
 import * as fake from './world.js';
 
@@ -199,4 +200,19 @@ t.test('a restart is refused for a device that would not live through it, not fo
   other.holders.push('mounted on /srv');
   await t.rejects(askAgent(other.control, 'agent-restart', {}), { code: 'FAILED' });
   await t.rejects(askAgent(other.control, 'agent-stop', {}), { code: 'IN_USE', hint: /lvr agent restart/ });
+});
+
+t.test('a group that has failed says itself what becomes of requests; of one that did not start the agent does', async (t) => {
+  const { agent } = makeWorld('said');
+  await agent.start();
+  t.teardown(() => agent.stop());
+  const [status] = agent.status('app').items;
+  if (status === undefined) throw new Error('no group');
+  const failure = new Error('log x: I/O error');
+  const said = { ...status, health: 'failed', reason: 'log x: I/O error; requests are held' } as const;
+  t.equal(groupStatus(said, () => '', failure).reason, said.reason);
+  t.match(
+    groupStatus(status, () => '', failure),
+    { health: 'failed', reason: failure.message },
+  );
 });

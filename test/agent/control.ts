@@ -1,6 +1,6 @@
 // agent/control.ts: requests on the control socket are bounded, checked and answered in order; sockets of dead agents are replaced.
 
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -169,4 +169,13 @@ t.test('an error keeps its meaning over the wire, also one this version does not
   });
   const unknown = { ...toErrorDocument(error), code: 'NEW_IN_9' } as unknown as ReturnType<typeof toErrorDocument>;
   t.equal(fromErrorDocument(unknown).code, 'FAILED');
+});
+
+t.test('what stands in the place of the socket and is none stays, and the agent says so', async (t) => {
+  const path = join(dir, 'data.img');
+  writeFileSync(path, 'a volume');
+  const server = new ControlServer(path, handlers, log);
+  await t.rejects(server.listen(), { code: 'FAILED', message: /data\.img cannot be opened/ });
+  await server.close();
+  t.equal(existsSync(path) && readFileSync(path, 'utf8'), 'a volume');
 });

@@ -1,6 +1,6 @@
 // Hooks: the right program is told of the right event with the facts of it; slow, failing and missing ones disturb nobody.
 
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { withHooks } from '../../src/agent/hooks.js';
@@ -93,4 +93,28 @@ t.test('a flood of events does not pile up: some are not handed on, and that is 
   await told(out);
   t.equal(lines.filter((line) => line.startsWith('hooks-dropped')).length, 1);
   t.equal(lines.filter((line) => line.startsWith('many')).length, 200, 'the log has all of them');
+});
+
+t.test('a hook that cannot be started, because it is being written just now, does not end the agent, and the next one runs', async (t) => {
+  const { directory, lines, log, hook } = place('busy');
+  const out = join(directory, 'out');
+  hook('busy', 'exit 0');
+  hook('good', `echo end > ${out}`);
+  // ETXTBSY is thrown by the call that starts a process, not told.
+  const fd = openSync(join(directory, 'busy'), 'r+');
+  const defects: unknown[] = [];
+  const note = (reason: unknown): void => void defects.push(reason);
+  process.on('unhandledRejection', note);
+  t.teardown(() => process.off('unhandledRejection', note));
+  const hooked = withHooks(log, directory, 'a');
+  hooked.error('busy', 'x');
+  hooked.error('good', 'x');
+  const isThere = until('the next hook runs', 5_000, async () => (existsSync(out) ? true : undefined)).catch(() => false);
+  t.equal(await isThere, true);
+  closeSync(fd);
+  t.same(defects, [], 'in the agent this ends the process');
+  t.match(
+    lines.filter((line) => line.startsWith('hook-failed')),
+    [/busy cannot be started: .*ETXTBSY/],
+  );
 });

@@ -1,6 +1,6 @@
 // lvr site and lvr sync at the agent: what the words mean, what is refused before anything changes, and pauses that outlive a restart.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -113,4 +113,16 @@ t.test('a damaged list of pauses is refused by name', async (t) => {
     writeFileSync(join(dir, 'paused.json'), text);
     t.throws(() => new Pauses(dir), { code: 'FAILED', message: /paused\.json is damaged/ }, text);
   }
+});
+
+t.test('a pause that cannot be kept is refused and not obeyed; the agent goes on', async (t) => {
+  const { agent, control, events } = makeWorld(dir, 'full');
+  await agent.start();
+  t.teardown(() => agent.stop());
+  // As on a full or read-only file system: the new list cannot be written.
+  mkdirSync(join(dir, 'full', 'paused.json.new'));
+  await t.rejects(askAgent(control, 'site', { action: 'pause', group: 'app', site: 'b' }), { code: 'FAILED', message: /paused\.json/ });
+  t.notOk(events.includes('pause b'));
+  rmSync(join(dir, 'full', 'paused.json.new'), { recursive: true });
+  t.match(await askAgent(control, 'site', { action: 'pause', group: 'app', site: 'b' }), { changed: true });
 });

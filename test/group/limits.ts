@@ -4,6 +4,7 @@ import t from 'tap';
 import type { FallBehindAction, FallBehindLimits } from '../../src/core/fall-behind.js';
 import type { OnDisconnect } from '../../src/core/group-config.js';
 import type { SiteStatus } from '../../src/core/status.js';
+import { SiteVerbs } from '../../src/group/site-verbs.js';
 import { SimClient } from '../../src/sim/client.js';
 import { differences, History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
@@ -204,4 +205,46 @@ t.test('max_bytes counts payload, and a demoted group forgets', async (t) => {
   await world.drive(a.group.demote());
   await world.advance(1000);
   for (const site of a.group.status().sites) t.match(site.limits, { crossed: [], action: '' });
+});
+
+t.test('max_age: a long one is crossed as well while writes go on all the time', async (t) => {
+  const triple_ = await triple({ ageMs: { high: 300_000, low: 200_000, action: 'alert' } });
+  const { world, a, b, client } = triple_;
+  b.logDevice.stopped = true;
+  const began = world.clock.nowMs();
+  const behindFor = async (ms: number): Promise<readonly string[]> => {
+    while (world.clock.nowMs() - began < ms) {
+      client.write(0, 0, 4096);
+      client.commit();
+      await world.advance(1000);
+    }
+    return siteOf(a, 'b').limits.crossed;
+  };
+  t.same(await behindFor(295_000), []);
+  t.same(await behindFor(320_000), ['max_age']);
+});
+
+t.test('throttle ends when a bitmap tracks the site, also where a paused link has nothing to say', async (t) => {
+  const world = new SimWorld(new Random());
+  // It is crossed when more than seven eighths of the log are used, so that the site is folded then.
+  const limits: FallBehindLimits = { ios: { high: 230, low: 10, action: 'throttle' } };
+  const a = await world.add('a', { sites: ['b'], limits, onDisconnect: 'block', logBytes: 17 << 20 });
+  await world.add('b', { sites: ['a'], role: 'secondary' });
+  await world.advance(5000);
+  const client = new SimClient(a, new History());
+  new SiteVerbs(a.group).pause('b');
+  await world.advance(1000);
+  for (let i = 0; i < 231; i++) {
+    client.write(0, 0, 65536, false, 1);
+    client.commit();
+    await world.advance(10);
+  }
+  await world.advance(30_000);
+  t.match(siteOf(a, 'b'), { tracking: 'bitmap', limits: { crossed: ['max_ios'], action: '' } });
+  t.ok(
+    a.lines.some((line) => line.startsWith('limit-crossed ')),
+    'it was crossed',
+  );
+  t.equal(a.group.sites.throttled, false);
+  t.ok(client.write(0, 0, 4096), 'writers go on');
 });

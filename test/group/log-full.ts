@@ -2,6 +2,7 @@
 
 import t from 'tap';
 import type { LogFull } from '../../src/core/group-config.js';
+import { SiteVerbs } from '../../src/group/site-verbs.js';
 import { SimClient } from '../../src/sim/client.js';
 import { differences, History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
@@ -118,10 +119,18 @@ t.test('detach: no writer fails, the site is given up durably before the log mov
   t.ok(admitted > 2 * FILLS_LOG, `${admitted} of ${3 * FILLS_LOG} admitted`);
   t.same(refusals, []);
   t.match(siteOf(a), { tracking: 'none', dirtyBytes: 2 * 256 * 1024, reason: /it needs a seed/ });
+  const isHonest = (bytes: number, seconds: number): boolean => {
+    const { lagBytes = 0, lagSeconds = 0 } = siteOf(a) ?? {};
+    return lagBytes >= bytes && lagSeconds >= seconds;
+  };
+  t.ok(isHonest((admitted - 2) * PIECE, 1), `what the log has forgotten counts: ${JSON.stringify(siteOf(a))}`);
   t.match(a.group.status(), { health: 'degraded' });
   t.ok(a.lines.some((line) => line.startsWith('site-detached ')));
+  await world.advance(5000);
   await a.restart('power');
   t.match(siteOf(a), { tracking: 'none' });
+  await world.advance(5000);
+  t.ok(isHonest(2 * 256 * 1024, 5), `also after a restart: ${JSON.stringify(siteOf(a))}`);
   t.notOk(
     a.lines.some((line) => line.startsWith('bitmap-damaged ')),
     'there is no bitmap to be damaged',
@@ -161,3 +170,16 @@ t.test(
     for (const site of [a, b]) t.same(differences(history, end, site.image()).slice(0, 5), []);
   },
 );
+
+t.test('fail: set to throttle while writes fail, they wait from then on', async (t) => {
+  const story = await away(t, 'fail');
+  const { world, a, client } = story;
+  await fill(story);
+  t.match(a.group.status(), { health: 'degraded', reason: /writes fail/ });
+  const verbs = new SiteVerbs(a.group);
+  verbs.set('b', { ...verbs.settings('b'), logFull: 'throttle' });
+  t.equal(client.write(0, 0, PIECE, false, 1), undefined, 'not admitted');
+  waitForRoom(a);
+  await world.advance(100);
+  t.match(a.group.status(), { health: 'degraded', reason: /writers wait/ });
+});

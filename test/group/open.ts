@@ -152,3 +152,24 @@ t.test('the wrong log, or none, is refused and everything stays as it is', async
   t.equal(again.log.appendedLsn, 1, 'the right one opens');
   await again.stop();
 });
+
+t.test('a volume that vanished, or is empty, is not made anew under the log of the group, and nothing is changed', async (t) => {
+  const { config, open } = place(t);
+  const group = await open();
+  await write(group, 0, 1);
+  await group.stop();
+  const path = config.volumes[0]?.device ?? '';
+  const log = readFileSync(config.log.path);
+  renameSync(path, `${path}.kept`);
+  // As when the file system it stands on is not mounted.
+  await t.rejects(open(), { code: 'DEVICE_UNUSABLE', message: /does not exist, but the group had it before/ });
+  t.equal(statSync(path, { throwIfNoEntry: false }), undefined);
+  writeFileSync(path, '');
+  await t.rejects(open(), { code: 'DEVICE_UNUSABLE', message: /is empty/ });
+  t.equal(statSync(path).size, 0);
+  t.equal(Buffer.compare(readFileSync(config.log.path), log), 0);
+  renameSync(`${path}.kept`, path);
+  const again = await open();
+  t.equal(readFileSync(path)[0], 1);
+  await again.stop();
+});

@@ -90,6 +90,8 @@ t.test('limits act on a paused site; its resync starts when it is resumed, can b
     resync: { state: 'paused', percent: 0, copiedBytes: 0, remainingBytes: 12 * 4096, etaSeconds: null },
     reason: /the resync is paused/,
   });
+  verbs.set('b', { ...verbs.settings('b'), limits: {} });
+  t.match(a.group.status(), { health: 'degraded', reason: /site b is paused/ }, 'no site has all of it');
   t.equal(verbs.startSync('b'), true, 'start ends a pause');
   await world.advance(15_000);
   t.match(siteOf(a), { tracking: 'log', replication: 'streaming', resync: null, dirtyBytes: 0, resyncedBytes: 12 * 4096 });
