@@ -1,10 +1,27 @@
 // Real devices that fail under load: a log, a volume, the file system below a volume. Each time the documented state, event, hook and
 // message; nobody hangs, and after a repair and a restart everything that a flush had promised is there.
+//
+// A loop device on a file system that gets full is no device for this: where the space ends in the middle of a request, loop (Linux 6.18)
+// takes the part that was written for all of it. Nothing above it can know. So the log device loses its end, and the volume is an NBD
+// export that begins to fail.
 
-import { spawnSync } from 'node:child_process';
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { FuseAttacher } from '../../src/attach/fuse.js';
+import type { Attachment } from '../../src/attach/ports.js';
 import { TestAgent } from '../helpers/agent.js';
 import { until } from '../helpers/command.js';
 import { History, readImage } from '../helpers/history.js';
@@ -28,30 +45,32 @@ function command(name: string, ...words: string[]): string {
 
 type Story = {
   readonly name: string;
-  /** What lies on a file system that gets full; `isDevice`: by way of a loop device, which answers errors then. */
+  /** What fails, and how. */
   readonly file: string;
-  readonly isDevice: boolean;
+  readonly prepare: (story: Story, path: string) => Promise<Failing>;
   readonly sizeMib: number;
   readonly spaceMib: number;
   readonly code: string;
   readonly message: RegExp;
 };
 
+/** What makes it fail, what repairs it, and what undoes everything. */
+type Failing = { readonly spoil: () => void; readonly repair: () => Promise<void>; readonly undo: () => Promise<void> };
+
 const STORIES: readonly Story[] = [
   {
     name: 'log-device',
     file: 'app.log',
-    isDevice: true,
+    prepare: losesItsEnd,
     sizeMib: 32,
     spaceMib: 12,
     code: 'LOG_FAILED',
-    // A loop device hands the reason on.
     message: /^log .*app\.log: write log .*app\.log: (no space left|I\/O error)/,
   },
   {
     name: 'data-device',
     file: 'data.img',
-    isDevice: true,
+    prepare: beginsToFail,
     sizeMib: 16,
     spaceMib: 6,
     code: 'DEVICE_FAILED',
@@ -60,7 +79,7 @@ const STORIES: readonly Story[] = [
   {
     name: 'file-system-full',
     file: 'data.img',
-    isDevice: false,
+    prepare: getsFull,
     sizeMib: 16,
     spaceMib: 6,
     code: 'DISK_FULL',
@@ -68,28 +87,82 @@ const STORIES: readonly Story[] = [
   },
 ];
 
-/** Puts the file of the story on its file system; returns what gives it space enough, and what undoes everything. */
-function prepare(story: Story, agent: TestAgent): { repair: () => void; undo: () => void } {
+/** A file of the story's size on a file system of its own. */
+function imageOn(story: Story, spaceMib: number): { place: string; image: string } {
   const place = workspace.directory(`${story.name}-fs`);
-  const path = join(agent.directory, story.file);
-  command('mount', '-t', 'tmpfs', '-o', `size=${story.spaceMib}m`, 'lvr-test', place);
+  command('mount', '-t', 'tmpfs', '-o', `size=${spaceMib}m`, 'lvr-test', place);
   const image = join(place, 'image');
   closeSync(openSync(image, 'w'));
   truncateSync(image, story.sizeMib * MIB);
-  const loop = story.isDevice ? command('losetup', '--find', '--show', image) : '';
-  symlinkSync(story.isDevice ? loop : image, path);
+  return { place, image };
+}
+
+/** A file on a file system that gets full. */
+async function getsFull(story: Story, path: string): Promise<Failing> {
+  const { place, image } = imageOn(story, story.spaceMib);
+  symlinkSync(image, path);
   return {
-    repair: () => {
-      command('mount', '-o', 'remount,size=64m', place);
-      if (loop === '') return;
-      // As a new device would: what the kernel remembers of its errors goes with it.
+    spoil: () => {},
+    repair: async () => void command('mount', '-o', 'remount,size=64m', place),
+    undo: async () => void command('umount', place),
+  };
+}
+
+/** A block device that is shorter all at once, and later as long as it was. */
+async function losesItsEnd(story: Story, path: string): Promise<Failing> {
+  const { place, image } = imageOn(story, 64);
+  const loop = command('losetup', '--find', '--show', image);
+  symlinkSync(loop, path);
+  const resize = (mib: number): void => {
+    truncateSync(image, mib * MIB);
+    command('losetup', '--set-capacity', loop);
+  };
+  return {
+    spoil: () => resize(story.spaceMib),
+    repair: async () => resize(story.sizeMib),
+    undo: async () => {
       command('losetup', '--detach', loop);
-      command('losetup', loop, image);
-    },
-    undo: () => {
-      if (loop !== '') command('losetup', '--detach', loop);
       command('umount', place);
     },
+  };
+}
+
+/** A block device on an NBD export that answers reads and writes with EIO as long as a file is there. */
+async function beginsToFail(story: Story, path: string): Promise<Failing> {
+  const directory = workspace.directory(`${story.name}-nbd`);
+  const [socketPath, trigger] = ['nbd.sock', 'fails'].map((name) => join(directory, name)) as [string, string];
+  const fails = ['error=EIO', 'error-rate=1', `error-file=${trigger}`];
+  workspace.adopt(
+    spawn('nbdkit', ['-f', '-U', socketPath, '--filter=error', 'memory', `${story.sizeMib}M`, ...fails], { stdio: 'ignore' }),
+  );
+  await until('nbdkit listens', 10_000, async () => (existsSync(socketPath) ? true : undefined));
+  const attacher = new FuseAttacher(directory);
+  const sizeBytes = story.sizeMib * MIB;
+  const request = {
+    target: 'disk/failing',
+    identity: story.name,
+    socketPath,
+    sizeBytes,
+    blockBytes: 512,
+    readOnly: false,
+    device: undefined,
+  };
+  const attach = async (): Promise<Attachment> => {
+    const attachment = await attacher.attach(request, 'for a test', () => {});
+    rmSync(path, { force: true });
+    symlinkSync(attachment.device, path);
+    return attachment;
+  };
+  let attachment = await attach();
+  return {
+    spoil: () => writeFileSync(trigger, ''),
+    repair: async () => {
+      rmSync(trigger);
+      // As a new device would: what the kernel remembers of its errors goes with it.
+      await attacher.detach(attachment);
+      attachment = await attach();
+    },
+    undo: () => attacher.detach(attachment),
   };
 }
 
@@ -111,7 +184,7 @@ for (const story of STORIES) {
     t.comment(`SEED=${random.seed}`);
     const options = { site: 'a', role: 'primary', volumes: { data: '16MiB', wal: '16MiB' }, logSize: '32MiB', io: 'buffered' } as const;
     const agent = new TestAgent(workspace, options, story.name);
-    const { repair, undo } = prepare(story, agent);
+    const { spoil, repair, undo } = await story.prepare(story, join(agent.directory, story.file));
     try {
       const told = addHook(agent);
       await agent.start();
@@ -119,6 +192,8 @@ for (const story of STORIES) {
       const clients = await Promise.all(['data', 'wal'].map((volume) => agent.connect(volume)));
       const load = new Load(clients, history, random, { depth: 16, blocksMax: 24, flushEvery: 50, fuaEvery: 100 });
       load.start();
+      await until('the load runs', 20_000, async () => (load.answers > 200 ? true : undefined), 5);
+      spoil();
       const status = await agent.waitStatus('the group has failed', ({ health }) => health === 'failed', 60_000);
       t.match(status, { health: 'failed', image: 'failed', reason: story.message });
       await load.stop();
@@ -135,7 +210,7 @@ for (const story of STORIES) {
       await agent.start();
       t.equal((await agent.status())?.group, 'app', 'an agent whose group cannot be opened goes on');
       t.equal(await agent.stop(), 0);
-      repair();
+      await repair();
       await agent.start();
       const again = await Promise.all(['data', 'wal'].map((volume) => agent.connect(volume)));
       const images = await Promise.all(again.map((client, volume) => readImage(client, volume, BLOCKS)));
@@ -145,7 +220,7 @@ for (const story of STORIES) {
       t.equal(await agent.stop(), 0);
     } finally {
       await agent.kill();
-      undo();
+      await undo();
     }
   });
 }
