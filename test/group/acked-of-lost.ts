@@ -2,20 +2,10 @@
 // crash either.
 
 import t from 'tap';
-import { RING_START } from '../../src/format/superblock.js';
 import { SimClient } from '../../src/sim/client.js';
 import { differences, History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
-import { type SimSite, SimWorld } from '../helpers/sim-group.js';
-
-/** A crash in which nothing of what is under way gets to the disk. */
-function crash(world: SimWorld, site: SimSite, kind: 'power' | 'process' = 'power'): void {
-  const { random } = world;
-  const below = random.below;
-  random.below = () => 0;
-  site.crash(kind);
-  random.below = below;
-}
+import { hangRecords, SimWorld } from '../helpers/sim-group.js';
 
 t.test('a flush of a primary that lost the end of its log twice does not count on answers for what was lost', async (t) => {
   const random = new Random();
@@ -33,14 +23,14 @@ t.test('a flush of a primary that lost the end of its log twice does not count o
   t.equal(b.group.log.durableLsn, 4);
 
   // The site logs what the primary has not, a checkpoint notes it, and the power cut takes it from the primary.
-  a.logDevice.intercept = (op) => (op.kind === 'write' && op.offset >= RING_START ? 'hang' : 0);
+  hangRecords(a);
   for (let i = 0; i < 6; i++) client.write(0, i * 4096, 4096);
   client.flush();
   client.commit();
   await world.settle();
   await world.drive(a.group.settle());
   t.equal(a.group.log.store.current.sites[0]?.ackedLsn, 10);
-  crash(world, a);
+  world.crash(a);
   world.block('a', 'b');
   await a.start();
   await world.advance(5000);
@@ -57,7 +47,7 @@ t.test('a flush of a primary that lost the end of its log twice does not count o
   next.commit();
   await world.advance(100);
   t.same([write?.isDone, waits.isDone, a.group.log.durableLsn], [false, false, 7]);
-  crash(world, a, 'process');
+  world.crash(a, 'process');
   await a.start();
   await world.advance(100);
   t.equal(a.group.log.durableLsn, 7);

@@ -1,11 +1,10 @@
 // The base of a bitmap is never a record that the primary can still lose.
 
 import t from 'tap';
-import { RING_START } from '../../src/format/superblock.js';
 import { SimClient } from '../../src/sim/client.js';
 import { differences, History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
-import { SimWorld } from '../helpers/sim-group.js';
+import { hangRecords, SimWorld } from '../helpers/sim-group.js';
 
 t.test('a site that was folded with records that the primary then lost comes back without a seed', async (t) => {
   const random = new Random();
@@ -20,7 +19,7 @@ t.test('a site that was folded with records that the primary then lost comes bac
   client.flush();
   client.commit();
   await world.advance(5000);
-  a.logDevice.intercept = (op) => (op.kind === 'write' && op.offset >= RING_START ? 'hang' : 0);
+  hangRecords(a);
   for (let i = 0; i < 6; i++) client.write(0, i * 4096, 4096);
   client.flush();
   client.commit();
@@ -28,10 +27,7 @@ t.test('a site that was folded with records that the primary then lost comes bac
   t.same([a.group.log.durableLsn, a.group.sites.find('b')?.durable], [4, 10]);
   a.group.resyncs.bitmaps.degrade('b', 'the test says so');
   await world.settle();
-  const below = world.random.below;
-  world.random.below = () => 0;
-  a.crash('power');
-  world.random.below = below;
+  world.crash(a);
   world.block('a', 'b');
   await a.start();
   await world.advance(5000);

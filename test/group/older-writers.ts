@@ -6,26 +6,10 @@ import { RING_START } from '../../src/format/superblock.js';
 import { SimClient } from '../../src/sim/client.js';
 import { differences, History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
-import { type SimSite, type SimSiteOptions, SimWorld } from '../helpers/sim-group.js';
+import { hangRecords, type SimSite, type SimSiteOptions, SimWorld } from '../helpers/sim-group.js';
 
-/** A crash with these choices of what of the operations under way lands. */
-function crash(
-  world: SimWorld,
-  site: SimSite,
-  kind: 'power' | 'process' = 'power',
-  below: (n: number) => number = (n) => (n === 3 ? 1 : 0),
-): void {
-  const { random } = world;
-  const before = random.below;
-  random.below = below;
-  site.crash(kind);
-  random.below = before;
-}
-
-/** Records of a site do not get to its log until they may. */
-const hangRecords = (site: SimSite): void => {
-  site.logDevice.intercept = (op) => (op.kind === 'write' && op.offset >= RING_START ? 'hang' : 0);
-};
+/** Nothing that was not flushed gets to the disks. */
+const LOSES = (n: number): number => (n === 3 ? 1 : 0);
 
 type World = { world: SimWorld; a: SimSite; b: SimSite; c: SimSite; history: History; client: SimClient };
 
@@ -75,20 +59,20 @@ for (const writes of [0, 4]) {
     // The header block and half of the payload land.
     let landed = 0;
     let sectors = 0;
-    crash(world, a, 'power', (n) => (n === 3 ? (landed++ === 0 ? 2 : 0) : sectors++ < 24 ? 0 : 1));
+    world.crash(a, 'power', (n) => (n === 3 ? (landed++ === 0 ? 2 : 0) : sectors++ < 24 ? 0 : 1));
     world.block('a', 'c');
     await a.start();
     await world.advance(20_000);
     t.equal(a.group.log.durableLsn, 2, 'a lost half of the batch');
     t.equal(b.group.log.durableLsn, 2, 'b has cut the other half');
-    crash(world, a);
+    world.crash(a, 'power', LOSES);
     await world.drive(c.group.promote({ force: false }));
     for (let i = 0; i < 2000 && b.group.log.durableLsn < 5; i++) await world.advance(10);
     await world.advance(50);
     const kept = await lead(world, c, history, writes);
     t.equal(b.group.log.durableLsn, kept);
-    crash(world, b);
-    crash(world, c);
+    world.crash(b, 'power', LOSES);
+    world.crash(c, 'power', LOSES);
     t.equal(await startOf(b), `LSN ${kept}`);
     if (!b.isUp) return;
     await world.advance(5000);
@@ -113,7 +97,7 @@ for (const writes of [0, 4]) {
     client.commit();
     await world.settle();
     t.same([a.group.log.durableLsn, b.group.log.durableLsn, c.group.log.durableLsn], [1, 1, 3]);
-    crash(world, a);
+    world.crash(a, 'power', LOSES);
     world.blocked.clear();
     world.block('a', 'c');
     await a.start();
@@ -127,8 +111,8 @@ for (const writes of [0, 4]) {
     await world.settle();
     t.same([a.group.log.durableLsn, b.group.log.appendedLsn, b.group.log.durableLsn], [2, 2, 1]);
     await world.drive(b.group.settle());
-    crash(world, b);
-    crash(world, a);
+    world.crash(b, 'power', LOSES);
+    world.crash(a, 'power', LOSES);
     await b.start();
     t.equal(b.group.log.appendedLsn, 1);
     await world.drive(c.group.promote({ force: false }));
@@ -136,8 +120,8 @@ for (const writes of [0, 4]) {
     await world.advance(50);
     const kept = await lead(world, c, history, writes);
     t.equal(b.group.log.durableLsn, kept);
-    crash(world, b);
-    crash(world, c);
+    world.crash(b, 'power', LOSES);
+    world.crash(c, 'power', LOSES);
     t.equal(await startOf(b), `LSN ${kept}`);
     if (!b.isUp) return;
     await world.advance(5000);
@@ -164,7 +148,7 @@ t.test('a site that has cut its log starts again, whatever a crash before left b
   t.same([a.group.log.durableLsn, b.group.log.durableLsn, c.group.log.durableLsn], [3, 3, 1]);
   const known = () => [b.group.log.recordedPrimaryDurableLsn, b.group.applier.startedLsn, b.group.log.store.current.primaryDurableLsn];
   t.same(known(), [1, 1, 1], 'before');
-  crash(world, a);
+  world.crash(a, 'power', LOSES);
   // b goes on with the next incarnation of a. Of two batches the second one lands.
   const first = RING_START + b.group.log.ring.offset(b.group.log.appendPosition);
   b.logDevice.intercept = (op) => (op.kind === 'write' && op.offset <= first ? 'hang' : 0);
@@ -180,8 +164,8 @@ t.test('a site that has cut its log starts again, whatever a crash before left b
   }
   t.same([a.group.log.durableLsn, b.group.log.appendedLsn, b.group.log.durableLsn], [5, 5, 3]);
   t.same([b.group.log.recordedPrimaryDurableLsn, b.group.applier.startedLsn, b.group.log.store.current.primaryDurableLsn], [1, 1, 1]);
-  crash(world, b);
-  crash(world, a);
+  world.crash(b, 'power', LOSES);
+  world.crash(a, 'power', LOSES);
   await b.start();
   t.equal(b.group.log.appendedLsn, 3);
   t.same([b.group.log.recordedPrimaryDurableLsn, b.group.applier.startedLsn, b.group.log.store.current.primaryDurableLsn], [1, 1, 1]);
@@ -189,6 +173,6 @@ t.test('a site that has cut its log starts again, whatever a crash before left b
   for (let i = 0; i < 2000 && b.group.links.get('c')?.state().session !== 'connected'; i++) await world.advance(10);
   t.match(b.group.links.get('c')?.state(), { session: 'connected', rule: 'C14' });
   t.equal(b.group.log.appendedLsn, 1, 'b has cut what c lacks');
-  crash(world, b, 'process');
+  world.crash(b, 'process', LOSES);
   t.equal(await startOf(b), 'LSN 1');
 });

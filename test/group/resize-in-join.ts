@@ -7,7 +7,7 @@ import { LinkPort, type LinkPortGroup } from '../../src/group/link-port.js';
 import { SimClient } from '../../src/sim/client.js';
 import { History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
-import { SimWorld } from '../helpers/sim-group.js';
+import { hangRecords, SimWorld } from '../helpers/sim-group.js';
 
 const MIB = 1 << 20;
 const PIECE = 65536;
@@ -28,7 +28,7 @@ t.test('a log that is made smaller while a join cuts it loses nothing', async (t
   }
   await world.advance(5000);
   // One record reaches the site and not the log of the primary.
-  a.logDevice.intercept = (op) => (op.kind === 'write' && op.offset >= RING_START ? 'hang' : 0);
+  hangRecords(a);
   client.write(0, 0, 4096);
   client.commit();
   await world.advance(500);

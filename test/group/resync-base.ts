@@ -2,20 +2,14 @@
 // primary has durable as well, whatever the primary remembers of the site's answers.
 
 import t from 'tap';
-import { RING_START } from '../../src/format/superblock.js';
 import { SimClient } from '../../src/sim/client.js';
 import { differences, History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
-import { type SimSite, SimWorld } from '../helpers/sim-group.js';
+import { hangRecords, type SimSite, SimWorld } from '../helpers/sim-group.js';
 
 const PIECE = 65536;
 const PIECES = 16;
 const TAIL = 12;
-
-/** Records of the primary do not become durable until they may. */
-function hangRecords(a: SimSite): void {
-  a.logDevice.intercept = (op) => (op.kind === 'write' && op.offset >= RING_START ? 'hang' : 0);
-}
 
 const siteOf = (a: SimSite) => a.group.status().sites[0];
 

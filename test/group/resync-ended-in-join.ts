@@ -5,7 +5,7 @@ import { RING_START } from '../../src/format/superblock.js';
 import { SimClient } from '../../src/sim/client.js';
 import { History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
-import { SimWorld } from '../helpers/sim-group.js';
+import { hangRecords, SimWorld } from '../helpers/sim-group.js';
 
 t.test('what a primary has lost is not applied by a site whose resync ends while they meet', async (t) => {
   const random = new Random();
@@ -28,7 +28,7 @@ t.test('what a primary has lost is not applied by a site whose resync ends while
   await world.advance(3000);
   t.equal(b.group.log.store.current.resync?.endLsn, 10);
   // Four records reach the site and not the log of the primary.
-  a.logDevice.intercept = (op) => (op.kind === 'write' && op.offset >= RING_START ? 'hang' : 0);
+  hangRecords(a);
   for (let i = 20; i < 24; i++) client.write(0, i * 4096, 4096);
   client.commit();
   await world.advance(500);

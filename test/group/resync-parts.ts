@@ -31,9 +31,7 @@ for (const regionBytes of [4096, 8192, 65536, 1 << 20, 4 << 20]) {
         }
       };
       for (let cycle = 0; cycle < 3; cycle++) {
-        world.block('a', 'b');
-        a.group.links.get('b')?.meetAgain('the test says so');
-        a.group.resyncs.bitmaps.degrade('b', 'the test says so');
+        world.fold(a, 'b');
         await write(60);
         if (random.below(3) === 0) {
           client.flush();

@@ -7,7 +7,7 @@ import { RING_START } from '../../src/format/superblock.js';
 import { SimClient } from '../../src/sim/client.js';
 import { differences, History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
-import { type SimSite, type SimSiteOptions, SimWorld } from '../helpers/sim-group.js';
+import { hangRecords, type SimSite, type SimSiteOptions, SimWorld } from '../helpers/sim-group.js';
 
 type Pair = { world: SimWorld; a: SimSite; b: SimSite; history: History; client: SimClient; random: Random };
 
@@ -120,7 +120,7 @@ t.test('a long write that lost a piece while the site was away is never answered
 
 t.test('a site applies nothing that is not known durable at the primary, over a crash of either', async (t) => {
   const { world, a, b, client, history } = await pair(t, 'memory');
-  a.logDevice.intercept = (op) => (op.kind === 'write' && op.offset >= RING_START ? 'hang' : 0);
+  hangRecords(a);
   const write = client.write(0, 0, 4096);
   client.commit();
   await world.advance(50);
@@ -146,7 +146,7 @@ t.test('a site applies nothing that is not known durable at the primary, over a 
 
 t.test('promotion that is cut off by a crash never leaves writes on a volume that the site denies', async (t) => {
   const { world, a, b, client } = await pair(t, 'memory');
-  a.logDevice.intercept = (op) => (op.kind === 'write' && op.offset >= RING_START ? 'hang' : 0);
+  hangRecords(a);
   client.write(0, 0, 4096);
   client.commit();
   await world.advance(50);

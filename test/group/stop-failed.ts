@@ -16,9 +16,7 @@ for (const kind of ['read', 'write', 'sync'] as const) {
     const b = await world.add('b', { sites: ['a'], role: 'secondary' });
     await world.advance(5000);
     const client = new SimClient(a, new History());
-    world.block('a', 'b');
-    a.group.links.get('b')?.meetAgain('the test says so');
-    a.group.resyncs.bitmaps.degrade('b', 'the test says so');
+    world.fold(a, 'b');
     for (let i = 0; i < 10; i++) client.write(0, i * 4096, 4096);
     client.commit();
     await world.advance(5000);
@@ -39,9 +37,7 @@ t.test('a site whose log fails while a resync drops its undo can be stopped', as
   const b = await world.add('b', { sites: ['a'], role: 'secondary', undo: 'auto' });
   await world.advance(5000);
   const client = new SimClient(a, new History());
-  world.block('a', 'b');
-  a.group.links.get('b')?.meetAgain('the test says so');
-  a.group.resyncs.bitmaps.degrade('b', 'the test says so');
+  world.fold(a, 'b');
   for (let i = 0; i < 10; i++) client.write(0, i * 4096, 4096);
   client.commit();
   await world.advance(5000);

@@ -25,9 +25,7 @@ for (const isRestarted of [false, true]) {
       client.write(0, 0, 4096);
       client.commit();
       await world.advance(5000);
-      world.block('a', 'b');
-      a.group.links.get('b')?.meetAgain('the test says so');
-      a.group.resyncs.bitmaps.degrade('b', 'the test says so');
+      world.fold(a, 'b');
       for (let i = 0; i < PIECES; i++) {
         client.write(i % 2, i * PIECE, PIECE, false, 1);
         client.commit();

@@ -16,9 +16,7 @@ for (const when of ['begin', 'save'] as const) {
     await world.advance(5000);
     const history = new History();
     const client = new SimClient(a, history);
-    world.block('a', 'b');
-    a.group.links.get('b')?.meetAgain('the test says so');
-    a.group.resyncs.bitmaps.degrade('b', 'the test says so');
+    world.fold(a, 'b');
     for (let i = 0; i < 10; i++) client.write(0, i * 4096, 4096);
     client.commit();
     await world.advance(5000);

@@ -16,9 +16,7 @@ for (const isRestarted of [true, false]) {
     const b = await world.add('b', { sites: ['a'], volumeBytes, role: 'secondary' });
     await world.advance(5000);
     const client = new SimClient(a, new History(volumeBytes));
-    world.block('a', 'b');
-    a.group.links.get('b')?.meetAgain('the test says so');
-    a.group.resyncs.bitmaps.degrade('b', 'the test says so');
+    world.fold(a, 'b');
     for (let i = 0; i < PIECES; i++) {
       client.write(0, i * PIECE, 4096, false, 1);
       client.write(0, i * PIECE + 8192, 4096, false, 1);

@@ -2,6 +2,8 @@
 // simulator's own world (src/sim/world.ts) runs by virtual time instead.
 
 import { assert } from '../../src/core/assert.js';
+import { RING_START } from '../../src/format/superblock.js';
+import type { CrashKind } from '../../src/sim/disk.js';
 import type { Random } from '../../src/sim/random.js';
 import { SimSite, type SimSiteOptions, type SiteWorld } from '../../src/sim/site.js';
 import { FakeClock, MemoryNetwork } from '../link/memory-network.js';
@@ -51,6 +53,21 @@ export class SimWorld implements SiteWorld {
 
   started(_site: SimSite): void {}
 
+  /** A crash at which `below` decides what gets to the disks (SimDisk.crash); unless it is given, all but the operations under way. */
+  crash(site: SimSite, kind: CrashKind = 'power', below: (n: number) => number = () => 0): void {
+    const before = this.random.below;
+    this.random.below = below;
+    site.crash(kind);
+    this.random.below = before;
+  }
+
+  /** Cuts a primary off from a site for good and has that site tracked by a bitmap. */
+  fold(primary: SimSite, site: string): void {
+    this.block(primary.name, site);
+    primary.group.links.get(site)?.meetAgain('the test says so');
+    primary.group.resyncs.bitmaps.degrade(site, 'the test says so');
+  }
+
   /** Lets everything happen that needs no time. */
   async settle(): Promise<void> {
     let idle = 0;
@@ -88,4 +105,9 @@ export class SimWorld implements SiteWorld {
     assert(done, 'the work ends in time');
     return work;
   }
+}
+
+/** Records of a site do not get to its log until its device is left alone again. */
+export function hangRecords({ logDevice }: SimSite): void {
+  logDevice.intercept = (op) => (op.kind === 'write' && op.offset >= RING_START ? 'hang' : 0);
 }
