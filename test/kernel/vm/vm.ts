@@ -114,10 +114,10 @@ export class Vm {
     });
   }
 
-  /** As script(), but a failure is an error with the output in it. Returns the output. */
+  /** As script(), but a failure is an error that says what was printed, then what was run. Returns the output. */
   async run(text: string, options: ScriptOptions = {}): Promise<string> {
     const { code, output } = await this.script(`set -euo pipefail\n${text}`, options);
-    if (code !== 0) throw new Error(`in ${this.name}, exit ${code}:\n${text}\n--- it printed\n${output.slice(-6000)}`);
+    if (code !== 0) throw new Error(`in ${this.name}, exit ${code}, it printed:\n${output.slice(-6000)}\n--- the script was\n${text}`);
     return output;
   }
 

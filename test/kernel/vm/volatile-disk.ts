@@ -55,7 +55,10 @@ class VolatileBackend extends MemoryBackend {
     super.flush(request);
   }
 
-  /** The power goes: nothing more is taken, and each unflushed sector stays with a chance of `percent`. */
+  /**
+   * The power goes: each unflushed sector stays with a chance of `percent`, and connections end. What still stands in their sockets must
+   * not arrive once the power is on again: it would be there without what had to be durable before it.
+   */
   cut(random: Random, percent: number): CutFigures {
     this.failWith = EIO;
     const figures = { kept: 0, lost: 0 };
@@ -68,6 +71,7 @@ class VolatileBackend extends MemoryBackend {
       }
     }
     this.#dirty.fill(0);
+    this.revokeAll();
     return figures;
   }
 
