@@ -308,6 +308,11 @@ export class ResyncTarget implements IoTarget {
     const { log, applier, name } = this.#group;
     const { resync } = log.store.current;
     if (resync === undefined) return;
+    if (resync.undo !== undefined && !this.#saved.hasStore) {
+      throw new LvrError('NOT_CONSISTENT', `group ${name}: what a resync has overwritten is in the undo store, but undo = "off"`, {
+        hint: `set undo = "auto" for group ${name} and start again`,
+      });
+    }
     if (resync.undo === undefined || !(await this.#saved.open(resync.undo))) {
       throw new LvrError('NOT_CONSISTENT', `group ${name}: a resync was cut off and nothing was kept of what it has overwritten`, {
         hint: 'connect the primary again and let the resync end, or promote another site',
