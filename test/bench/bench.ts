@@ -10,6 +10,7 @@ import { TestAgent } from '../helpers/agent.js';
 import { mustRun, sleep } from '../helpers/command.js';
 import { REPOSITORY, Workspace } from '../helpers/workspace.js';
 import { type Measurement, measure, prefill, WORKLOADS, type Workload } from './fio.js';
+import { buildLean, measureLean } from './lean.js';
 import { RECOVERY_IDS, resyncRows, startAfterCrash } from './recovery.js';
 import { comparisonRows, makeRow, neededBy, Results, type Row, rowLines, table } from './report.js';
 import { LVR_TARGETS, residentBytes, TARGETS, type Target } from './targets.js';
@@ -99,6 +100,7 @@ async function main(): Promise<void> {
   const rows: Row[] = [];
   try {
     const running = await startTargets(workspace, targets, sizeMib);
+    const lean = await buildLean(workspace);
     const memory = watchMemory(running);
     for (let round = 1; round <= rounds; round++) {
       for (const workload of workloads) {
@@ -106,9 +108,11 @@ async function main(): Promise<void> {
           // Nobody pays for the dirty pages that the one before left behind.
           await mustRun('sync', ['-f', workspace.path]);
           try {
-            const measurement = await measure(workload, target.uri, sizeMib, seconds);
+            const measurement = workload.lean
+              ? await measureLean(lean, workload, target.uri, seconds)
+              : await measure(workload, target.uri, sizeMib, seconds);
             results.add(name, workload.name, measurement);
-            console.error(`round ${round}  ${workload.name.padEnd(12)} ${name.padEnd(9)} ${oneLine(measurement)}`);
+            console.error(`round ${round}  ${workload.name.padEnd(15)} ${name.padEnd(9)} ${oneLine(measurement)}`);
           } catch (error) {
             console.error(`${name} is left out from here on: ${workload.name}: ${String(error)}\n${target.output()}`);
             running.delete(name);

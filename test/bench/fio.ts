@@ -1,4 +1,4 @@
-// The workloads of the benchmark, run by fio's nbd engine against a unix socket.
+// The workloads of the benchmark, and how fio's nbd engine runs them against a unix socket.
 
 import { mustRun } from '../helpers/command.js';
 
@@ -10,6 +10,8 @@ export interface Workload {
   readonly depth: number;
   /** A flush after each write. */
   readonly flush: boolean;
+  /** By the generator of lean.c instead of fio. */
+  readonly lean?: boolean;
 }
 
 /** Every workload, in the order of the table. */
@@ -17,6 +19,7 @@ export const WORKLOADS: readonly Workload[] = [
   { name: 'write4k-d32', pattern: 'randwrite', blockBytes: 4096, depth: 32, flush: false },
   { name: 'write4k-d1', pattern: 'randwrite', blockBytes: 4096, depth: 1, flush: false },
   { name: 'read4k-d32', pattern: 'randread', blockBytes: 4096, depth: 32, flush: false },
+  { name: 'lean-read4k-d32', pattern: 'randread', blockBytes: 4096, depth: 32, flush: false, lean: true },
   { name: 'read4k-d1', pattern: 'randread', blockBytes: 4096, depth: 1, flush: false },
   { name: 'write1m-d8', pattern: 'write', blockBytes: 1048576, depth: 8, flush: false },
   { name: 'read1m-d8', pattern: 'read', blockBytes: 1048576, depth: 8, flush: false },
@@ -29,7 +32,7 @@ export interface Measurement {
   readonly mibPerSecond: number;
   /** 99th percentile of the completion latency in microseconds (of the write and its flush together for flush workloads). */
   readonly p99Us: number;
-  /** How much of one processor fio itself used, in percent: near 100 the load generator is the limit, not the server. */
+  /** How much of one processor the load generator used, in percent: near 100 it is the limit, not the server. */
   readonly generatorPercent: number;
 }
 
