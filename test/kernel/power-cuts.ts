@@ -20,7 +20,7 @@ import { Vm } from './vm/vm.js';
 import { VolatileDisk } from './vm/volatile-disk.js';
 
 const ROUNDS = Number(process.env['LVR_POWER_CUTS'] ?? 20);
-const CONTROL_ROUNDS = 4;
+const CONTROL_ROUNDS = 6;
 const VOLUMES = ['data', 'wal'];
 const BLOCKS = (4 * 1048576) / BLOCK_BYTES;
 const NBD_PORT = 10809;
