@@ -201,6 +201,18 @@ t.test('every dependency has a line in docs/dependencies.md', async (t) => {
   );
 });
 
+t.test('every planted bug is named in docs/reliability.md', async (t) => {
+  const bugs = [...readFileSync(join(ROOT, 'src/core/planted.ts'), 'utf8').matchAll(/^ {2}\| '([a-z-]+)'/gm)].map(
+    (found) => found[1] as string,
+  );
+  const words = new Set(readFileSync(join(ROOT, 'docs/reliability.md'), 'utf8').match(/[a-z]+(-[a-z]+)+/g));
+  t.ok(bugs.length > 40);
+  t.same(
+    bugs.filter((bug) => !words.has(bug)),
+    [],
+  );
+});
+
 t.test('CHANGELOG.md lists releases, newest first, in the sections Safety, Features and Internals', async (t) => {
   const lines = readFileSync(join(ROOT, 'CHANGELOG.md'), 'utf8').trimEnd().split('\n');
   t.equal(lines[0], '# Changelog');
