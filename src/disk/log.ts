@@ -366,10 +366,10 @@ export class Log implements IoTarget {
     else this.#waiters.reached(this.undurable === 0 ? Number.POSITIVE_INFINITY : this.#durableLsn);
   }
 
-  /** Cuts the log after `lsn`, durably: later records never count again. No write may be in flight. */
-  async cut(lsn: number): Promise<void> {
+  /** Cuts the log after `lsn`, durably, together with `change`: later records never count again. No write may be in flight. */
+  async cut(lsn: number, change: Partial<Superblock> = {}): Promise<void> {
     assert(this.undurable === 0, 'a log is cut only when it is quiet');
-    if (lsn === this.#appendedLsn) return;
+    if (lsn === this.#appendedLsn) return this.store.update((current) => ({ ...current, ...change }));
     const chain = await this.chainAt(lsn);
     const last = this.#lineage.at(-1);
     assert(last !== undefined, 'records have a writer');
@@ -378,6 +378,7 @@ export class Log implements IoTarget {
     await wipeLeftovers(this);
     await this.store.update((current) => ({
       ...current,
+      ...change,
       durableLsn: PLANTED === 'cut-forgotten' ? current.durableLsn : lsn,
       sites: ackedUpTo(current.sites, lsn),
       lineage,

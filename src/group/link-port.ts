@@ -167,21 +167,20 @@ export class LinkPort implements ShipSource, ReceiveSink {
     const { log, applier, resyncs } = this.#group;
     const isResync = plan.action === 'resync';
     const goesOn = resyncs.target.isActive;
-    // Before anything is adopted: a site that must stay apart must not look like one that follows the new epoch.
-    if (plan.cut) this.#assertCuttable(plan.from, primary);
     const adopted = plan.adopt ? { groupUuid: primary.groupUuid, bornZero: true } : {};
-    if ((plan.adopt && !isResync) || (primary.epoch > log.store.current.epoch && PLANTED !== 'epoch-not-kept')) {
-      await log.store.update((current) => ({
-        ...current,
-        ...(isResync ? {} : adopted),
-        epoch: Math.max(current.epoch, primary.epoch),
-      }));
+    const isNewer = primary.epoch > log.store.current.epoch && PLANTED !== 'epoch-not-kept';
+    const epoch = isNewer ? { epoch: primary.epoch } : {};
+    // A site that knows an epoch vouches for it: an older primary gives way to it when this site has all that it has. So a site that must
+    // stay apart adopts nothing, and one that has more than the new primary adopts the epoch with the cut, in one update.
+    if (plan.cut) this.#assertCuttable(plan.from, primary);
+    else if (isNewer || (plan.adopt && !isResync)) {
+      await log.store.update((current) => ({ ...current, ...(isResync ? {} : adopted), ...epoch }));
     }
-    this.#leaveOthers(primary.site);
+    this.#leaveOthers(primary.site, isNewer);
     if (plan.cut) {
       await log.quiet();
       this.#assertCuttable(plan.from, primary);
-      await log.cut(plan.from - 1);
+      await log.cut(plan.from - 1, epoch);
       applier.cut(plan.from - 1);
       this.#group.sites.cut(plan.from - 1);
     }
@@ -193,12 +192,17 @@ export class LinkPort implements ShipSource, ReceiveSink {
   }
 
   /** Ends sessions with primaries other than `site`: one primary at a time. Throws DIVERGED when one has the same epoch. */
-  #leaveOthers(site: string): void {
+  #leaveOthers(site: string, isNewer: boolean): void {
     for (const [name, link] of this.#group.links) {
       const { session, remoteRole } = link.state();
       if (name === site || session !== 'connected' || remoteRole !== 'primary') continue;
       link.roleChanged();
       if (link.state().session !== 'connected') continue;
+      if (isNewer) {
+        // While this site is being joined nobody else joins it, and afterwards it knows the newer epoch.
+        link.meetAgain(`${site} is primary of a newer epoch`);
+        continue;
+      }
       throw new LvrError('DIVERGED', `group ${this.name}: ${site} and ${name} are primaries of the same epoch`);
     }
   }
