@@ -55,7 +55,7 @@ const STAGES: readonly Stage[] = [
   { name: 'processes', places: ['integration'], parallel: 1, deadlineMs: 600_000 },
   {
     name: 'kernel',
-    places: ['kernel/power-cuts.js', 'kernel/takeover-logged.js', 'kernel'],
+    places: ['kernel/power-cuts.js', 'kernel/takeover-logged.js', 'kernel/judge-xfs.js', 'kernel/judge-ext4.js', 'kernel'],
     parallel: 2,
     alone: ['kernel/attached.js', 'kernel/drbd.js'],
     deadlineMs: 900_000,
