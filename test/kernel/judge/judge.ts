@@ -27,7 +27,7 @@ export class JudgeVm {
   }
 
   static async start(workspace: Workspace, { kind, size }: Judged): Promise<JudgeVm> {
-    const vm = await Vm.start(workspace, { name: kind, memoryMib: 2560 });
+    const vm = await Vm.start(workspace, { name: kind, cpus: 1, memoryMib: 2560 });
     await vm.run(`modprobe brd rd_nr=2 rd_size=$((512 * 1024))
 modprobe -a dm-log-writes dm-snapshot nbd loop fuse
 mkfs.ext4 -q /dev/ram0 && mkdir -p /mnt && mount /dev/ram0 /mnt`);

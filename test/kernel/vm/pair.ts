@@ -81,7 +81,8 @@ export class VmPair {
   /** The machines are off at first. */
   static async make(workspace: Workspace, mode: 'async' | 'logged', groups: readonly string[]): Promise<VmPair> {
     const lan = await LanSwitch.make(workspace);
-    const vm = (host: number): Vm => new Vm(workspace, { name: `vm${host}`, memoryMib: 1024, lan: { socket: lan.socket, host } });
+    // One processor each: with more, a machine waits for one of its own that another machine keeps from running.
+    const vm = (host: number): Vm => new Vm(workspace, { name: `vm${host}`, cpus: 1, memoryMib: 1024, lan: { socket: lan.socket, host } });
     return new VmPair(lan, [vm(1), vm(2)], mode, groups);
   }
 
