@@ -67,8 +67,8 @@ demo: build ## two agents, two file systems, a crash and a failover, in a minute
 test: build ## everything this machine can test; ONLY=nbd runs the files whose path contains "nbd"
 	@node dist/test/run.js $(ONLY)
 
-test-kernel: build ## the tests in virtual machines with Debian's kernel only
-	@node dist/test/run.js kernel/
+test-kernel: build ## only what a real kernel shows: crash images of a real process, and virtual machines with Debian's kernel
+	@node dist/test/run.js crash/process crash/files kernel/
 
 vm: build ## a shell in such a machine; MEMORY=2048 DISK=file (seen as /dev/vda)
 	@MEMORY=$(MEMORY) DISK=$(DISK) node dist/test/kernel/vm/shell.js
