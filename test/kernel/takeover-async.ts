@@ -5,7 +5,7 @@ import t from 'tap';
 import { until } from '../helpers/command.js';
 import { Workspace } from '../helpers/workspace.js';
 import { vmMissing } from './vm/image.js';
-import { VmPair, workload } from './vm/pair.js';
+import { type Held, VmPair, workload } from './vm/pair.js';
 
 const GROUP = 'one';
 const SHIP_MS = 30_000;
@@ -27,7 +27,7 @@ t.test('the second site has a prefix, and the reported lag covers what is missin
   const site = (await primary.status())[0]?.sites[0];
   await primary.vm.kill();
   pair.lan.cut = false;
-  const { lines, files } = (await pair.takeOver(secondary)).get(GROUP) ?? { lines: -1, files: -1 };
+  const { lines, files } = (await pair.takeOver(secondary)).get(GROUP) as Held;
   const bytesEach = Buffer.byteLength(Array.from({ length: 2001 }, (_, at) => `${at + 1}\n`).join(''));
   t.comment(
     `figures: async: 25 synced, 10 before the cut; ${lines} lines and ${files} files there; reported lag ${site?.lagBytes} bytes, ${site?.lagIos} records`,

@@ -6,7 +6,7 @@ import { sleep, until } from '../helpers/command.js';
 import { Random } from '../helpers/random.js';
 import { Workspace } from '../helpers/workspace.js';
 import { vmMissing } from './vm/image.js';
-import { VmPair, workload } from './vm/pair.js';
+import { type Held, VmPair, workload } from './vm/pair.js';
 
 const TAKEOVERS = Number(process.env['LVR_TAKEOVERS'] ?? 10);
 const GROUPS = ['one', 'two'];
@@ -42,7 +42,7 @@ t.test(`${TAKEOVERS} takeovers after the first machine was destroyed, and every 
     const back = pair.boot(primary.vm);
     const found = await pair.takeOver(secondary);
     for (const group of GROUPS) {
-      const { lines, files } = found.get(group) ?? { lines: -1, files: -1 };
+      const { lines, files } = found.get(group) as Held;
       const count = synced.get(group) ?? 0;
       promised.push(count);
       if (lines < count || files < lines)

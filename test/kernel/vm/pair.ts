@@ -59,9 +59,16 @@ mode = "${mode}"
   return head + text.join('');
 }
 
-/** Scripts that run side by side: each waits more than it works. */
+/**
+ * Scripts that run side by side: each waits more than it works. What each printed comes in one piece; on one pipe their lines would be torn,
+ * because e2fsck writes a line in several pieces.
+ */
 function together(scripts: readonly string[]): string {
-  return `jobs=(); ${scripts.map((script) => `( ${script}\n) & jobs+=($!)`).join('\n')}\nfor job in "\${jobs[@]}"; do wait "$job"; done`;
+  const jobs = scripts.map((script, at) => `( ${script}\n) >/run/together${at} 2>&1 & jobs+=($!)`);
+  return `jobs=() failed=0
+${jobs.join('\n')}
+for at in "\${!jobs[@]}"; do wait "\${jobs[at]}" || failed=1; cat /run/together$at; done
+[ $failed = 0 ]`;
 }
 
 /** The two machines and the network between them. */
@@ -112,7 +119,7 @@ export class VmPair {
     return agents;
   }
 
-  /** Promotes all groups at the second site, checks their file systems and says what each group holds. */
+  /** Promotes all groups at the second site, checks their file systems and says what each one holds. Rejects when a check says nothing. */
   async takeOver(agent: GuestAgent): Promise<Map<string, Held>> {
     // Refused until the link has noticed that the other machine is silent.
     for (const group of this.#groups)
@@ -132,7 +139,9 @@ echo "group ${group} lines $lines files $files"`;
     const output = await agent.vm.run(together(check));
     await agent.detachAll(places);
     const found = output.matchAll(/^group (\S+) lines (\d+) files (\d+)$/gm);
-    return new Map(Array.from(found, ([, group, lines, files]) => [group as string, { lines: Number(lines), files: Number(files) }]));
+    const held = new Map(Array.from(found, ([, group, lines, files]) => [group as string, { lines: Number(lines), files: Number(files) }]));
+    for (const group of this.#groups) if (!held.has(group)) throw new Error(`the check said nothing of ${group}, it printed:\n${output}`);
+    return held;
   }
 
   async kill(): Promise<void> {
