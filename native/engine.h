@@ -5,6 +5,8 @@
 // workers is inside threads.cc. Order: an operation's memory is pinned from submit until its completion has been reaped.
 #pragma once
 
+#include <fcntl.h>
+
 #include <cstdint>
 #include <memory>
 
@@ -13,9 +15,14 @@ namespace lvr {
 struct Arena;
 
 // kReadCached and kWriteCached are for descriptors without O_DIRECT: what the page cache holds is copied at once; writes go in pieces.
+// kWriteBack ends when what the page cache holds of a range has been written; nothing is durable by it (sync_file_range(2)).
 // Operation codes and row layout of the submission array. Keep in sync with src/disk/native.ts.
-enum Opcode : uint32_t { kNop, kRead, kWrite, kWriteDurable, kDatasync, kPunchHole, kZeroRange, kReadCached, kWriteCached, kOpcodes };
+enum Opcode : uint32_t {
+  kNop, kRead, kWrite, kWriteDurable, kDatasync, kPunchHole, kZeroRange, kReadCached, kWriteCached, kWriteBack, kOpcodes
+};
 constexpr uint32_t kRowOpcode = 0, kRowFd = 1, kRowOffset = 2, kRowAddress = 3, kRowLength = 4, kRowToken = 5, kRowNumbers = 8;
+
+constexpr unsigned kWriteBackFlags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
 
 struct Operation {
   Opcode opcode = kNop;

@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <initializer_list>
 #include <vector>
 
 #include "engine.h"
@@ -120,6 +119,8 @@ class Ring final : public Backend {
         return;
       case kDatasync:
         return io_uring_prep_fsync(sqe, operation.fd, IORING_FSYNC_DATASYNC);
+      case kWriteBack:
+        return io_uring_prep_sync_file_range(sqe, operation.fd, length, offset, kWriteBackFlags);
       case kPunchHole:
       case kZeroRange: {
         const int mode = (operation.opcode == kPunchHole ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE) | FALLOC_FL_KEEP_SIZE;
@@ -146,7 +147,8 @@ static int ProbeOperations(struct io_uring* ring) {
   struct io_uring_probe* probe = io_uring_get_probe_ring(ring);
   if (probe == nullptr) return EOPNOTSUPP;  // before Linux 5.6, which also lacks plain read and write
   int error = 0;
-  for (const int opcode : {IORING_OP_NOP, IORING_OP_READ, IORING_OP_WRITE, IORING_OP_FSYNC, IORING_OP_FALLOCATE}) {
+  const int needed[] = {IORING_OP_NOP, IORING_OP_READ, IORING_OP_WRITE, IORING_OP_FSYNC, IORING_OP_FALLOCATE, IORING_OP_SYNC_FILE_RANGE};
+  for (const int opcode : needed) {
     if (io_uring_opcode_supported(probe, opcode) == 0) error = EOPNOTSUPP;
   }
   io_uring_free_probe(probe);

@@ -107,6 +107,8 @@ static int64_t Call(const Operation& operation) {
     }
     case kDatasync:
       return fdatasync(operation.fd);
+    case kWriteBack:
+      return sync_file_range(operation.fd, operation.offset, static_cast<off_t>(operation.length), kWriteBackFlags);
     case kPunchHole:
     case kZeroRange: {
       const int mode = (operation.opcode == kPunchHole ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE) | FALLOC_FL_KEEP_SIZE;

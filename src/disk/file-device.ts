@@ -12,6 +12,7 @@ import { type Engines, type IoEngine, OpenFile } from './engine.js';
 import { createArena } from './memory.js';
 import { binding, type DeviceInfo, OP } from './native.js';
 import { type DeviceOptions, type IoMode, openDescriptor, resizeFile } from './open-descriptor.js';
+import { PacedFlush } from './paced-flush.js';
 import { syncDevice, writeDurably } from './promises.js';
 import { Zeroing } from './zeroing.js';
 
@@ -30,6 +31,8 @@ export class FileDevice implements Device {
   readonly #ring: IoEngine;
   readonly #writer: IoEngine;
   readonly #zeroing: Zeroing;
+  /** Of a buffered device. */
+  readonly #flush: PacedFlush | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(path: string, fd: number, info: DeviceInfo, io: IoMode, engines: Engines) {
@@ -42,6 +45,7 @@ export class FileDevice implements Device {
     this.#ring = engines.ring;
     this.#writer = io === 'buffered' ? engines.writer : engines.ring;
     this.#zeroing = new Zeroing(engines.ring, this.#writer, this.#file);
+    if (io === 'buffered') this.#flush = new PacedFlush(engines.ring, this.#file, this.sizeBytes);
   }
 
   read(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void {
@@ -51,6 +55,7 @@ export class FileDevice implements Device {
 
   write(arena: Arena, start: number, length: number, offset: number, durable: boolean, target: IoTarget, tag: number): void {
     this.#check(offset, length);
+    this.#flush?.mark(offset, length);
     // A durable write waits for the disk, and would make all buffered writes behind it in the writer wait too.
     if (durable) this.#ring.queue(OP.writeDurable, this.#file, arena, start, length, offset, target, tag);
     else this.#writer.queue(this.io === 'buffered' ? OP.writeCached : OP.write, this.#file, arena, start, length, offset, target, tag);
@@ -58,11 +63,13 @@ export class FileDevice implements Device {
 
   sync(target: IoTarget, tag: number): void {
     assert(this.#closing === undefined, 'a closed device gets no I/O');
-    this.#ring.queue(OP.datasync, this.#file, undefined, 0, 0, 0, target, tag);
+    if (this.#flush !== undefined) this.#flush.start(target, tag);
+    else this.#ring.queue(OP.datasync, this.#file, undefined, 0, 0, 0, target, tag);
   }
 
   zero(offset: number, length: number, mayUnmap: boolean, target: IoTarget, tag: number): void {
     this.#check(offset, length);
+    this.#flush?.mark(offset, length);
     this.#zeroing.start(offset, length, mayUnmap, target, tag);
   }
 
@@ -81,6 +88,7 @@ export class FileDevice implements Device {
     const { fd } = this.#file;
     if (this.kind === 'file') resizeFile(this.path, fd, this.io, before, sizeBytes);
     this.sizeBytes = Math.floor(binding.deviceInfo(fd).sizeBytes / this.blockBytes) * this.blockBytes;
+    this.#flush?.resize(this.sizeBytes);
     if (this.kind !== 'file' || sizeBytes <= before) return;
     try {
       await fillRange(this, before, sizeBytes);

@@ -17,6 +17,7 @@ export const OP = {
   zeroRange: 6,
   readCached: 7,
   writeCached: 8,
+  writeBack: 9,
 } as const;
 export type OpCode = (typeof OP)[keyof typeof OP];
 

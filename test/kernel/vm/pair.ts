@@ -60,8 +60,8 @@ mode = "${mode}"
 }
 
 /**
- * Scripts that run side by side: each waits more than it works. What each printed comes in one piece; on one pipe their lines would be torn,
- * because e2fsck writes a line in several pieces.
+ * Scripts that run side by side: each waits more than it works. What each printed comes in one piece; on one pipe their lines would be
+ * torn, because e2fsck writes a line in several pieces.
  */
 function together(scripts: readonly string[]): string {
   const jobs = scripts.map((script, at) => `( ${script}\n) >/run/together${at} 2>&1 & jobs+=($!)`);
