@@ -8,30 +8,43 @@ import { basename } from 'node:path';
 const PROCESSES_MAX = 16_384;
 const HOLDERS_SHOWN_MAX = 20;
 
-/** Users of `device` in words, without those of the processes in `except`. Empty: it can be removed. */
+/**
+ * Users of `device` and its partitions in words, without those of the processes in `except`. Empty: it can be removed. What uses a partition
+ * begins with its path.
+ */
 export function findHolders(device: string, except: readonly number[]): string[] {
   const found = new Set<string>();
-  const numbers = deviceNumbers(device);
+  const parts = withPartitions(basename(device));
+  const numbers = new Set(parts.map(({ number }) => number));
   for (const pid of processes()) {
     for (const where of mountsOf(pid, numbers)) found.add(`mounted on ${where}`);
-    if (!except.includes(pid) && hasOpen(pid, device)) found.add(`open in ${nameOf(pid)} (pid ${pid})`);
+    if (except.includes(pid)) continue;
+    for (const path of openOf(pid, parts)) found.add(`${ofPart(path, device)}open in ${nameOf(pid)} (pid ${pid})`);
   }
-  for (const line of readText('/proc/swaps').split('\n')) if (line.split(/\s/)[0] === device) found.add('used as swap');
-  for (const holder of listNames(`/sys/class/block/${basename(device)}/holders`)) found.add(`held by /dev/${holder}`);
+  const swaps = readText('/proc/swaps')
+    .split('\n')
+    .map((line) => line.split(/\s/)[0]);
+  for (const { path, directory } of parts) {
+    if (swaps.includes(path)) found.add(`${ofPart(path, device)}used as swap`);
+    for (const holder of listNames(`${directory}/holders`)) found.add(`${ofPart(path, device)}held by /dev/${holder}`);
+  }
   return [...found].sort().slice(0, HOLDERS_SHOWN_MAX);
 }
 
-/** `major:minor` of the device and of its partitions, as mountinfo writes them. */
-function deviceNumbers(device: string): Set<string> {
-  const name = basename(device);
+/** A device or a partition of it: its node, its directory in sysfs, and `major:minor` as mountinfo writes it. */
+type Part = { readonly path: string; readonly directory: string; readonly number: string };
+
+/** The device of this name and its partitions, as far as they exist. */
+function withPartitions(name: string): Part[] {
   const directory = `/sys/class/block/${name}`;
-  const names = [
-    directory,
-    ...listNames(directory)
-      .filter((entry) => entry.startsWith(name))
-      .map((entry) => `${directory}/${entry}`),
-  ];
-  return new Set(names.map((path) => readText(`${path}/dev`).trim()).filter((number) => number !== ''));
+  const partitions = listNames(directory).filter((entry) => entry.startsWith(name));
+  return [directory, ...partitions.map((entry) => `${directory}/${entry}`)]
+    .map((at) => ({ path: `/dev/${basename(at)}`, directory: at, number: readText(`${at}/dev`).trim() }))
+    .filter(({ number }) => number !== '');
+}
+
+function ofPart(path: string, device: string): string {
+  return path === device ? '' : `${path}: `;
 }
 
 function processes(): number[] {
@@ -51,15 +64,18 @@ function mountsOf(pid: number, numbers: Set<string>): string[] {
   return found;
 }
 
-function hasOpen(pid: number, device: string): boolean {
+/** Which of the parts a process has open. */
+function openOf(pid: number, parts: readonly Part[]): string[] {
   const directory = `/proc/${pid}/fd`;
-  return listNames(directory).some((fd) => {
+  const open = new Set<string>();
+  for (const fd of listNames(directory)) {
     try {
-      return readlinkSync(`${directory}/${fd}`) === device;
+      open.add(readlinkSync(`${directory}/${fd}`));
     } catch {
-      return false;
+      // Closed meanwhile.
     }
-  });
+  }
+  return parts.map(({ path }) => path).filter((path) => open.has(path));
 }
 
 /** The command name of a process, or `?`. */

@@ -191,6 +191,24 @@ t.test('what cannot be attached leaves nothing behind', async (t) => {
   t.same(place.attachments.list(), []);
 });
 
+t.test('a device is in use while a partition of it is', async (t) => {
+  const place = await makePlace(t);
+  const made = await place.attachments.attach(request(place));
+  await runTool('addpart', [made.device, '1', '2048', '65536']);
+  const fd = openSync(`${made.device}p1`, 'r');
+  try {
+    t.match(findHolders(made.device, []), [/^\/dev\/loop\d+p1: open in .* \(pid \d+\)$/]);
+    const error = await errorOf(place.attachments.detach(made, false));
+    t.equal(error.code, 'IN_USE');
+    t.match(error.message, /is in use/);
+  } finally {
+    closeSync(fd);
+    await runTool('delpart', [made.device, '1']);
+  }
+  await place.attachments.detach(made, false);
+  t.same(place.attachments.list(), []);
+});
+
 t.test('a device nobody uses has no holders', async (t) => {
   t.same(findHolders('/dev/lvr-no-such-device', []), []);
 });
