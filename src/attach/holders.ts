@@ -9,8 +9,8 @@ const PROCESSES_MAX = 16_384;
 const HOLDERS_SHOWN_MAX = 20;
 
 /**
- * Users of `device` and its partitions in words, without those of the processes in `except`. Empty: it can be removed. What uses a partition
- * begins with its path.
+ * Users of `device` and its partitions in words, without those of the processes in `except`. Empty: it can be removed. What uses a
+ * partition begins with its path.
  */
 export function findHolders(device: string, except: readonly number[]): string[] {
   const found = new Set<string>();

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { TestAgent } from '../helpers/agent.js';
 import { mustRun, sleep } from '../helpers/command.js';
 import { REPOSITORY, Workspace } from '../helpers/workspace.js';
-import { type Measurement, measure, prefill, WORKLOADS, type Workload } from './fio.js';
+import { type Measurement, measure, measureDisk, prefill, WORKLOADS, type Workload } from './fio.js';
 import { buildLean, measureLean } from './lean.js';
 import { RECOVERY_IDS, resyncRows, startAfterCrash } from './recovery.js';
 import { comparisonRows, makeRow, neededBy, Results, type Row, rowLines, table } from './report.js';
@@ -86,6 +86,12 @@ async function idleMemory(workspace: Workspace): Promise<number> {
   return now;
 }
 
+/** Long writes of a pair beside half of what the disk takes, because the logs of both sites are on it here. */
+async function diskCeiling(workspace: Workspace, mibPerSecond: number, seconds: number): Promise<Row> {
+  const disk = await measureDisk(workspace.file('disk.img'), seconds);
+  return makeRow('S4c', 'async write1m-d8 mibPerSecond against half of the disk', mibPerSecond, disk / 2, 0.8, false);
+}
+
 function oneLine({ iops, mibPerSecond, p99Us }: Measurement): string {
   return `${iops.toFixed(0)} op/s ${mibPerSecond.toFixed(0)} MiB/s p99 ${p99Us.toFixed(0)} us`;
 }
@@ -124,6 +130,8 @@ async function main(): Promise<void> {
     memory.stop();
     for (const target of running.values()) await target.stop();
     rows.push(...comparisonRows(results));
+    const longWrites = results.median('async', 'write1m-d8', 'mibPerSecond');
+    if (longWrites !== undefined) rows.push(await diskCeiling(workspace, longWrites, seconds));
     for (const [name, peak] of memory.peaks)
       rows.push(makeRow(`B8.${name}`, `${name}: peak resident MiB of an agent under load, of 512`, peak / MIB, 512, 1, true));
     if (idle && LVR_TARGETS.some((name) => running.has(name))) {

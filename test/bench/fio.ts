@@ -78,3 +78,17 @@ export async function prefill(uri: string, sizeMib: number): Promise<void> {
   const parameters = ['--name=fill', '--ioengine=nbd', `--uri=${uri}`, '--rw=write', '--bs=1M', '--iodepth=4', `--size=${sizeMib}M`];
   await mustRun('fio', [...parameters, '--end_fsync=1', '--output-format=json'], { timeoutMs: 300_000 });
 }
+
+/**
+ * What the disk under `file` takes in MiB/s: 1 MiB writes with O_DIRECT, eight at a time, over blocks that were written before, as a log is
+ * written. The ceiling of everything that keeps a log there.
+ */
+export async function measureDisk(file: string, seconds: number): Promise<number> {
+  const parameters = [
+    ...['--name=disk', '--ioengine=io_uring', '--direct=1', `--filename=${file}`, '--size=1G', '--overwrite=1', '--output-format=json'],
+    ...['--rw=write', '--bs=1M', '--iodepth=8', '--time_based', `--runtime=${Math.round(seconds * 1000)}ms`, '--ramp_time=300ms'],
+  ];
+  const output = await mustRun('fio', parameters, { timeoutMs: 120_000 + seconds * 2000 });
+  const document = JSON.parse(output.slice(output.indexOf('{'))) as { jobs: FioJob[] };
+  return (document.jobs[0] as FioJob).write.bw_bytes / 1048576;
+}

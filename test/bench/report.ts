@@ -49,8 +49,9 @@ interface Comparison {
 }
 
 /**
- * Ids ending in `q` compare with the quorum that writes through, in `w` with the one that writes back, in `c` with the ceiling: a server
- * without data. Reads are compared by the lean generator, and in `f` by fio's, which is the limit there. S: this stage, B: final goals.
+ * Ids ending in `q` compare with the quorum that writes through, in `w` with the one that writes back, in `c` with a ceiling: a server
+ * without data, or a disk that has two logs to write. Reads are compared by the lean generator, and in `f` by fio's, which is the limit
+ * there. S: this stage, B: final goals.
  */
 const COMPARISONS: readonly Comparison[] = [
   { id: 'S1', lvr: 'async', peer: 'nbdkit', workload: 'write4k-d32', figure: 'iops', target: 0.8 },

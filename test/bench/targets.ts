@@ -74,7 +74,10 @@ function quorum(cache: 'writethrough' | 'writeback'): Launcher {
   };
 }
 
-/** Long enough that a round does not fill half of it: a checkpoint flushes the volume, which no peer does without being asked. */
+/**
+ * Long enough that a round of small writes does not fill half of it: a checkpoint flushes the volume, which no peer does without being
+ * asked. Writes of 1 MiB do fill it, and pay.
+ */
 const LOG_SIZE = '3GiB';
 
 function lastLines(agent: TestAgent): string {
