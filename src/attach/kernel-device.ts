@@ -85,9 +85,17 @@ export class KernelDevice {
     }
   }
 
-  /** Goes on with sockets that a predecessor served. */
+  /** Goes on with sockets that a predecessor served. Those that are not served are closed, so that the kernel sees them end. */
   takeOver(handed: readonly HandedSocket[]): void {
-    for (const { fd, received } of handed) this.#serve(fd, received);
+    let begun = 0;
+    try {
+      for (const { fd, received } of handed) {
+        begun++;
+        this.#serve(fd, received);
+      }
+    } finally {
+      for (const { fd } of handed.slice(begun)) this.#parts.sockets.close(fd);
+    }
   }
 
   #serve(fd: number, received: Uint8Array): void {

@@ -248,6 +248,19 @@ t.test('what another agent left is gone on with: its sockets first, new ones for
   t.notOk(world.closed.includes(500));
 });
 
+t.test(
+  'sockets of a volume that cannot be served are closed, all of them: the kernel would wait for answers on one that stays open',
+  async (t) => {
+    const world = new World(t);
+    world.put(7, { backend: IDENTITY });
+    const attacher = world.attacher([500, 501, 502].map((fd) => ({ device: '/dev/nbd7', fd, received: Buffer.alloc(0) })));
+    world.unavailable = 'the group has failed';
+    await t.rejects(attacher.resume(attachment('/dev/nbd7'), request(), world.onLost), { code: 'ROLE', message: /the group has failed/ });
+    attacher.restored();
+    t.same(world.closed, [500, 501, 502]);
+  },
+);
+
 t.test('a device of another size, of another backend or of no connection is not gone on with', async (t) => {
   const world = new World(t);
   const resume = (index: number): Promise<Attachment> => world.attacher().resume(attachment(`/dev/nbd${index}`), request(), world.onLost);
