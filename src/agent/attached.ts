@@ -2,6 +2,7 @@
 // what becomes of devices when the agent ends. A device that outlives the agent is left to the next one while it is in use, so that its
 // users only wait; any other has to be given back.
 
+import { deviceIdentity } from '../attach/identity.js';
 import type { Attachment, AttachRequest } from '../attach/ports.js';
 import { LvrError } from '../core/errors.js';
 import type { AgentConfig } from './config.js';
@@ -150,7 +151,9 @@ export class AttachedVolumes {
     }
     const listen = this.#config.nbd.find((entry) => entry.kind === 'unix');
     const { sizeBytes, blockBytes, readOnly } = backend;
-    const identity = `lvr:${group.uuid}/${target.slice(target.indexOf('/') + 1)}@${this.#parts.agentUuid}`;
+    const volume = target.slice(target.indexOf('/') + 1);
+    const { epoch } = group.status();
+    const identity = deviceIdentity({ groupUuid: group.uuid, volume, agentUuid: this.#parts.agentUuid, epoch });
     return { target, socketPath: listen?.kind === 'unix' ? listen.path : '', sizeBytes, blockBytes, readOnly, device, identity };
   }
 }

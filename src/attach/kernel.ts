@@ -11,11 +11,12 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LvrError, messageOf } from '../core/errors.js';
 import { isBlockDevice, startOf } from './holders.js';
+import { isOfOtherEpoch } from './identity.js';
 import { KernelDevice, type KernelParts, wrongBackend } from './kernel-device.js';
 import { indexOf } from './nbd-sysfs.js';
 import { NetlinkError } from './netlink.js';
 import type { Attacher, Attachment, AttachRequest, HandedSocket, OnLost, Probe } from './ports.js';
-import { becomes, runTool, within } from './run.js';
+import { becomes, flushFailure, runTool, within } from './run.js';
 
 /** Requests that were on their way when a link died are sent again after this time. */
 const TIMEOUT_SECONDS = 15;
@@ -104,6 +105,7 @@ export class KernelAttacher implements Attacher {
     if (index === undefined || found === undefined || found.pid === '') {
       throw new LvrError('ATTACH', `${attachment.device} of ${attachment.target} is no longer connected`);
     }
+    if (isOfOtherEpoch(found.backend, request.identity)) throw otherEpoch(attachment);
     if (found.backend !== request.identity) throw wrongBackend(attachment.device, attachment.target, found.backend);
     if (found.sizeBytes !== request.sizeBytes) {
       throw new LvrError(
@@ -259,12 +261,18 @@ export class KernelAttacher implements Attacher {
       return undefined;
     });
     const handle = await within(work, EXCLUSIVE_MS);
+    // One that comes late keeps nobody out any more.
+    if (handle === undefined) void work.then((late) => late?.close());
     if (busy !== undefined) {
       throw new LvrError('IN_USE', `${target} cannot be detached: ${path} is in use (${messageOf(busy)})`, {
         hint: `umount it, then lvr detach ${target}`,
       });
     }
-    await within(handle?.sync() ?? Promise.resolve(), SETTLE_MS);
+    if (handle === undefined) return undefined;
+    // Its writers were told, or did not ask: the kernel does not keep what it could not write.
+    const failure = await flushFailure(handle, SETTLE_MS);
+    if (failure !== '')
+      this.#parts.log.warn('device-not-written-back', `${path}: what was written without a flush is lost: ${failure}`, { volume: target });
     return handle;
   }
 }
@@ -273,6 +281,16 @@ function attachmentOf(device: KernelDevice, { target, readOnly, blockBytes, iden
   const { pid } = process;
   const rest = { link: '', pid, pidStart: startOf(pid), mountPoint: '', readOnly, blockBytes, identity };
   return { target, device: device.device, way: 'nbd', how, ...rest };
+}
+
+function otherEpoch({ device, target }: Attachment): LvrError {
+  return new LvrError(
+    'DEVICE_CHANGED',
+    `another site was primary for ${target} while ${device} waited: its users have an older past in memory`,
+    {
+      hint: `umount ${device} or stop its users (what they have not written yet is lost), then lvr detach ${target}, lvr attach ${target}`,
+    },
+  );
 }
 
 /** Errnos of the driver in words. */

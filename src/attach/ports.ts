@@ -12,7 +12,7 @@ export type AttachRequest = {
   readonly readOnly: boolean;
   /** A certain device node, or undefined for any free one. */
   readonly device: string | undefined;
-  /** What the device holds, so that it can never be given other data: the same for ever for this volume of this agent, and for no other. */
+  /** What the device holds, so that it can never be given other data: see identity.ts. */
   readonly identity: string;
 };
 

@@ -2,6 +2,7 @@
 
 import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../core/errors.js';
 
 const RUN_MS = 15_000;
 const OUTPUT_BYTES_MAX = 256 * 1024;
@@ -38,6 +39,12 @@ export async function within<T>(work: Promise<T>, timeoutMs: number): Promise<T 
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Flushes a file; resolves with what went wrong: '' when nothing did, or when it has not ended after `timeoutMs`. */
+export async function flushFailure(file: { sync(): Promise<void> }, timeoutMs: number): Promise<string> {
+  const ended = file.sync().then(() => '', messageOf);
+  return (await within(ended, timeoutMs)) ?? '';
 }
 
 /** Polls until `holds`, at most `timeoutMs`. */

@@ -124,6 +124,7 @@ t.test('what was attached is attached again at start, and remembered at stop', a
   for (const target of ['app/data', 'sec/data', 'gone/data']) again.push({ target, resumes: false });
   await agent.start();
   t.same([...attached.keys()], ['app/data'], 'the secondary and the unknown one are left out');
+  t.match(attached.get('app/data')?.identity, /^lvr:.+\/data@.+#3$/, 'a device is of one epoch');
   t.equal(events.filter((event) => event === 'log not-attached-again').length, 2, 'and reported');
   await agent.stop();
   t.ok(events.includes('detach app/data true'));

@@ -14,7 +14,7 @@ import type { DeviceArguments } from '../../src/attach/netlink-message.js';
 import type { Attachment, AttachRequest, HandedSocket, KernelClient } from '../../src/attach/ports.js';
 import { LvrError } from '../../src/core/errors.js';
 
-const IDENTITY = 'lvr:0123456789abcdef0123456789abcdef/data@fedcba';
+const IDENTITY = 'lvr:0123456789abcdef0123456789abcdef/data@fedcba#3';
 const SIZE_BYTES = 1024 * 1024;
 
 /** Everything around an attacher, as it looks in memory and in a directory that stands for /sys. */
@@ -258,6 +258,27 @@ t.test(
     await t.rejects(attacher.resume(attachment('/dev/nbd7'), request(), world.onLost), { code: 'ROLE', message: /the group has failed/ });
     attacher.restored();
     t.same(world.closed, [500, 501, 502]);
+  },
+);
+
+t.test(
+  'a device that waited while another site was primary is not gone on with: its users would overwrite what was written there',
+  async (t) => {
+    const world = new World(t);
+    world.put(7, { backend: IDENTITY });
+    const attacher = world.attacher([{ device: '/dev/nbd7', fd: 500, received: Buffer.from('a write of before') }]);
+    const later = request({ identity: IDENTITY.replace('#3', '#5') });
+    await t.rejects(attacher.resume(attachment('/dev/nbd7'), later, world.onLost), {
+      code: 'DEVICE_CHANGED',
+      message: /another site was primary for app\/data while \/dev\/nbd7 waited/,
+      hint: /umount .* lvr detach app\/data, lvr attach app\/data/,
+    });
+    attacher.restored();
+    t.same(world.served, [], 'nothing of it reaches the volume');
+    t.same(world.closed, [500]);
+    t.ok(attacher.serves(attachment('/dev/nbd7')), 'it is still ours to detach');
+    await attacher.detach(attachment('/dev/nbd7'));
+    t.same(world.calls, ['disconnect 7']);
   },
 );
 
