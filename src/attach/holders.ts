@@ -1,5 +1,5 @@
-// Who uses a block device: mounts in any mount namespace, swap, devices stacked on it, processes that have it open. Read from /proc and
-// /sys each time; best effort where a process ends while it is looked at.
+// Who uses a block device: mounts in any mount namespace, swap, devices stacked on it, processes that have it open by its usual name. Read
+// from /proc and /sys each time; best effort where a process ends while it is looked at.
 
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -15,9 +15,8 @@ const HOLDERS_SHOWN_MAX = 20;
 export function findHolders(device: string, except: readonly number[]): string[] {
   const found = new Set<string>();
   const parts = withPartitions(basename(device));
-  const numbers = new Set(parts.map(({ number }) => number));
   for (const pid of processes()) {
-    for (const where of mountsOf(pid, numbers)) found.add(`mounted on ${where}`);
+    for (const where of mountsOf(pid, parts)) found.add(`mounted on ${where}`);
     if (except.includes(pid)) continue;
     for (const path of openOf(pid, parts)) found.add(`${ofPart(path, device)}open in ${nameOf(pid)} (pid ${pid})`);
   }
@@ -27,6 +26,10 @@ export function findHolders(device: string, except: readonly number[]): string[]
   for (const { path, directory } of parts) {
     if (swaps.includes(path)) found.add(`${ofPart(path, device)}used as swap`);
     for (const holder of listNames(`${directory}/holders`)) found.add(`${ofPart(path, device)}held by /dev/${holder}`);
+  }
+  for (const loop of listNames('/sys/class/block').filter((name) => name.startsWith('loop'))) {
+    const path = backingFile(loop);
+    if (parts.some((part) => part.path === path)) found.add(`${ofPart(path, device)}held by /dev/${loop}`);
   }
   return [...found].sort().slice(0, HOLDERS_SHOWN_MAX);
 }
@@ -54,12 +57,16 @@ function processes(): number[] {
     .map(Number);
 }
 
-/** Mount points (octal escapes for blanks are left as they are) on one of the device numbers, as this process sees them. */
-function mountsOf(pid: number, numbers: Set<string>): string[] {
+/**
+ * Mount points (octal escapes for blanks are left as they are) on one of the parts, as this process sees them: by device number, or by the
+ * source, because btrfs has a number of its own.
+ */
+function mountsOf(pid: number, parts: readonly Part[]): string[] {
   const found: string[] = [];
   for (const line of readText(`/proc/${pid}/mountinfo`).split('\n')) {
     const fields = line.split(' ', 6);
-    if (numbers.has(fields[2] ?? '')) found.push(fields[4] ?? '');
+    const source = line.split(' - ', 2)[1]?.split(' ')[1];
+    if (parts.some(({ number, path }) => number === fields[2] || path === source)) found.push(fields[4] ?? '');
   }
   return found;
 }

@@ -209,6 +209,23 @@ t.test('a device is in use while a partition of it is', async (t) => {
   t.same(place.attachments.list(), []);
 });
 
+t.test('a device is in use while a file system without a number of its own, or another loop device, is on it', async (t) => {
+  const place = await makePlace(t);
+  const made = await place.attachments.attach(request(place));
+  const where = join(place.dir, 'mnt');
+  mkdirSync(where);
+  // btrfs shows such a line: an anonymous device number, and the device as its source.
+  t.equal((await runTool('mount', ['-t', 'tmpfs', made.device, where])).code, 0);
+  t.same(findHolders(made.device, []), [`mounted on ${where}`]);
+  t.equal((await errorOf(place.attachments.detach(made, false))).code, 'IN_USE');
+  await runTool('umount', [where]);
+  const { stdout: upper } = await runTool('losetup', ['--find', '--show', made.device]);
+  t.match(findHolders(made.device, []), [`held by ${upper}`]);
+  t.equal((await errorOf(place.attachments.detach(made, false))).code, 'IN_USE');
+  await runTool('losetup', ['--detach', upper]);
+  await place.attachments.detach(made, false);
+});
+
 t.test('a device nobody uses has no holders', async (t) => {
   t.same(findHolders('/dev/lvr-no-such-device', []), []);
 });
