@@ -47,6 +47,8 @@ export class Agent {
   #control: ControlServer | undefined;
   /** Ends when the verbs that change something, run one at a time, have ended. */
   #changes: Promise<unknown> = Promise.resolve();
+  /** It stops, or a successor goes on: nothing is changed any more, and no second successor is started. */
+  #isEnding = false;
 
   constructor(config: AgentConfig, parts: AgentParts, around: AgentProcess) {
     this.#config = config;
@@ -91,6 +93,7 @@ export class Agent {
 
   /** Stops in order; devices in use are left to the next agent, or given a moment if they cannot wait for it. */
   async stop(): Promise<void> {
+    this.#isEnding = true;
     await this.#attached.release();
     await this.#nbd?.stop(NBD_DRAIN_MS);
     await this.#links?.stop();
@@ -104,6 +107,7 @@ export class Agent {
    * connections come to rest and `successor` gets their sockets. What is not applied yet, it replays.
    */
   async giveWay(successor: Pick<Successor, 'give' | 'go'>): Promise<void> {
+    this.#isEnding = true;
     await Promise.all([...this.#slots.groups()].map((group) => group.settle()));
     await this.#attached.leave();
     await successor.give((await this.#nbd?.handOver()) ?? []);
@@ -196,7 +200,12 @@ export class Agent {
 
   /** Verbs that change something run one after the other; the number waiting is bounded by the connections of the control socket. */
   #exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#changes.then(work);
+    const result = this.#changes.then(() => {
+      if (!this.#isEnding) return work();
+      throw new LvrError('IN_USE', 'the agent is ending: nothing is changed any more', {
+        hint: 'ask again when it, or the next one, is ready',
+      });
+    });
     this.#changes = result.catch(() => undefined);
     return result;
   }
@@ -229,6 +238,7 @@ export class Agent {
   /** Refuses while a device is mounted or held: its users would get I/O errors, or wait for an agent that does not come. */
   async #agentStop(): Promise<Verbs['agent-stop']['result']> {
     await this.#attached.refuseHeld('stop');
+    this.#isEnding = true;
     this.#parts.clock.after(0, () => this.#process.stop());
     return { pid: process.pid };
   }
@@ -237,6 +247,7 @@ export class Agent {
   async #agentRestart(): Promise<Verbs['agent-restart']['result']> {
     await this.#attached.refuseHeld('restart');
     const successor = await this.#process.startSuccessor();
+    this.#isEnding = true;
     this.#parts.clock.after(0, () => this.#process.giveWay(successor));
     return { pid: process.pid, successor: successor.pid };
   }

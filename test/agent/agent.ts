@@ -114,6 +114,10 @@ t.test('agent stop is answered, then the stop is asked for', async (t) => {
   const { agent, control } = makeWorld('stop', () => void asked++);
   await agent.start();
   t.same(await askAgent(control, 'agent-stop', {}), { pid: process.pid });
+  for (const verb of ['agent-stop', 'agent-restart'] as const)
+    await t.rejects(askAgent(control, verb, {}), { code: 'IN_USE', message: /the agent is ending/ }, `no ${verb} behind it`);
+  await t.rejects(askAgent(control, 'attach', { target: 'app/data' }), { code: 'IN_USE' }, 'nothing is changed any more');
+  t.equal((await agent.status()).items.length > 0, true, 'it still says how it is');
   await new Promise((resolve) => setTimeout(resolve, 20));
   t.equal(asked, 1);
   await agent.stop();
