@@ -46,18 +46,18 @@ export class KernelDevice {
   /** -1 until connected. */
   index = -1;
   readonly #parts: KernelParts;
-  readonly #wanted: number;
+  /** Sockets that the kernel has or is to get. */
+  readonly connections: number;
   readonly #onLost: OnLost;
   readonly #links = new Set<Link>();
   #isReleased = false;
   #isRepairing = false;
 
-  /** `connections`: how many sockets the kernel has or is to get. */
   constructor(parts: KernelParts, target: string, identity: string, connections: number, onLost: OnLost) {
     this.#parts = parts;
     this.target = target;
     this.identity = identity;
-    this.#wanted = connections;
+    this.connections = connections;
     this.#onLost = onLost;
   }
 
@@ -119,6 +119,11 @@ export class KernelDevice {
     this.#isReleased = true;
   }
 
+  /** Goes on after release(): what was given up is tried again. */
+  revive(): void {
+    this.#isReleased = false;
+  }
+
   linkClosed(link: Link, reason: string): void {
     this.#links.delete(link);
     if (this.#isReleased || this.index < 0 || this.#isRepairing) return;
@@ -132,10 +137,10 @@ export class KernelDevice {
     this.#isRepairing = true;
     try {
       let pauseMs = PAUSE_MIN_MS;
-      while (!this.#isReleased && this.#links.size < this.#wanted) {
+      while (!this.#isReleased && this.#links.size < this.connections) {
         await this.#replaceOne();
         // A socket that the kernel had no use for is closed by now.
-        await sleep(this.#links.size < this.#wanted ? pauseMs : SETTLE_MS);
+        await sleep(this.#links.size < this.connections ? pauseMs : SETTLE_MS);
         pauseMs = Math.min(PAUSE_MAX_MS, pauseMs * 2);
       }
       if (!this.#isReleased)

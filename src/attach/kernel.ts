@@ -31,6 +31,8 @@ const BUSY_TRIES = 20;
 const BUSY_PAUSE_MS = 100;
 const SETTLE_MS = 5_000;
 const EXCLUSIVE_MS = 5_000;
+/** How long a start waits until a device has all its connections. */
+const RESUME_MS = 5_000;
 const EBUSY = 16;
 
 /** The nbd of the kernel. */
@@ -120,14 +122,35 @@ export class KernelAttacher implements Attacher {
       const words = `${attachment.device} has blocks of ${found.blockBytes} bytes, ${request.target} takes none below ${request.blockBytes}`;
       throw new LvrError('DEVICE_CHANGED', words, { hint: `set io = "buffered" for ${request.target}, or put its device back` });
     }
-    this.#devices.get(attachment.device)?.release();
-    const device = new KernelDevice(this.#parts, request.target, request.identity, this.#connections, onLost);
-    device.index = index;
+    const device = this.#known(attachment.device, request.identity) ?? this.#left(attachment, request, index, onLost);
     device.takeOver(this.#takeHanded(attachment.device));
-    this.#devices.set(device.device, device);
-    const failure = await device.repair();
-    if (failure !== '') throw new LvrError('ATTACH', `${attachment.device} of ${attachment.target} is not served: ${failure}`);
+    // The kernel may have had fewer sockets than it is to get now, and never takes the rest: nobody waits for them.
+    const failure = await within(device.repair(), RESUME_MS);
+    if (device.live === 0 || (failure !== undefined && failure !== '')) {
+      const why = failure === undefined || failure === '' ? 'the kernel takes no socket' : failure;
+      throw new LvrError('ATTACH', `${attachment.device} of ${attachment.target} is not served: ${why}`);
+    }
+    if (device.live < device.connections) {
+      const text = `${device.device} is served by ${device.live} of ${device.connections} connections`;
+      this.#parts.log.warn('device-links-missing', text, { volume: request.target });
+    }
     return attachmentOf(device, request, attachment.how);
+  }
+
+  /** The device, if this process serves it already and gave it up: its live connections count. */
+  #known(path: string, identity: string): KernelDevice | undefined {
+    const known = this.#devices.get(path);
+    if (known?.identity === identity) known.revive();
+    else known?.release();
+    return known?.identity === identity ? known : undefined;
+  }
+
+  /** A device that another process served. */
+  #left({ device: path, connections }: Attachment, { target, identity }: AttachRequest, index: number, onLost: OnLost): KernelDevice {
+    const device = new KernelDevice(this.#parts, target, identity, connections ?? this.#connections, onLost);
+    device.index = index;
+    this.#devices.set(path, device);
+    return device;
   }
 
   leave({ device }: Attachment): void {
@@ -279,7 +302,7 @@ export class KernelAttacher implements Attacher {
 
 function attachmentOf(device: KernelDevice, { target, readOnly, blockBytes, identity }: AttachRequest, how: string): Attachment {
   const { pid } = process;
-  const rest = { link: '', pid, pidStart: startOf(pid), mountPoint: '', readOnly, blockBytes, identity };
+  const rest = { link: '', pid, pidStart: startOf(pid), mountPoint: '', readOnly, blockBytes, identity, connections: device.connections };
   return { target, device: device.device, way: 'nbd', how, ...rest };
 }
 

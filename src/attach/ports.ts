@@ -37,6 +37,8 @@ export type Attachment = {
   readonly blockBytes: number;
   /** As in AttachRequest. */
   readonly identity: string;
+  /** Sockets that the kernel was given when it was connected; it never takes more. Absent where there are none, or it is not known. */
+  readonly connections?: number;
 };
 
 /** What this machine offers. `missing` says, in words and with the fix, why `usable` is false. */

@@ -282,6 +282,38 @@ t.test(
   },
 );
 
+t.test('a device of which the kernel has fewer sockets than this machine would give it is served with those', async (t) => {
+  const world = new World(t);
+  world.put(7, { backend: IDENTITY });
+  world.ignores = Number.POSITIVE_INFINITY;
+  const one = { device: '/dev/nbd7', fd: 500, received: Buffer.alloc(0) };
+  const known = world.attacher([one]);
+  const resumed = await known.resume({ ...attachment('/dev/nbd7'), connections: 1 }, request(), world.onLost);
+  t.equal(resumed.connections, 1, 'how many it had was written down');
+  t.same(world.calls, []);
+  // Nothing says how many it had, and it takes none: nobody waits for ever.
+  const unknown = world.attacher([{ ...one, fd: 501 }]);
+  await unknown.resume(attachment('/dev/nbd7'), request(), world.onLost);
+  t.ok(world.calls.includes('log device-links-missing'));
+  unknown.leave(attachment('/dev/nbd7'));
+});
+
+t.test('a device that was given up goes on with the connections that still live', async (t) => {
+  const world = new World(t);
+  world.put(7, { backend: IDENTITY });
+  const attacher = world.attacher([500, 501].map((fd) => ({ device: '/dev/nbd7', fd, received: Buffer.alloc(0) })));
+  const two = { ...attachment('/dev/nbd7'), connections: 2 };
+  await attacher.resume(two, request(), world.onLost);
+  world.unavailable = 'the group changes its role';
+  world.drop(1);
+  await eventually(() => world.lost.length === 1, 'it is given up');
+  world.unavailable = '';
+  t.equal(world.served.length, 1);
+  t.equal((await attacher.resume(two, request(), world.onLost)).device, '/dev/nbd7');
+  t.equal(world.served.length, 2, 'only the lost one is replaced');
+  attacher.leave(two);
+});
+
 t.test('a device of another size, of another backend or of no connection is not gone on with', async (t) => {
   const world = new World(t);
   const resume = (index: number): Promise<Attachment> => world.attacher().resume(attachment(`/dev/nbd${index}`), request(), world.onLost);
