@@ -88,6 +88,11 @@ static Napi::Value Lock(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), result == 0);
 }
 
+// canWriteBack(fd): whether sync_file_range(2) may be called on it. Without flags it does nothing, and takes no error of writing back either.
+static Napi::Value CanWriteBack(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), sync_file_range(Int32Arg(info, 0), 0, 0, 0) == 0);
+}
+
 // ftruncate(fd, sizeBytes)
 static Napi::Value Truncate(const Napi::CallbackInfo& info) {
   int result;
@@ -145,6 +150,7 @@ void InitFiles(Napi::Env env, Napi::Object exports) {
   exports.Set("close", Napi::Function::New(env, Close, "close"));
   exports.Set("deviceInfo", Napi::Function::New(env, DeviceInfo, "deviceInfo"));
   exports.Set("lock", Napi::Function::New(env, Lock, "lock"));
+  exports.Set("canWriteBack", Napi::Function::New(env, CanWriteBack, "canWriteBack"));
   exports.Set("ftruncate", Napi::Function::New(env, Truncate, "ftruncate"));
   exports.Set("fallocateReserve", Napi::Function::New(env, Reserve, "fallocateReserve"));
   exports.Set("extents", Napi::Function::New(env, Extents, "extents"));

@@ -45,7 +45,7 @@ export class FileDevice implements Device {
     this.#ring = engines.ring;
     this.#writer = io === 'buffered' ? engines.writer : engines.ring;
     this.#zeroing = new Zeroing(engines.ring, this.#writer, this.#file);
-    if (io === 'buffered') this.#flush = new PacedFlush(engines.ring, this.#file, this.sizeBytes);
+    if (io === 'buffered') this.#flush = PacedFlush.of(engines.ring, this.#file, this.sizeBytes);
   }
 
   read(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void {

@@ -74,6 +74,8 @@ export type Binding = EngineBinding & {
   deviceInfo(fd: number): DeviceInfo;
   /** Exclusive flock(2); false when somebody else holds it. */
   lock(fd: number): boolean;
+  /** Whether the kernel lets itself be asked to write back a range of this file. */
+  canWriteBack(fd: number): boolean;
   ftruncate(fd: number, sizeBytes: number): void;
   /** Gives the range blocks on disk; ENOSPC when there are not enough. */
   fallocateReserve(fd: number, offset: number, lengthBytes: number): void;

@@ -19,10 +19,10 @@ t.teardown(() => work.dispose());
 
 type World = { native: FakeBinding; engine: IoEngine; flush: PacedFlush; results: Results };
 
-function faked(sizeBytes: number): World {
+function faked(sizeBytes: number, { kind = 'io_uring' as EngineKind, canWriteBack = true } = {}): World {
   const native = new FakeBinding();
-  const engine = new IoEngine({ kind: 'io_uring', depth: 64, native });
-  return { native, engine, flush: new PacedFlush(engine, new OpenFile(9), sizeBytes), results: new Results() };
+  const engine = new IoEngine({ kind, depth: 64, native });
+  return { native, engine, flush: new PacedFlush(engine, new OpenFile(9), sizeBytes, canWriteBack), results: new Results() };
 }
 
 /** Starts a flush, told as `tag`. */
@@ -77,7 +77,7 @@ t.test('of pieces with little in them sixteen leave at once', async (t) => {
   t.same(inFlight(world)[0], 6);
 });
 
-t.test('what is written while a flush runs is written back by the next one at the latest', async (t) => {
+t.test('what is marked while a flush runs is written back by the next one at the latest', async (t) => {
   const world = faked(4 * PIECE);
   world.flush.mark(0, PIECE);
   start(world);
@@ -110,22 +110,61 @@ t.test('a failed fdatasync fails the flush', async (t) => {
   t.same([...world.results.byTag], [[1, os.errno.ENOSPC]]);
 });
 
-t.test('where nobody can write back a range, fdatasync does all of it', async (t) => {
-  for (const errno of [os.errno.ENOSYS, os.errno.EPERM, os.errno.EOPNOTSUPP, os.errno.ESPIPE]) {
-    const world = faked(8 * PIECE);
-    world.flush.mark(0, 8 * PIECE);
+t.test('whatever a writeback answers is an error of the flush: fdatasync is not told of it a second time', async (t) => {
+  for (const errno of [os.errno.EOPNOTSUPP, os.errno.EPERM, os.errno.ENOSYS]) {
+    const world = faked(PIECE);
+    world.flush.mark(0, 4096);
     start(world);
-    world.native.complete(-errno, -errno);
-    t.same(inFlight(world), ['sync']);
-    world.native.complete(0);
-    start(world, 2);
-    t.same(inFlight(world), ['sync'], 'and it is not tried again');
-    world.native.complete(0);
-    t.same([...world.results.byTag].sort(), [
-      [1, 0],
-      [2, 0],
-    ]);
+    world.native.complete(-errno);
+    t.same(inFlight(world), []);
+    t.same([...world.results.byTag], [[1, errno]]);
   }
+});
+
+t.test('where nobody can write back a range, fdatasync does all of it', async (t) => {
+  const world = faked(8 * PIECE, { canWriteBack: false });
+  world.flush.mark(0, 8 * PIECE);
+  start(world);
+  t.same(inFlight(world), ['sync']);
+});
+
+t.test('the thread pool, which log writes need as well, writes back one piece at a time', async (t) => {
+  const world = faked(8 * PIECE, { kind: 'threads' });
+  for (let piece = 0; piece < 8; piece++) world.flush.mark(piece * PIECE, 4096);
+  start(world);
+  t.same(inFlight(world), [0]);
+  world.native.complete(0);
+  t.same(inFlight(world), [1]);
+});
+
+t.test('a flush waits for the one before it, and fails with it: the kernel tells an error only once', async (t) => {
+  const world = faked(2 * PIECE);
+  world.flush.mark(0, 2 * PIECE);
+  start(world, 1);
+  start(world, 2);
+  t.same(inFlight(world), [0, 1]);
+  world.native.complete(0);
+  start(world, 3);
+  world.native.complete(-os.errno.EIO);
+  t.same(world.results.order, [1, 2, 3]);
+  t.same(new Set(world.results.byTag.values()), new Set([os.errno.EIO]));
+  start(world, 4);
+  t.same(inFlight(world), ['sync'], 'a later one is its own');
+});
+
+t.test('flushes that end well take turns', async (t) => {
+  const world = faked(2 * PIECE);
+  world.flush.mark(0, 4096);
+  start(world, 1);
+  start(world, 2);
+  world.native.complete(0);
+  world.flush.mark(PIECE, 4096);
+  world.native.complete(0);
+  t.same(world.results.order, [1]);
+  t.same(inFlight(world), [1], 'the second one has begun');
+  world.native.complete(0);
+  world.native.complete(0);
+  t.same(world.results.order, [1, 2]);
 });
 
 t.test('a grown device is written back to its new end', async (t) => {
