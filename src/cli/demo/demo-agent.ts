@@ -138,7 +138,7 @@ function configText(directory: string, { site, role, port, other, otherPort }: D
     '',
     '[groups.app]',
     `role = "${role}"`,
-    `log = { path = "${directory}/app.log", size = "128MiB" }`,
+    `log = { path = "${directory}/app.log", size = "1GiB" }`,
   ];
   for (const { name, size } of VOLUMES)
     lines.push(`[groups.app.volumes.${name}]`, `device = "${directory}/${name}.img"`, `size = "${size}"`);
