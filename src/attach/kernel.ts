@@ -285,7 +285,7 @@ export class KernelAttacher implements Attacher {
     });
     const handle = await within(work, EXCLUSIVE_MS);
     // One that comes late keeps nobody out any more.
-    if (handle === undefined) void work.then((late) => late?.close());
+    if (handle === undefined) void work.then((late) => late?.close()).catch(() => undefined);
     if (busy !== undefined) {
       throw new LvrError('IN_USE', `${target} cannot be detached: ${path} is in use (${messageOf(busy)})`, {
         hint: `umount it, then lvr detach ${target}`,
