@@ -90,6 +90,20 @@ export class Applier implements IoTarget {
     return findBatch(this.#batches, 0, lsn);
   }
 
+  /**
+   * Gives up the memory of the next batch when nothing else frees any: none is being applied, and this one may not be yet. It is read back
+   * from the log when its turn comes, so it must be `durableLsn` or before. At the end of a resync the last record that must be here before
+   * the first may be applied can be further away than memory reaches. False when there is none.
+   */
+  evict(durableLsn: number): boolean {
+    const batch = this.#batches[0];
+    if (batch === undefined || this.#submitting > 0 || this.#record > 0) return false;
+    if (batch.firstLsn <= this.#limitLsn || batch.lastLsn > durableLsn) return false;
+    this.#batches.shift();
+    batch.release();
+    return true;
+  }
+
   /** Forgets batches after `lsn`: the log was cut there and none of them was submitted. */
   cut(lsn: number): void {
     assert(this.startedLsn <= lsn, 'applied records are never cut');

@@ -12,6 +12,8 @@ export type GroupEnv = {
   readonly clock: Clock;
   readonly network: Network;
   readonly memory: LogMemory;
+  /** Memory for payloads that are not on the volumes yet; absent: GROUP_PAYLOAD_BYTES. */
+  readonly payloadBytes?: number;
   readonly log: Reporter;
   /** From 0 to below 1; for backoff and incarnations. */
   readonly random: () => number;

@@ -78,9 +78,9 @@ export class Group {
     this.log = log;
     this.devices = devices;
     this.role = log.store.current.role;
-    this.pool = new BatchPool(env.memory.createArena);
+    this.pool = new BatchPool(env.memory.createArena, env.payloadBytes);
     this.pool.onFree = () => this.roomAvailable();
-    this.pool.reclaim = () => this.shipCache.evict();
+    this.pool.reclaim = () => this.shipCache.evict() || this.applier.evict(this.log.durableLsn);
     this.overlay = new Overlay(devices.length);
     this.reads = new Reads(devices, this.overlay, env.memory.createArena, (volume, errno) => this.deviceErrors.readFailed(volume, errno));
     this.applier = new Applier(devices, log.reader, log.store.current.appliedLsn, this, env.memory.createArena);
@@ -305,6 +305,7 @@ export class Group {
     } else {
       this.allowApply();
       this.#port.progressed();
+      this.#port.wake();
     }
   }
 

@@ -245,7 +245,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
     this.#roomWaiters.push(fn);
   }
 
-  /** Memory or log space came back. */
+  /** Memory or log space came back, or memory may be given up because what it holds stands in the log now. */
   wake(): void {
     for (const fn of this.#roomWaiters.splice(0)) fn();
   }

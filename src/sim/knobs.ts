@@ -36,6 +36,8 @@ export type Knobs = {
   maxRate: number;
   /** A site goes between log and bitmap no more often. */
   dwellMs: number;
+  /** Memory of a group for payloads, so that little uses it up; 0: as much as real ones have. */
+  payloadBytes: number;
 };
 
 const SITES_MAX = 5;
@@ -69,6 +71,7 @@ export function plainKnobs(seed: number): Knobs {
     pieceBytes: 0,
     driftPercent: [0, 0, 0, 0, 0],
     disciplined: true,
+    payloadBytes: 0,
     ...PLAIN_OVERFLOW,
   };
 }
@@ -96,6 +99,8 @@ export function drawKnobs(seed: number): Knobs {
     pieceBytes: netMs < 1 ? random.pick([0, 0, 2000, 5000]) : 0,
     driftPercent: Array.from({ length: SITES_MAX }, () => random.below(3) - 1),
     disciplined: random.chance(60),
+    // Drawn apart, so that the others stay what they were.
+    payloadBytes: new Random(seed ^ 0x51ab).chance(25) ? 4 * MIB : 0,
     ...drawOverflow(seed),
   };
 }

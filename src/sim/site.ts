@@ -55,6 +55,8 @@ export type SimSiteOptions = {
   readonly resync?: Partial<ResyncConfig>;
   /** Size of the undo store; enough for everything unless it is given. */
   readonly undoBytes?: number;
+  /** See GroupEnv. */
+  readonly payloadBytes?: number;
 };
 
 /** The world around sites. */
@@ -206,7 +208,7 @@ export class SimSite {
   readonly #ringBytes: number | undefined;
   readonly #memory: SimMemory;
   readonly #port: number;
-  readonly #resyncTurns: ResyncTurns | undefined;
+  readonly #shared: Pick<GroupEnv, 'resyncTurns' | 'payloadBytes'>;
   #devices: SimDevice[] = [];
   #clock: ProcessClock | undefined;
   #network: ProcessNetwork | undefined;
@@ -221,7 +223,8 @@ export class SimSite {
     this.world = world;
     this.name = name;
     this.#port = world.portOf(name);
-    this.#resyncTurns = options.resyncTurns;
+    const { resyncTurns, payloadBytes } = options;
+    this.#shared = { ...(resyncTurns && { resyncTurns }), ...(payloadBytes && { payloadBytes }) };
     this.#memory = new SimMemory(world.arenas, name);
     this.#ringBytes = options.ringBytes;
     const volumeBytes = options.volumeBytes ?? VOLUME_BYTES;
@@ -348,8 +351,7 @@ export class SimSite {
     };
     const log: Log = { info: note, warn: note, error: note };
     const random = (): number => this.world.random.fraction();
-    const turns = this.#resyncTurns === undefined ? {} : { resyncTurns: this.#resyncTurns };
-    return { site: this.name, insecure: false, clock, network, memory: this.#memory, log, random, ...turns };
+    return { site: this.name, insecure: false, clock, network, memory: this.#memory, log, random, ...this.#shared };
   }
 
   /** Ends the process; see SimDisk.crash(). `halfOpen`: the other ends of its connections notice nothing until it is back. */

@@ -101,6 +101,7 @@ export class World implements SiteWorld {
         minDwellMs: knobs.dwellMs,
       },
       ...(ringBytes > 0 ? { ringBytes } : {}),
+      payloadBytes: knobs.payloadBytes,
       ...(undoEntries > 0 ? { undoBytes: UndoStore.sizeBytes(undoEntries, UNDO_UNIT_BYTES) } : {}),
     };
   }
