@@ -31,9 +31,12 @@ export interface ApplyOwner {
   applyFailed(error: LvrError): void;
 }
 
+/** Gives the applier what is no longer in memory. */
+export type ReadsBack = Pick<LogReader, 'readBatch' | 'lastOf'>;
+
 export class Applier implements IoTarget {
   readonly #devices: readonly Device[];
-  readonly #reader: LogReader;
+  readonly #reader: ReadsBack;
   readonly #owner: ApplyOwner;
   readonly #createArena: CreateArena;
   readonly #conflicts = new ConflictFilter();
@@ -61,7 +64,7 @@ export class Applier implements IoTarget {
   #pumpAgain = false;
 
   /** Everything up to `appliedLsn` is on the devices already. */
-  constructor(devices: readonly Device[], reader: LogReader, appliedLsn: number, owner: ApplyOwner, createArena: CreateArena) {
+  constructor(devices: readonly Device[], reader: ReadsBack, appliedLsn: number, owner: ApplyOwner, createArena: CreateArena) {
     this.#devices = devices;
     this.#reader = reader;
     this.#owner = owner;
@@ -282,6 +285,8 @@ export class Applier implements IoTarget {
     let lsn = this.#lastSubmittedLsn + 1;
     try {
       for (;;) {
+        // What is in memory behind a gap may have been applied while others were read: it is not read again.
+        lsn = Math.max(lsn, this.#lastSubmittedLsn + 1);
         while (reads.length < READS_MAX && this.#wantsFetch(lsn, reads.length)) {
           const read = this.#reader.readBatch(lsn);
           // Its failure is met when its turn comes.
@@ -295,6 +300,7 @@ export class Applier implements IoTarget {
           batch.release();
           return;
         }
+        assert(batch.firstLsn > this.#lastSubmittedLsn, 'what is read back was not applied yet');
         // Batches may have been applied and dropped from the front meanwhile; the place is found anew.
         const at = this.#placeOf(batch.firstLsn);
         this.#batches.splice(at, 0, batch);
