@@ -5,6 +5,9 @@
 // bytes are moved inside the buffer only when the next memory is handed out, and a channel whose stream holds part of a slab is
 // destroyed at once instead of lingering, because the slab then goes back to its pool.
 //
+// Sending: a stream is full when more is unsent than it wants to hold, until it has drained. Nothing is refused then; the owner sends only
+// what is bounded otherwise, and drops or puts off what the other end can ask for again and again without ever reading (isFull, onDrain).
+//
 // No room: when the owner has no slab, the stream is paused and the frame stays in the buffer until retry(). The stream is resumed only
 // after the frame was taken, so at most one more read arrives than the buffer holds; RESERVE_BYTES is for that one.
 
@@ -60,6 +63,8 @@ export class Channel {
   /** Clock time since which the frame at start has had no room; undefined when it has none to wait for. */
   #noRoomSinceMs: number | undefined;
   #state: 'open' | 'closing' | 'closed' = 'open';
+  #isFull = false;
+  #drained: (() => void) | undefined;
   #lastReceivedMs: number;
   receivedBytes = 0;
   sentBytes = 0;
@@ -76,6 +81,10 @@ export class Channel {
       if (this.#state === 'closed') return;
       this.#state = 'closed';
       owner.closed(error);
+    });
+    stream.onDrain(() => {
+      this.#isFull = false;
+      this.#drained?.();
     });
     stream.onReceive(
       () => this.#target(),
@@ -98,27 +107,33 @@ export class Channel {
     return this.#state === 'closed';
   }
 
+  /** More is unsent than the stream wants to hold: onDrain tells when that is over. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
   /** Bytes received that are not a whole frame yet. */
   get unparsedBytes(): number {
     return this.#end - this.#start;
   }
 
   /** Writes a whole control frame. */
-  send(frame: Uint8Array): boolean {
-    if (this.#state !== 'open') return false;
+  send(frame: Uint8Array): void {
+    if (this.#state !== 'open') return;
     this.sentBytes += frame.length;
-    return this.#stream.write([frame], undefined);
+    if (!this.#stream.write([frame], undefined)) this.#isFull = true;
   }
 
   /** Writes header, meta and payload of a frame; the memory must not change until `sent` runs. It never runs after destroy(). */
-  sendPieces(pieces: readonly Uint8Array[], lengthBytes: number, sent: () => void): boolean {
+  sendPieces(pieces: readonly Uint8Array[], lengthBytes: number, sent: () => void): void {
     assert(this.#state === 'open', 'a sender stops before its channel');
     this.sentBytes += lengthBytes;
-    return this.#stream.write(pieces, sent);
+    if (!this.#stream.write(pieces, sent)) this.#isFull = true;
   }
 
+  /** `fn` is called whenever the stream is full no more; replaces the previous one. */
   onDrain(fn: () => void): void {
-    this.#stream.onDrain(fn);
+    this.#drained = fn;
   }
 
   /** Sends a last frame, then ignores what arrives until the other end closes or LINK_LINGER_MS pass (a reset could overtake the frame). */

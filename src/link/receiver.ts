@@ -60,7 +60,6 @@ export class Receiver {
   #batch: LogBatch | undefined;
   #dirty = false;
   #ackScheduled = false;
-  #writable = true;
   #stopped = false;
   readonly #sendAck = (): void => this.#ack();
   #lazyTimer: Timer | undefined;
@@ -89,10 +88,7 @@ export class Receiver {
     this.#mode = mode;
     this.#nextLsn = from;
     sink.onProgress(() => this.#moved());
-    channel.onDrain(() => {
-      this.#writable = true;
-      this.#moved();
-    });
+    channel.onDrain(() => this.#moved());
   }
 
   /** Answers the positions as of now, at the end of this turn. */
@@ -232,7 +228,7 @@ export class Receiver {
 
   /** Positions may have moved, or the stream has room for them again. */
   #moved(): void {
-    if (this.#ackScheduled || this.#stopped || !this.#writable) return;
+    if (this.#ackScheduled || this.#stopped || this.#channel.isFull) return;
     const { receivedLsn, loggedLsn, appliedLsn } = this.#sink;
     const hasReceived = receivedLsn !== this.#ackedReceived;
     const hasApplied = appliedLsn !== this.#ackedApplied;
@@ -253,7 +249,7 @@ export class Receiver {
   #ack(): void {
     this.#ackScheduled = false;
     // While the stream is full the newest positions wait for the drain: answers do not pile up behind a stalled primary.
-    if (this.#stopped || !this.#writable) return;
+    if (this.#stopped || this.#channel.isFull) return;
     const { receivedLsn, loggedLsn, appliedLsn } = this.#sink;
     if (receivedLsn === this.#ackedReceived && loggedLsn === this.#ackedLogged && appliedLsn === this.#ackedApplied) return;
     this.#ackedReceived = receivedLsn;
@@ -261,7 +257,7 @@ export class Receiver {
     this.#ackedApplied = appliedLsn;
     this.#unansweredBytes = 0;
     this.#unansweredFrames = 0;
-    this.#writable = this.#channel.send(controlFrame('ack', encodeAck(receivedLsn, loggedLsn, appliedLsn)));
+    this.#channel.send(controlFrame('ack', encodeAck(receivedLsn, loggedLsn, appliedLsn)));
   }
 }
 

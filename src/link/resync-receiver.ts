@@ -17,6 +17,9 @@ export class ResyncReceiver {
   #meta: RegionMeta | undefined;
   #batch: LogBatch | undefined;
   #stopped = false;
+  /** Pieces that are durable here, and what the primary was last told of them. */
+  #done = 0;
+  #told = 0;
 
   /** `refuse` is told when the sink cannot go on. */
   constructor(sink: ReceiveSink, channel: Channel, refuse: (refusal: Refusal) => void) {
@@ -25,9 +28,11 @@ export class ResyncReceiver {
     this.#volumes = sink.volumes();
     sink.onRegions((event) => {
       if (this.#stopped) return;
-      if (typeof event === 'number') channel.send(controlFrame('regionsDone', encodeRegionsDone(event)));
-      else refuse(event);
+      if (typeof event !== 'number') return refuse(event);
+      this.#done = event;
+      this.#tell();
     });
+    channel.onDrain(() => this.#tell());
   }
 
   /** Takes the meta part of a region frame. Returns the batch for its payload, undefined when there is no room yet, or a refusal. */
@@ -59,6 +64,13 @@ export class ResyncReceiver {
     if (meta.isZero) batch.release();
     const problem = this.#sink.receiveRegion(meta, meta.isZero ? undefined : batch);
     return problem === undefined ? undefined : { code: 'PROTOCOL', reason: problem };
+  }
+
+  /** While the stream is full the newest number waits for the drain: answers do not pile up behind a primary that does not read. */
+  #tell(): void {
+    if (this.#stopped || this.#channel.isFull || this.#done === this.#told) return;
+    this.#told = this.#done;
+    this.#channel.send(controlFrame('regionsDone', encodeRegionsDone(this.#told)));
   }
 
   /** Ends receiving. What was given to the sink stays there until it is written. */

@@ -83,7 +83,6 @@ export class Sender {
   #lazyTimer: Timer | undefined;
   #durableSentBefore = 0;
   readonly #lazyTimeOver = (): void => this.#tellDurableLazily();
-  #writable = true;
   #reading: Promise<void> | undefined;
   #stopped = false;
   #released: (() => void) | undefined;
@@ -101,10 +100,7 @@ export class Sender {
     this.#owner = parts.owner;
     this.#cursor = from;
     this.#received = from - 1;
-    parts.channel.onDrain(() => {
-      this.#writable = true;
-      this.pump();
-    });
+    parts.channel.onDrain(() => this.pump());
   }
 
   /** The site has not yet received everything there was to send, or fell out of memory again. */
@@ -145,14 +141,14 @@ export class Sender {
   /** Sends the durable LSN alone when the site does not know it. */
   tellDurable(): void {
     const { durableLsn } = this.#source;
-    if (this.#stopped || !this.#writable || durableLsn <= this.#durableSent) return;
+    if (this.#stopped || this.#channel.isFull || durableLsn <= this.#durableSent) return;
     this.#durableSent = durableLsn;
-    if (!this.#channel.send(controlFrame('durable', encodeDurable(durableLsn)))) this.#writable = false;
+    this.#channel.send(controlFrame('durable', encodeDurable(durableLsn)));
   }
 
   /** While the stream is full nothing is armed: the drain pumps. */
   #armLazyTimer(): void {
-    if (this.#lazyTimer !== undefined || !this.#writable) return;
+    if (this.#lazyTimer !== undefined || this.#channel.isFull) return;
     this.#durableSentBefore = this.#durableSent;
     this.#lazyTimer = this.#clock.after(LINK_LAZY_MS, this.#lazyTimeOver);
   }
@@ -200,7 +196,7 @@ export class Sender {
 
   #hasRoom(): boolean {
     return (
-      this.#writable &&
+      !this.#channel.isFull &&
       this.windowBytes + RECORDS_FRAME_BYTES_MAX <= LINK_WINDOW_BYTES &&
       this.#unsentTail - this.#unsentHead < LINK_UNSENT_FRAMES_MAX &&
       this.#windowTail - this.#windowHead < LINK_WINDOW_FRAMES_MAX
@@ -259,7 +255,7 @@ export class Sender {
     const head = this.#metas.subarray(slot, slot + FRAME_HEADER_BYTES + metaBytes);
     const start = batch.dataStart + skipped;
     const pieces = payloadBytes === 0 ? [head] : [head, bytes.subarray(start, start + payloadBytes)];
-    if (!this.#channel.sendPieces(pieces, lengthBytes, this.#sent)) this.#writable = false;
+    this.#channel.sendPieces(pieces, lengthBytes, this.#sent);
   }
 
   /** The stream has taken the oldest frame; frames are taken in order. */

@@ -13,7 +13,7 @@
 
 import { unreachable } from '../core/assert.js';
 import type { SiteMode } from '../core/group-config.js';
-import { LINK_DEAD_MS, LINK_HELLO_MS, LINK_NO_ROOM_MS, LINK_PING_MS, LINK_PREPARE_MS } from '../core/limits.js';
+import { LINK_DEAD_MS, LINK_HELLO_MS, LINK_NO_ROOM_MS, LINK_PREPARE_MS } from '../core/limits.js';
 import type { Clock, Slab } from '../core/ports.js';
 import type { ReconnectPlan, SiteHistory } from '../core/reconnect.js';
 import { type ControlMessage, decodeControl } from '../format/control.js';
@@ -25,7 +25,6 @@ import {
   encodePlan,
   encodeReady,
   encodeRefused,
-  encodeTime,
   type Hello,
   type PlanMessage,
   PROTOCOL_VERSION,
@@ -34,6 +33,7 @@ import {
 import { Channel, type ChannelOwner } from './channel.js';
 import { Flow } from './flow.js';
 import { checkHello, checkPlan, isStillPlan, type Meeting, makeHello, meet, planMessage, refusalOf, type StreamPlan } from './handshake.js';
+import { Heartbeat } from './heartbeat.js';
 import type { ByteStream, ReceiveSink, Refusal, ShipSource } from './ports.js';
 import { Receiver } from './receiver.js';
 import { ResyncReceiver } from './resync-receiver.js';
@@ -61,9 +61,8 @@ export class Session implements ChannelOwner, SenderOwner {
   #phase: Phase = 'hello';
   #deadlineMs = 0;
   readonly #flow = new Flow();
-  #pingSentMs: number;
+  readonly #heartbeat: Heartbeat;
   #work: Promise<void> | undefined;
-  rttMs = 0;
 
   /** `hello` is the dialer's when this end accepted it (and checked it); undefined when this end dialed. */
   constructor(context: SessionContext, stream: ByteStream, id: number, hello: Hello | undefined) {
@@ -78,7 +77,7 @@ export class Session implements ChannelOwner, SenderOwner {
     this.#own = context.group.history(context.site);
     this.#other = hello?.history;
     this.#channel = new Channel(stream, this, context.clock);
-    this.#pingSentMs = context.clock.nowMs();
+    this.#heartbeat = new Heartbeat(this.#channel, context.clock);
     this.#enter('hello', LINK_HELLO_MS);
   }
 
@@ -119,6 +118,10 @@ export class Session implements ChannelOwner, SenderOwner {
     return this.#channel.lastReceivedMs;
   }
 
+  get rttMs(): number {
+    return this.#heartbeat.rttMs;
+  }
+
   get sentLsn(): number {
     return this.#flow.sentLsn;
   }
@@ -143,9 +146,7 @@ export class Session implements ChannelOwner, SenderOwner {
       return this.#lost(`nothing heard from site ${this.#site} for ${LINK_DEAD_MS / 1000} s`);
     }
     if (this.#channel.noRoomMs(nowMs) >= LINK_NO_ROOM_MS && !late) return this.#lost(`no room for records of site ${this.#site}`);
-    if (nowMs - this.#pingSentMs < LINK_PING_MS) return;
-    this.#pingSentMs = nowMs;
-    this.#channel.send(controlFrame('ping', encodeTime(Math.floor(nowMs))));
+    this.#heartbeat.tick(nowMs);
   }
 
   /** Ends the session in order: the other end may come back soon. It is told first what it may apply meanwhile. */
@@ -195,10 +196,9 @@ export class Session implements ChannelOwner, SenderOwner {
       case 'durable':
         return this.#refuseIf(this.#flow.durable(message.value));
       case 'ping':
-        return void this.#channel.send(controlFrame('pong', encodeTime(message.value)));
+        return this.#heartbeat.ping(message.value);
       case 'pong':
-        this.rttMs = Math.max(0, this.#clock.nowMs() - message.value);
-        return;
+        return this.#heartbeat.pong(message.value);
       case 'refused':
         this.#channel.destroy();
         return this.#end({ kind: 'refused', ...message.value });

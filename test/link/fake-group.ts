@@ -163,7 +163,7 @@ export class FakeGroup implements ShipSource, ReceiveSink {
     return 'a fake group takes no regions';
   }
 
-  onRegions(): void {}
+  onRegions(_fn: ((event: number | Refusal) => void) | undefined): void {}
 
   async endResync(): Promise<void> {}
 

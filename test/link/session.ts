@@ -1,7 +1,7 @@
 // One session frame by frame: plans, order, deadlines, replacement.
 
 import t from 'tap';
-import { LINK_HELLO_MS, LINK_PREPARE_MS } from '../../src/core/limits.js';
+import { LINK_HELLO_MS, LINK_PING_MS, LINK_PREPARE_MS } from '../../src/core/limits.js';
 import type { SiteHistory } from '../../src/core/reconnect.js';
 import {
   decodeHello,
@@ -10,9 +10,11 @@ import {
   encodeDurable,
   encodePlan,
   encodeReady,
+  encodeTime,
   type Hello,
   historyDigest,
 } from '../../src/format/wire.js';
+import { rawPrimary } from './raw-ends.js';
 import { helloFrame, primaryHistory, RawPeer } from './raw-peer.js';
 import { share, World } from './world.js';
 
@@ -137,6 +139,34 @@ t.test('a plan that never comes, and a site that prepares for ever, end by their
   t.same(slow.b.group.records, slow.a.group.records);
   t.equal(slow.b.group.preparesAtOnceMax, 1);
   await slow.stop();
+});
+
+t.test('a site that pings and never reads costs no memory: answers that do not fit are dropped', async (t) => {
+  const { world, peer } = await rawPrimary('async');
+  world.network.unsentBytesMax = 100;
+  const acceptor = world.network.streams.at(-1);
+  if (acceptor === undefined) throw new Error('a session has two ends');
+  const count = (type: string): number => peer.heard.filter((frame) => frame.type === type).length;
+  acceptor.isSilent = true;
+  for (let i = 0; i < 1000; i++) peer.say('ping', encodeTime(i));
+  // Heartbeats of its own do not pile up either.
+  for (let i = 0; i < 10; i++) {
+    await world.advance(LINK_PING_MS);
+    peer.say('ping', encodeTime(i));
+  }
+  const pings = count('ping');
+  acceptor.isSilent = false;
+  await world.settle();
+  t.ok(count('pong') >= 1 && count('pong') <= 4, `${count('pong')} answers were kept for it`);
+  t.equal(count('ping'), pings, 'no heartbeat behind a full stream');
+
+  const before = count('pong');
+  peer.say('ping', encodeTime(1));
+  await world.advance(LINK_PING_MS);
+  t.equal(count('pong'), before + 1, 'a stream that has drained takes answers again');
+  t.equal(count('ping'), pings + 1);
+  t.equal(world.b.link.state().session, 'connected');
+  await world.stop();
 });
 
 t.test('a newer session of a site replaces the older one, whose bytes are no longer delivered', async (t) => {
