@@ -2,13 +2,17 @@
 // from there. What it had sent on the old one may still stand unread in a socket that we stopped reading for lack of room: admitted later,
 // it would undo newer writes. So a new connection changes nothing before every older one that was stalled when it came has been drained.
 //
-// Drained: after the newer one came, everything the old socket held was taken. Known when a read brought less than there was space for, or
-// when nothing came for some turns of the event loop while reading was on; both only count once no request is left over. Or it closed.
+// Drained: after the newer one came, everything the old socket held was taken. Known when a read brought less than there was space for,
+// when nothing came for some turns of the event loop while reading was on, or when more has come since than a socket holds; all of them
+// only count once no request is left over. Or it closed. The third is for a client that lives on and fills every read: its socket is never
+// found empty, and what stands in it now was sent after the newer connection came. So it opens only fences, and the connection still counts
+// as one that was stalled for those that come later.
 //
 // Bounds: one fence per connection; a fence waits only for older ones, so none waits in a circle.
 
 import { assert } from '../core/assert.js';
 import type { Backend, Clock } from '../core/ports.js';
+import { receiveQueueMaxBytes } from './socket.js';
 
 /** Turns without bytes after which a socket that is read holds none: one to start reading, one to be polled, one to spare. */
 const QUIET_TURNS = 3;
@@ -49,10 +53,13 @@ export class Fence {
   readonly #clock: Clock;
   readonly #owner: FenceOwner;
   readonly #leave: () => void;
-  /** Older connections to be drained first, and newer ones that wait for this one. */
+  /** Older connections to be drained first. */
   readonly #older = new Set<Fence>();
-  readonly #newer = new Set<Fence>();
+  /** Newer ones that wait for this one, in the order in which they came, and the count of received bytes at which each waits no longer. */
+  readonly #newer = new Map<Fence, number>();
   #offeredBytes = 0;
+  /** Counted while the connection is behind. */
+  #receivedBytes = 0;
   /** The connection was stalled, so that its socket may hold what was sent long ago. */
   #isBehind = false;
   /** The socket was found empty after the last newer connection came; `isStale`: there was a stall since. */
@@ -81,7 +88,7 @@ export class Fence {
   waitFor(older: Fence): void {
     assert(older !== this, 'a connection does not wait for itself');
     this.#older.add(older);
-    older.#newer.add(this);
+    older.#newer.set(this, older.#receivedBytes + receiveQueueMaxBytes());
     older.#isEmpty = false;
     older.#quietTurns = 0;
   }
@@ -95,6 +102,7 @@ export class Fence {
   received(lengthBytes: number): void {
     if (!this.#isBehind) return;
     this.#quietTurns = 0;
+    this.#receivedBytes += lengthBytes;
     if (lengthBytes >= this.#offeredBytes) return;
     this.#isEmpty = true;
     this.#isStale = false;
@@ -107,7 +115,9 @@ export class Fence {
       this.#isStale = true;
       return;
     }
-    if (this.#isBehind && this.#isEmpty) this.#drained();
+    if (!this.#isBehind) return;
+    if (this.#isEmpty) this.#drained();
+    else this.#openUpTo(this.#receivedBytes);
     if (this.#isBehind) this.#arm();
   }
 
@@ -137,9 +147,14 @@ export class Fence {
     this.#isBehind = this.#isStale;
     this.#isEmpty = false;
     this.#quietTurns = 0;
-    const newer = [...this.#newer];
-    this.#newer.clear();
-    for (const fence of newer) {
+    this.#openUpTo(Number.POSITIVE_INFINITY);
+  }
+
+  /** Nobody waits any longer whose count of received bytes is reached. */
+  #openUpTo(receivedBytes: number): void {
+    for (const [fence, untilBytes] of this.#newer) {
+      if (untilBytes > receivedBytes) return;
+      this.#newer.delete(fence);
       fence.#older.delete(this);
       if (fence.#older.size === 0) fence.#owner.fenceOpened();
     }
