@@ -105,7 +105,7 @@ export interface IoRequest {
   owner: RequestOwner;
 }
 
-/** Told exactly once about the end of each request. `errno` is 0 or a positive Linux errno. */
+/** Told exactly once about the end of each request, unless disconnect() comes before. `errno` is 0 or a positive Linux errno. */
 export interface RequestOwner {
   completed(request: IoRequest, errno: number): void;
 }
@@ -114,6 +114,9 @@ export interface RequestOwner {
 export interface RoomWaiter {
   roomAvailable(): void;
 }
+
+/** A connection of a client, as the backend sees it. */
+export interface BackendClient extends RequestOwner, RoomWaiter {}
 
 /** A volume as a front end sees it. All connections of all front ends share one Backend per volume, so FLUSH covers them all. */
 export interface Backend {
@@ -129,8 +132,11 @@ export interface Backend {
 
   /** A new client connection; returns its epoch. `onRevoked` is called when it must be dropped (demote, stop). */
   connect(onRevoked: () => void): number;
-  /** The connection with this epoch is gone: nothing of it that was not admitted may be admitted any more. */
-  disconnect(epoch: number): void;
+  /**
+   * The connection with this epoch is gone: nothing of it that was not admitted may be admitted any more. `client` is who its requests belong
+   * to: writes and flushes that wait are forgotten without an answer, reads are still completed.
+   */
+  disconnect(epoch: number, client: BackendClient): void;
 
   /** Starts a read. On success request.slabs holds the data until releaseRead(). */
   read(request: IoRequest): void;

@@ -2,7 +2,7 @@
 // (core/ack-rule.ts). Both limits are LSNs, so each queue is answered from its front. No allocation per request.
 
 import { PLANTED } from '../core/planted.js';
-import type { IoRequest } from '../core/ports.js';
+import type { IoRequest, RequestOwner } from '../core/ports.js';
 
 class LsnQueue {
   #requests: (IoRequest | undefined)[] = new Array<IoRequest | undefined>(256).fill(undefined);
@@ -31,6 +31,22 @@ class LsnQueue {
       this.#count--;
       request.owner.completed(request, errno);
     }
+  }
+
+  /** Nobody hears of the requests of this client any more; the others keep their order. */
+  forget(client: RequestOwner): void {
+    const mask = this.#requests.length - 1;
+    let kept = 0;
+    for (let i = 0; i < this.#count; i++) {
+      const from = (this.#head + i) & mask;
+      const request = this.#requests[from] as IoRequest;
+      this.#requests[from] = undefined;
+      if (request.owner === client) continue;
+      const to = (this.#head + kept++) & mask;
+      this.#requests[to] = request;
+      this.#lsns[to] = this.#lsns[from] as number;
+    }
+    this.#count = kept;
   }
 
   #grow(): void {
@@ -73,6 +89,12 @@ export class Replies {
     const answer = PLANTED === 'error-becomes-success' ? 0 : errno;
     this.#writes.complete(Number.MAX_SAFE_INTEGER, answer);
     this.#flushes.complete(Number.MAX_SAFE_INTEGER, answer);
+  }
+
+  /** Lets go of what waits for an answer to this client, which is gone. What was admitted stays admitted. */
+  forget(client: RequestOwner): void {
+    this.#writes.forget(client);
+    this.#flushes.forget(client);
   }
 
   get waiting(): number {

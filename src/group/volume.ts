@@ -1,7 +1,7 @@
 // A volume of a group as front ends see it (the Backend port).
 
 import type { VolumeConfig } from '../core/group-config.js';
-import type { Backend, Device, ExtentRun, IoRequest, RoomWaiter, Slab } from '../core/ports.js';
+import type { Backend, BackendClient, Device, ExtentRun, IoRequest, RoomWaiter, Slab } from '../core/ports.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import type { Reads } from './reads.js';
 import type { WritePath } from './write-path.js';
@@ -53,8 +53,9 @@ export class Volume implements Backend {
     return epoch;
   }
 
-  disconnect(epoch: number): void {
+  disconnect(epoch: number, client: BackendClient): void {
     this.#connections.delete(epoch);
+    this.#group.writePath?.forget(client);
   }
 
   /** Drops all clients: the group stops serving. */

@@ -19,7 +19,7 @@ import {
   SLAB_SMALL_PAYLOAD_BYTES,
 } from '../core/limits.js';
 import { PLANTED } from '../core/planted.js';
-import type { Clock, IoRequest, RoomWaiter, Timer } from '../core/ports.js';
+import type { BackendClient, Clock, IoRequest, RoomWaiter, Timer } from '../core/ports.js';
 import type { BatchPool } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
@@ -235,6 +235,12 @@ export class WritePath {
 
   waitForRoom(waiter: RoomWaiter): void {
     this.#waiters.add(waiter);
+  }
+
+  /** The client is gone: nothing of it waits for an answer or for room any more. */
+  forget(client: BackendClient): void {
+    this.replies.forget(client);
+    this.#waiters.delete(client);
   }
 
   /** Memory or log space came back, or writers need not wait for a site any more: tells waiters once, at the end of the turn. */

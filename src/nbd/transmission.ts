@@ -182,7 +182,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     this.#closed = true;
     this.#inFlight.close();
     this.#payload.abandon();
-    this.backend.disconnect(this.#epoch);
+    this.backend.disconnect(this.#epoch, this);
     this.#fence.close();
   }
 

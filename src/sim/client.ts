@@ -65,7 +65,7 @@ export class SimClient implements RequestOwner, RoomWaiter {
   }
 
   disconnect(): void {
-    for (const [i, backend] of this.#backends.entries()) backend.disconnect(this.#epochs[i] as number);
+    for (const [i, backend] of this.#backends.entries()) backend.disconnect(this.#epochs[i] as number, this);
   }
 
   completed(request: IoRequest, errno: number): void {

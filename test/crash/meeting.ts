@@ -2,7 +2,7 @@
 // meeting is one run of both processes; the next one begins with new processes on the same disks.
 
 import type { GroupConfig, SiteMode } from '../../src/core/group-config.js';
-import type { Backend, IoRequest, RequestOwner } from '../../src/core/ports.js';
+import type { Backend, BackendClient, IoRequest } from '../../src/core/ports.js';
 import { openLog } from '../../src/disk/log-open.js';
 import type { GroupEnv } from '../../src/group/env.js';
 import type { Group } from '../../src/group/group.js';
@@ -194,14 +194,14 @@ export class Meeting {
     const words = new Float64Array(BLOCK_BYTES / 8);
     fillBlock(words, 0, LATER_SEQUENCE + number, volume, block);
     const answers: number[] = [];
-    const owner: RequestOwner = { completed: (_request, errno) => void answers.push(errno) };
+    const owner: BackendClient = { completed: (_request, errno) => void answers.push(errno), roomAvailable() {} };
     const epoch = backend.connect(() => {});
     const request = { op: 'write', offset: block * BLOCK_BYTES, length: BLOCK_BYTES, fua: false, noHole: false, epoch, slabs: [], owner };
     if (!backend.write(request as IoRequest, new Uint8Array(words.buffer), 0)) throw new Broken(`site ${site.name} has no room`);
     backend.flush({ ...request, op: 'flush', offset: 0, length: 0 });
     backend.commit();
     if (!(await this.reach(`${site.name} answers a write and a flush`, () => answers.length === 2))) return false;
-    backend.disconnect(epoch);
+    backend.disconnect(epoch, owner);
     if (answers.some((errno) => errno !== 0)) throw new Broken(`site ${site.name} answers ${answers}; ${this.story()}`);
     return true;
   }

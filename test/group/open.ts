@@ -62,8 +62,9 @@ async function write(group: Group, offset: number, fill: number): Promise<void> 
   const backend = group.backends.get('data');
   if (backend === undefined) throw new Error('no volume');
   const epoch = backend.connect(() => {});
+  const owner = { completed: (_: unknown, _errno: number) => {}, roomAvailable() {} };
   await new Promise<void>((resolve, reject) => {
-    const owner = { completed: (_: unknown, errno: number) => (errno === 0 ? resolve() : reject(new Error(`errno ${errno}`))) };
+    owner.completed = (_, errno) => (errno === 0 ? resolve() : reject(new Error(`errno ${errno}`)));
     backend.write(
       { op: 'write', offset, length: 4096, fua: true, noHole: false, epoch, slabs: [], owner },
       new Uint8Array(4096).fill(fill),
@@ -71,7 +72,7 @@ async function write(group: Group, offset: number, fill: number): Promise<void> 
     );
     backend.commit();
   });
-  backend.disconnect(epoch);
+  backend.disconnect(epoch, owner);
 }
 
 t.test('a group is created, written, stopped and opened again', async (t) => {
