@@ -138,6 +138,11 @@ export interface Backend {
    */
   disconnect(epoch: number, client: BackendClient): void;
 
+  /**
+   * The memory for reads is scarce: an answer that may have to wait for its client is to be copied, and the slabs of the read given back at
+   * once.
+   */
+  readonly isShortOfReads: boolean;
   /** Starts a read. On success request.slabs holds the data until releaseRead(). */
   read(request: IoRequest): void;
   /** Gives the slabs of a completed read back. */

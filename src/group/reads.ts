@@ -74,6 +74,11 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
     else this.#start(volume, request);
   }
 
+  /** Less than half of the large slabs are free: the other half may stand in the sockets of slow clients, this one is for everybody. */
+  get isShort(): boolean {
+    return this.#large.length < LARGE_COUNT / 2;
+  }
+
   /** The devices are about to be closed: what waits is answered, and nothing is started any more. */
   dropWaiting(): void {
     for (const { request } of [...this.#waitingSmall.splice(0), ...this.#waitingLarge.splice(0)])

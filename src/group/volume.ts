@@ -65,6 +65,10 @@ export class Volume implements Backend {
     for (const onRevoked of revoked) onRevoked();
   }
 
+  get isShortOfReads(): boolean {
+    return this.#group.reads.isShort;
+  }
+
   read(request: IoRequest): void {
     if (this.#current(request)) this.#group.reads.read(this.#index, request);
   }

@@ -41,30 +41,34 @@ export class Answers {
     }
   }
 
-  /** The data of a completed read. True: they were copied and the slabs can go back now; false: the output reports when they have left. */
+  /**
+   * The data of a completed read. The output reports when a long one has left. True: the data were copied and the slabs can go back now; false:
+   * the output reads them until then. Long answers are copied only where clients that do not take theirs would keep the slabs from others.
+   */
   read(request: NbdRequest): boolean {
     const output = this.#output;
-    const { slabs, length } = request;
+    const { length } = request;
     this.#count(request, 0);
-    const direct = length >= DIRECT_PAYLOAD_BYTES;
-    const at = output.reserve(reply.DATA_CHUNK_HEADER_BYTES + (direct ? 0 : length));
-    let next = this.#structured ? reply.putDataChunkHeader(output.view, at, request) : reply.putSimpleReply(output.view, at, request, 0);
-    output.advance(next);
-    let rest = length;
-    for (let i = 0; rest > 0; i++) {
-      const slab = slabs[i];
-      assert(slab !== undefined, 'a completed read has all of its data');
-      const pieceLength = Math.min(rest, slab.dataCapacity);
-      const piece = slab.arena.bytes.subarray(slab.dataStart, slab.dataStart + pieceLength);
-      rest -= pieceLength;
-      if (direct) output.appendDirect(piece, rest === 0 ? request : undefined);
-      else {
-        output.bytes.set(piece, next);
-        next += pieceLength;
+    const isLong = length >= DIRECT_PAYLOAD_BYTES;
+    const at = output.reserve(reply.DATA_CHUNK_HEADER_BYTES + (isLong ? 0 : length));
+    const data = this.#structured ? reply.putDataChunkHeader(output.view, at, request) : reply.putSimpleReply(output.view, at, request, 0);
+    output.advance(data);
+    if (!isLong) {
+      copyData(request, output.bytes, data);
+      output.advance(data + length);
+    } else if (this.#backend.isShortOfReads) {
+      const copy = Buffer.allocUnsafeSlow(length);
+      copyData(request, copy, 0);
+      output.appendDirect(copy, request);
+    } else {
+      for (let i = 0, rest = length; rest > 0; i++) {
+        const piece = pieceOf(request, i, rest);
+        rest -= piece.length;
+        output.appendDirect(piece, rest === 0 ? request : undefined);
       }
+      return false;
     }
-    if (!direct) output.advance(next);
-    return !direct;
+    return true;
   }
 
   /** The extents of a range. */
@@ -87,6 +91,21 @@ export class Answers {
   #count(request: NbdRequest, errno: number): void {
     countIn(counterOf(this.#metrics, request.type), request.length, errno);
     countIn(counterOf(this.#exportCounters, request.type), request.length, errno);
+  }
+}
+
+/** The data in slab number `i` of a completed read, of which `rest` bytes are left from there on. */
+function pieceOf({ slabs }: NbdRequest, i: number, rest: number): Uint8Array {
+  const slab = slabs[i];
+  assert(slab !== undefined, 'a completed read has all of its data');
+  return slab.arena.bytes.subarray(slab.dataStart, slab.dataStart + Math.min(rest, slab.dataCapacity));
+}
+
+function copyData(request: NbdRequest, to: Uint8Array, at: number): void {
+  for (let i = 0, rest = request.length; rest > 0; i++) {
+    const piece = pieceOf(request, i, rest);
+    to.set(piece, at + request.length - rest);
+    rest -= piece.length;
   }
 }
 

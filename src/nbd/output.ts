@@ -26,7 +26,7 @@ class OutputBuffer {
 
 /** Told what has left, or never will because the socket is gone. */
 export interface SentListener {
-  /** The last byte of a large read has left its slabs. */
+  /** The last byte of a long read has left its memory. */
   sent(request: NbdRequest): void;
   /** Other output has left. */
   written(): void;

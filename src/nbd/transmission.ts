@@ -222,16 +222,17 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     if (request.op !== 'read' || errno !== 0) {
       this.#answers.plain(request, errno);
       this.#recycle(request);
-    } else if (this.#answers.read(request)) {
-      this.backend.releaseRead(request);
-      this.#recycle(request);
+    } else {
+      if (this.#answers.read(request)) this.backend.releaseRead(request);
+      // Of a long answer the memory, its slabs or a copy, counts as in flight until it has left: see sent().
+      if (request.length < DIRECT_PAYLOAD_BYTES) this.#recycle(request);
     }
     if (!this.#inTurn) this.#arm();
   }
 
-  /** The last piece of a large read has left its slabs. */
+  /** The last piece of a long read has left. */
   sent(request: NbdRequest): void {
-    this.backend.releaseRead(request);
+    if (request.slabs.length > 0) this.backend.releaseRead(request);
     if (this.#closed) return;
     this.#recycle(request);
     this.written();

@@ -30,6 +30,7 @@ class RecordedDisk implements Backend {
   readonly blockBytes = SECTOR_BYTES;
   readonly readOnly = false;
   readonly unavailable = undefined;
+  readonly isShortOfReads = false;
   readonly #number: number;
   readonly #trace: Trace;
   readonly #random: Random;

@@ -80,6 +80,10 @@ export class MemoryBackend implements Backend {
     for (const revoke of [...this.connected.values()]) revoke();
   }
 
+  get isShortOfReads(): boolean {
+    return false;
+  }
+
   read(request: IoRequest): void {
     this.#note(request);
     if (this.snapshotReads) {
