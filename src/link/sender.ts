@@ -13,6 +13,7 @@ import { assert } from '../core/assert.js';
 import type { SiteMode } from '../core/group-config.js';
 import {
   LINK_LAZY_MS,
+  LINK_READ_UNSENT_MAX,
   LINK_UNSENT_FRAMES_MAX,
   LINK_WINDOW_BYTES,
   LINK_WINDOW_FRAMES_MAX,
@@ -128,8 +129,12 @@ export class Sender {
     if (this.#stopped) return;
     while (this.#cursor <= this.#source.sealedLsn && this.#hasRoom() && this.#reading === undefined) {
       const batch = this.#source.holdBatch(this.#cursor);
-      if (batch === undefined) this.#startRead();
-      else this.#send(batch);
+      if (batch !== undefined) this.#send(batch);
+      else {
+        if (this.#unsentTail - this.#unsentHead < LINK_READ_UNSENT_MAX) this.#startRead();
+        this.#fellBehind();
+        break;
+      }
     }
     if (this.#source.durableLsn > this.#durableSent) {
       if (this.#mode === 'applied') this.tellDurable();
@@ -219,6 +224,10 @@ export class Sender {
         if (!this.#stopped) this.#owner.senderFailed(error);
       },
     );
+  }
+
+  /** What comes next is no longer in memory. */
+  #fellBehind(): void {
     this.#caughtUpLsn = undefined;
     this.#setCatchingUp(true);
   }
@@ -266,8 +275,9 @@ export class Sender {
     this.#unsent[slot] = undefined;
     batch.release();
     if (this.#unsentHead === this.#unsentTail) this.#released?.();
-    // A full ring is the one bound that no other event lifts.
-    if (!this.#stopped && this.#unsentTail - this.#unsentHead === LINK_UNSENT_FRAMES_MAX / 2) this.pump();
+    // A full ring, and a read that was put off, are the bounds that no other event lifts.
+    const left = this.#unsentTail - this.#unsentHead;
+    if (!this.#stopped && (left === LINK_UNSENT_FRAMES_MAX / 2 || left === LINK_READ_UNSENT_MAX - 1)) this.pump();
   }
 
   /**
