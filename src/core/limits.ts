@@ -83,6 +83,8 @@ export const LINK_RECEIVE_BYTES = 256 * KIB;
 export const LINK_NO_ROOM_MS = 60_000;
 /** Cutting a log or stepping down, which the other end waits for. */
 export const LINK_PREPARE_MS = 60_000;
+/** A site that is sent a resync makes some of it durable within this time, also over a link of 10 KiB/s. */
+export const RESYNC_ANSWER_MS = 120_000;
 /** How long a closing end waits for the other to read the reason. */
 export const LINK_LINGER_MS = 1_000;
 /** How often deadlines of a link are looked at. */

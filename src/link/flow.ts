@@ -38,6 +38,11 @@ export class Flow {
     return this.#resyncSender?.base;
   }
 
+  /** How long the other site has made nothing durable of the regions that it has, see ResyncSender. */
+  unansweredMs(nowMs: number): number {
+    return this.#resyncSender?.unansweredMs(nowMs) ?? 0;
+  }
+
   /** This site receives regions. */
   get isReceivingRegions(): boolean {
     return this.#resyncReceiver !== undefined;

@@ -7,11 +7,14 @@ import type { StreamPlan } from './handshake.js';
 import type { LinkGroup, ReceiveSink, ShipSource } from './ports.js';
 import type { Session } from './session.js';
 
+/** Why sites that met a moment ago meet again. */
+export const HISTORY_CHANGED = 'the history of a site changed while the sites met';
+
 /** Where a session stands; see the picture in session.ts. */
 export type Phase = 'hello' | 'chain' | 'ready' | 'plan' | 'prepare' | 'stepDown' | 'running' | 'ended';
 
-/** In which phases a message may come; others in any behind the hello. */
-export const EXPECTED: Readonly<Partial<Record<FrameType, readonly Phase[]>>> = {
+/** In which phases a message may come; others in any behind the hello, and a refusal in any. */
+const EXPECTED: Readonly<Partial<Record<FrameType, readonly Phase[]>>> = {
   hello: ['hello'],
   plan: ['plan'],
   ready: ['ready', 'running'],
@@ -20,6 +23,11 @@ export const EXPECTED: Readonly<Partial<Record<FrameType, readonly Phase[]>>> = 
   ack: ['running'],
   durable: ['running'],
 };
+
+/** A message of this type may come in this phase. */
+export function isExpected(type: FrameType, phase: Phase): boolean {
+  return EXPECTED[type]?.includes(phase) ?? (phase !== 'hello' || type === 'refused');
+}
 
 /** How a session ended. lost: the stream broke or a deadline passed. stepDown, bye: orderly, try again soon. */
 export type SessionEnd = { readonly kind: 'lost' | 'refused' | 'stepDown' | 'bye'; readonly code: string; readonly reason: string };

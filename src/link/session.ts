@@ -8,12 +8,13 @@
 //   A resync goes through chain and plan as well; then regions flow while it is running, and after the end mark the receiver is ready once
 //   more, for the records.
 //
-// Every phase but running has a deadline, and running ends after LINK_DEAD_MS of silence. A session ends exactly once; after that neither
-// group nor sink hear of it, whatever the other end still sends. Nothing of the group changes before the plan is agreed on.
+// Every phase but running has a deadline; running ends after LINK_DEAD_MS of silence, and when the other site has owed an answer to a
+// resync for RESYNC_ANSWER_MS. A session ends exactly once; after that neither group nor sink hear of it, whatever the other end still
+// sends. Nothing of the group changes before the plan is agreed on.
 
 import { unreachable } from '../core/assert.js';
 import type { SiteMode } from '../core/group-config.js';
-import { LINK_DEAD_MS, LINK_HELLO_MS, LINK_NO_ROOM_MS, LINK_PREPARE_MS } from '../core/limits.js';
+import { LINK_DEAD_MS, LINK_HELLO_MS, LINK_NO_ROOM_MS, LINK_PREPARE_MS, RESYNC_ANSWER_MS } from '../core/limits.js';
 import type { Clock, Slab } from '../core/ports.js';
 import type { ReconnectPlan, SiteHistory } from '../core/reconnect.js';
 import { type ControlMessage, decodeControl } from '../format/control.js';
@@ -39,9 +40,7 @@ import { Receiver } from './receiver.js';
 import { ResyncReceiver } from './resync-receiver.js';
 import { ResyncSender } from './resync-sender.js';
 import { Sender, type SenderOwner } from './sender.js';
-import { chainBefore, EXPECTED, type Phase, type SessionContext, type SessionEnd, type SessionOwner } from './session-parts.js';
-
-const HISTORY_CHANGED = 'the history of a site changed while the sites met';
+import { chainBefore, HISTORY_CHANGED, isExpected, type Phase, type SessionContext, type SessionEnd } from './session-parts.js';
 
 export class Session implements ChannelOwner, SenderOwner {
   readonly id: number;
@@ -51,8 +50,7 @@ export class Session implements ChannelOwner, SenderOwner {
   /** Ours for the other site; once the other one sends, its own for us. */
   #mode: SiteMode;
   readonly #clock: Clock;
-  readonly #owner: SessionOwner;
-  readonly #before: Promise<void>;
+  readonly #context: SessionContext;
   readonly #channel: Channel;
   /** Our history as the other end was told it. */
   readonly #own: SiteHistory;
@@ -70,8 +68,7 @@ export class Session implements ChannelOwner, SenderOwner {
     this.#site = context.site;
     this.#mode = context.mode;
     this.#clock = context.clock;
-    this.#owner = context.owner;
-    this.#before = context.before;
+    this.#context = context;
     this.id = id;
     this.dialed = hello === undefined;
     this.#own = context.group.history(context.site);
@@ -139,14 +136,19 @@ export class Session implements ChannelOwner, SenderOwner {
 
   /** Looks at deadlines and sends heartbeats. `late`: this process itself was not running for a while, so silence means nothing. */
   tick(nowMs: number, late: boolean): void {
-    if (this.#phase !== 'running' && nowMs >= this.#deadlineMs && !late)
-      return this.#lost(`no answer from site ${this.#site} (${this.#phase})`);
-    if (this.#phase === 'hello') return;
-    if (nowMs - this.#channel.lastReceivedMs >= LINK_DEAD_MS && !late) {
-      return this.#lost(`nothing heard from site ${this.#site} for ${LINK_DEAD_MS / 1000} s`);
-    }
-    if (this.#channel.noRoomMs(nowMs) >= LINK_NO_ROOM_MS && !late) return this.#lost(`no room for records of site ${this.#site}`);
-    this.#heartbeat.tick(nowMs);
+    const overdue = late ? undefined : this.#overdue(nowMs);
+    if (overdue !== undefined) this.#lost(overdue);
+    else if (this.#phase !== 'hello') this.#heartbeat.tick(nowMs);
+  }
+
+  #overdue(nowMs: number): string | undefined {
+    const site = `site ${this.#site}`;
+    if (this.#phase !== 'running' && nowMs >= this.#deadlineMs) return `no answer from ${site} (${this.#phase})`;
+    if (this.#phase === 'hello') return undefined;
+    if (nowMs - this.#channel.lastReceivedMs >= LINK_DEAD_MS) return `nothing heard from ${site} for ${LINK_DEAD_MS / 1000} s`;
+    if (this.#channel.noRoomMs(nowMs) >= LINK_NO_ROOM_MS) return `no room for records of ${site}`;
+    if (this.#flow.unansweredMs(nowMs) < RESYNC_ANSWER_MS) return undefined;
+    return `${site} made nothing of its resync durable for ${RESYNC_ANSWER_MS / 1000} s`;
   }
 
   /** Ends the session in order: the other end may come back soon. It is told first what it may apply meanwhile. */
@@ -171,9 +173,7 @@ export class Session implements ChannelOwner, SenderOwner {
   // ---- Channel ----
 
   control(type: FrameType, bytes: Uint8Array): void {
-    const phases = EXPECTED[type];
-    const isExpected = phases === undefined ? this.#phase !== 'hello' || type === 'refused' : phases.includes(this.#phase);
-    if (!isExpected) return this.violated(`${type} frame out of order (${this.#phase})`);
+    if (!isExpected(type, this.#phase)) return this.violated(`${type} frame out of order (${this.#phase})`);
     const message = decodeControl(type, bytes);
     if (typeof message === 'string') return this.violated(message);
     this.#controlled(message);
@@ -237,7 +237,7 @@ export class Session implements ChannelOwner, SenderOwner {
   // ---- Sender ----
 
   senderChanged(): void {
-    this.#owner.sessionChanged(this);
+    this.#context.owner.sessionChanged(this);
   }
 
   senderFailed(error: unknown): void {
@@ -278,7 +278,7 @@ export class Session implements ChannelOwner, SenderOwner {
 
   /** What was written since the hello may be what the other site lacks, so the plan must still hold now. */
   #stepDown(meeting: Meeting, plan: ReconnectPlan & { action: 'stepDown' }): void {
-    this.#run('stepDown', this.#before, () => {
+    this.#run('stepDown', this.#context.before, () => {
       if (!isStillPlan(meeting, this.#group.history(this.#site))) return this.bye(HISTORY_CHANGED);
       this.#run('stepDown', this.#group.stepDown(plan), () => {
         this.#channel.close(controlFrame('bye', encodeBye(plan.reason)));
@@ -288,7 +288,7 @@ export class Session implements ChannelOwner, SenderOwner {
   }
 
   async #chainBefore(plan: StreamPlan): Promise<number> {
-    await this.#before;
+    await this.#context.before;
     return chainBefore(this.#group, plan, plan.sender === this.#meeting?.ownSide);
   }
 
@@ -345,7 +345,7 @@ export class Session implements ChannelOwner, SenderOwner {
 
   #sendRegions(uuid: string): void {
     const run = this.#group.resync(this.#site, uuid);
-    const sender = new ResyncSender(run, this.#channel, this);
+    const sender = new ResyncSender(run, this.#channel, this.#clock, this);
     this.#flow.sendRegions(sender);
     this.#enter('running', 0);
     this.#run('running', run.start(), () => sender.start());
@@ -385,7 +385,7 @@ export class Session implements ChannelOwner, SenderOwner {
   #enter(phase: Phase, deadlineMs: number): void {
     this.#phase = phase;
     this.#deadlineMs = this.#clock.nowMs() + deadlineMs;
-    if (phase !== 'hello') this.#owner.sessionChanged(this);
+    if (phase !== 'hello') this.#context.owner.sessionChanged(this);
   }
 
   #end(end: SessionEnd): void {
@@ -394,6 +394,6 @@ export class Session implements ChannelOwner, SenderOwner {
     this.#flow.stop();
     if (this.#channel.isClosed) this.#flow.dispose();
     if (this.#flow.isSending) this.#group.siteGone(this.#site);
-    this.#owner.sessionEnded(this, end);
+    this.#context.owner.sessionEnded(this, end);
   }
 }

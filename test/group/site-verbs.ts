@@ -2,6 +2,7 @@
 // about progress.
 
 import t from 'tap';
+import { RESYNC_ANSWER_MS } from '../../src/core/limits.js';
 import { type ResyncTurn, ResyncTurns } from '../../src/core/resync-turns.js';
 import type { SiteStatus } from '../../src/core/status.js';
 import { SiteVerbs } from '../../src/group/site-verbs.js';
@@ -155,6 +156,56 @@ t.test('resyncs of a node take turns', async (t) => {
   await world.advance(60_000);
   t.same(states(), [undefined, undefined]);
 });
+
+t.test(
+  'a site that makes nothing of its resync durable gives its turn up, with a reason; one that is paused or slow does not',
+  async (t) => {
+    const resyncTurns = new ResyncTurns(1);
+    const world = new SimWorld(new Random());
+    const resync = { minDwellMs: 1000, maxRate: MIB / 2, minRate: 0 };
+    const a = await world.add('a', { sites: ['b', 'c'], limits: DEGRADE, resync, resyncTurns, ...VOLUME });
+    const b = await world.add('b', { sites: ['a', 'c'], role: 'secondary', ...VOLUME });
+    await world.add('c', { sites: ['a', 'b'], role: 'secondary', ...VOLUME });
+    await world.advance(5000);
+    const pair_ = { world, a, b, history: new History(), verbs: new SiteVerbs(a.group), client: undefined as unknown as SimClient };
+    pair_.client = new SimClient(a, pair_.history);
+    pair_.verbs.pause('c');
+    await degrade(pair_, 128);
+    const sites = () => a.group.status().sites;
+    const lost = () => a.lines.filter((line) => line.startsWith('link-lost'));
+    const before = lost().length;
+
+    // Sent little, and nothing in between: its own deadline does not run.
+    pair_.verbs.resume('b');
+    await world.advance(500);
+    t.equal(sites()[0]?.resync?.state, 'running');
+    pair_.verbs.pauseSync('b');
+    await world.advance(10 * RESYNC_ANSWER_MS);
+    t.match(sites()[0], { session: 'connected', resync: { state: 'paused' } });
+    t.same(lost().slice(before), []);
+
+    // Its volumes hang.
+    for (const device of b.volumeDevices) device.intercept = (op) => (op.kind === 'write' || op.kind === 'zero' ? 'hang' : 0);
+    pair_.verbs.resumeSync('b');
+    await world.advance(500);
+    pair_.verbs.resume('c');
+    await world.advance(RESYNC_ANSWER_MS - 5000);
+    t.same(
+      sites().map(({ resync }) => resync?.state),
+      ['running', 'waiting'],
+      'its turn still',
+    );
+    await world.advance(60_000);
+    t.match(sites()[1], { tracking: 'log', replication: 'streaming', resync: null });
+    t.match(lost()[before], /site b made nothing of its resync durable for 120 s$/);
+
+    for (const device of b.volumeDevices) device.intercept = undefined;
+    b.crash('process');
+    await b.start();
+    await world.advance(120_000);
+    t.match(sites()[0], { tracking: 'log', replication: 'streaming', resync: null }, 'it goes on when the site does');
+  },
+);
 
 t.test('turns are given in order, and again when one ends', async (t) => {
   const turns = new ResyncTurns(2);

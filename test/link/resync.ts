@@ -1,12 +1,13 @@
 // The two halves of a resync session with a raw peer as the other end. What they are for is tested with real groups (test/group/resync*.ts).
 
 import t from 'tap';
-import { decodeRegionsDone } from '../../src/format/wire.js';
+import { decodeRegionsDone, type ResyncEnd } from '../../src/format/wire.js';
 import { Channel, type ChannelOwner } from '../../src/link/channel.js';
-import type { Refusal } from '../../src/link/ports.js';
+import type { Refusal, RegionPiece, ResyncRun } from '../../src/link/ports.js';
 import { ResyncReceiver } from '../../src/link/resync-receiver.js';
+import { ResyncSender } from '../../src/link/resync-sender.js';
 import { FakeGroup } from './fake-group.js';
-import { FakeClock, MemoryNetwork, type MemoryStream, settle } from './memory-network.js';
+import { advance, FakeClock, MemoryNetwork, type MemoryStream, settle } from './memory-network.js';
 import { RawPeer } from './raw-peer.js';
 
 const OWNER: ChannelOwner = {
@@ -29,6 +30,92 @@ async function pair(): Promise<{ network: MemoryNetwork; clock: FakeClock; chann
   const stream = await network.connect('host', 1, 1000);
   return { network, clock, stream, channel: new Channel(stream, OWNER, clock), peer: peer as RawPeer };
 }
+
+/** A resync whose pieces a test hands out. */
+class HandedOut implements ResyncRun {
+  readonly pieces: (RegionPiece | undefined)[] = [];
+  sent = 0;
+  finished = 0;
+  isComplete = false;
+  #moved: (() => void) | undefined;
+
+  async start(): Promise<void> {}
+
+  async next(): Promise<RegionPiece | undefined> {
+    while (this.pieces.length === 0 && !this.isComplete) await this.moved();
+    const piece = this.pieces.shift();
+    if (piece !== undefined) this.sent++;
+    return piece;
+  }
+
+  done(count: number): string | undefined {
+    this.finished = count;
+    this.wake();
+    return undefined;
+  }
+
+  get unfinished(): number {
+    return this.sent - this.finished;
+  }
+
+  async end(): Promise<ResyncEnd | undefined> {
+    return { base: 5, chain: 0, end: 5, lineage: [] };
+  }
+
+  moved(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#moved = resolve;
+    });
+  }
+
+  wake(): void {
+    this.#moved?.();
+  }
+
+  stop(): void {
+    this.isComplete = true;
+    this.wake();
+  }
+
+  async settled(): Promise<void> {}
+}
+
+t.test('a site owes an answer while it has pieces or the end mark, and each piece that is durable gives it new time', async (t) => {
+  const { network, clock, channel, peer } = await pair();
+  const run = new HandedOut();
+  const sender = new ResyncSender(run, channel, clock, { senderFailed: (error) => t.fail(String(error)) });
+  const owed = () => sender.unansweredMs(clock.nowMs());
+  const wait = () => advance(network, clock, 1000);
+  const hand = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i++)
+      run.pieces.push({ meta: { volume: 0, offset: 0, length: 65536, isZero: true, crc: 0 }, batch: undefined });
+    run.wake();
+    await settle(network, clock);
+  };
+  sender.start();
+  await wait();
+  t.equal(owed(), 0, 'nothing was sent: paused, waiting for its turn');
+  await hand(2);
+  await wait();
+  await hand(1);
+  await wait();
+  t.equal(owed(), 2000, 'since the first of them, not the last');
+  sender.done(0);
+  t.equal(owed(), 2000, 'an answer without progress is none');
+  sender.done(1);
+  t.equal(owed(), 0);
+  await wait();
+  t.equal(owed(), 1000, 'for the rest');
+  sender.done(3);
+  await wait();
+  t.equal(owed(), 0, 'nothing is left: held to its rate');
+  run.isComplete = true;
+  run.wake();
+  await wait();
+  t.match(peer.types, /^region region region resyncEnd$/);
+  t.equal(owed(), 1000, 'the end mark is answered as well');
+  sender.stop();
+});
 
 t.test('a primary that sends regions and never reads costs no memory: only the newest answer waits for it', async (t) => {
   const { network, clock, channel, stream, peer } = await pair();
