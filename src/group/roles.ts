@@ -100,11 +100,12 @@ export class Roles {
     if (group.role === 'secondary') return;
     const shown = this.shownLsn;
     await this.#exclusive(async () => {
-      group.revoke();
+      // Checked before anything changes, and without a pause before the clients are gone: nothing comes in between.
       group.writePath?.sealAll();
       if (group.log.appendedLsn !== shown) {
         throw new LvrError('DIVERGED', `group ${group.name}: writes were taken while the sites compared their histories`);
       }
+      group.revoke();
       await group.log.quiet();
       await this.#retire();
     });

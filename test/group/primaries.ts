@@ -48,6 +48,27 @@ t.test('a site that has joined a newer primary takes nothing from the older one'
   t.ok(late?.isDone);
 });
 
+t.test('a step-down that is refused because writes came in between changes nothing for the clients', async (t) => {
+  const world = new SimWorld(new Random());
+  const a = await world.add('a', { sites: ['b'] });
+  await world.advance(5000);
+  const client = new SimClient(a, new History());
+  a.group.history('b');
+  const write = client.write(0, 0, 4096, true);
+  await t.rejects(world.drive(a.group.becomeSecondary('b is newer')), { code: 'DIVERGED', message: /writes were taken/ });
+  t.notOk(client.isRevoked);
+  t.match([a.group.role, a.group.connections, a.group.unavailable], ['primary', 2, undefined]);
+  const next = client.write(0, 4096, 4096, true);
+  client.commit();
+  await world.advance(1000);
+  t.same([write?.errno, next?.errno], [0, 0]);
+
+  a.group.history('b');
+  await world.drive(a.group.becomeSecondary('b is newer'));
+  t.ok(client.isRevoked, 'one that is carried out drops them');
+  t.equal(a.group.role, 'secondary');
+});
+
 t.test('while a site joins a primary it changes no role, and joins no other', async (t) => {
   const world = new SimWorld(new Random());
   await world.add('a', { sites: ['b'] });
