@@ -7,12 +7,18 @@ import type { Attachment, AttachRequest } from '../attach/ports.js';
 import { LvrError } from '../core/errors.js';
 import type { AgentConfig } from './config.js';
 import type { Verbs } from './control-protocol.js';
-import type { AgentParts } from './ports.js';
+import type { AgentGroup, AgentParts } from './ports.js';
 import type { Slots } from './slots.js';
 
 /** How long a stop waits for the holders of devices that would fail without the agent. */
 const GRACE_MS = 5_000;
 const POLL_MS = 200;
+
+/** What a device of the volume is made of now. */
+export function identityOf(group: AgentGroup, target: string, agentUuid: string): string {
+  const volume = target.slice(target.indexOf('/') + 1);
+  return deviceIdentity({ groupUuid: group.uuid, volume, agentUuid, epoch: group.status().epoch });
+}
 
 /** The agent's attachments. Calls are made one at a time. */
 export class AttachedVolumes {
@@ -151,9 +157,7 @@ export class AttachedVolumes {
     }
     const listen = this.#config.nbd.find((entry) => entry.kind === 'unix');
     const { sizeBytes, blockBytes, readOnly } = backend;
-    const volume = target.slice(target.indexOf('/') + 1);
-    const { epoch } = group.status();
-    const identity = deviceIdentity({ groupUuid: group.uuid, volume, agentUuid: this.#parts.agentUuid, epoch });
+    const identity = identityOf(group, target, this.#parts.agentUuid);
     return { target, socketPath: listen?.kind === 'unix' ? listen.path : '', sizeBytes, blockBytes, readOnly, device, identity };
   }
 }

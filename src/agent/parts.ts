@@ -23,6 +23,7 @@ import { SiteVerbs } from '../group/site-verbs.js';
 import { Listener } from '../link/listener.js';
 import { tcpNetwork } from '../link/tcp.js';
 import { type NbdEvent, NbdServer } from '../nbd/server.js';
+import { identityOf } from './attached.js';
 import { realClock } from './clock.js';
 import type { AgentConfig } from './config.js';
 import { type Address, formatAddress, type NbdListen } from './config-values.js';
@@ -38,9 +39,9 @@ const NBD_SOCKET_MODE = 0o660;
 /** Makes the parts; opens nothing but the I/O engines. `uuid` is the agent's identity; `legacy` comes from the agent before this one. */
 export function realParts(config: AgentConfig, log: Log, uuid: string, legacy: Legacy): AgentParts {
   const { site, stateDir, insecure, resyncParallel } = config.agent;
-  const served: Served = { server: undefined, isMemoryLocked: false };
+  const served: Served = { server: undefined, groups: () => [], isMemoryLocked: false };
   const kernel = new KernelAttacher(
-    { control: new NbdNetlink(binding), sysfs: new NbdSysfs(), sockets: binding, server: kernelServer(served, log), log },
+    { control: new NbdNetlink(binding), sysfs: new NbdSysfs(), sockets: binding, server: kernelServer(served, uuid, log), log },
     legacy.sockets,
   );
   const clock = realClock;
@@ -84,15 +85,23 @@ export function realParts(config: AgentConfig, log: Log, uuid: string, legacy: L
 }
 
 /** The NBD server once it runs, as the kernel's client sees it. */
-type Served = { server: NbdServer | undefined; isMemoryLocked: boolean };
+type Served = { server: NbdServer | undefined; groups: () => Iterable<AgentGroup>; isMemoryLocked: boolean };
 
-function kernelServer(served: Served, log: Log): KernelServer {
+function kernelServer(served: Served, agentUuid: string, log: Log): KernelServer {
   const running = (target: string): NbdServer => {
     if (served.server === undefined) throw new LvrError('ROLE', `${target} cannot be served: the agent is starting`);
     return served.server;
   };
   return {
     flags: (target) => running(target).kernelFlags(target),
+    identity: (target) => {
+      running(target);
+      const group = findGroup(served.groups(), target);
+      const { role, health } = group?.status() ?? {};
+      if (group !== undefined && role === 'primary' && health !== 'failed') return identityOf(group, target, agentUuid);
+      const why = findBackend(served.groups(), target)?.unavailable ?? 'there is no such volume';
+      throw new LvrError('ROLE', `${target} cannot be served: ${why}`, { hint: 'its users wait; lvr status says what its group is' });
+    },
     serve: (target, fd, received, client) => {
       running(target).serveKernel(target, fd, { received, isHungUp: () => hungUp(fd) }, client);
       // Not now: somebody waits for this device.
@@ -136,6 +145,7 @@ async function startNbd(
     throw error;
   }
   served.server = server;
+  served.groups = groups;
   return {
     addresses,
     counters: (exportName) => {
@@ -162,10 +172,13 @@ async function startNbd(
   };
 }
 
-function findBackend(groups: Iterable<AgentGroup>, name: string): Backend | undefined {
-  const slash = name.indexOf('/');
-  for (const group of groups) if (group.name === name.slice(0, slash)) return group.backends.get(name.slice(slash + 1));
+function findGroup(groups: Iterable<AgentGroup>, name: string): AgentGroup | undefined {
+  for (const group of groups) if (group.name === name.slice(0, name.indexOf('/'))) return group;
   return undefined;
+}
+
+function findBackend(groups: Iterable<AgentGroup>, name: string): Backend | undefined {
+  return findGroup(groups, name)?.backends.get(name.slice(name.indexOf('/') + 1));
 }
 
 function logNbdEvent(log: Log, { kind, id, peer, exportName, reason }: NbdEvent): void {

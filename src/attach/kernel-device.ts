@@ -2,7 +2,11 @@
 //
 // Owner of the number of live connections and of the repair. The kernel replaces only sockets that it knows to be dead and closes others
 // unused, which shows here as a connection that is lost at once; so lost connections are replaced one at a time, with pauses that grow.
-// A device whose volume cannot be served now (its group failed or is secondary) is left waiting: the kernel holds its requests.
+// What may pass (a role change under way, a kernel that is busy) is waited for in the same way, for a while. A device whose volume cannot
+// be served (its group failed or is secondary) is left waiting: the kernel holds its requests.
+//
+// A connection is served only while the volume is what the device was made of: looked at for each, in the turn in which it is served. Once
+// another site was primary in between, what the users of the device hold must never reach the volume.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LvrError, messageOf } from '../core/errors.js';
@@ -17,6 +21,8 @@ const SOCKET_BYTES = 4 * 1024 * 1024;
 const PAUSE_MIN_MS = 20;
 const PAUSE_MAX_MS = 2_000;
 const SETTLE_MS = 50;
+/** How long the repair goes on while nothing but refusals come. */
+const PATIENCE_MS = 30_000;
 
 /** What a device is made with. */
 export type KernelParts = {
@@ -89,6 +95,7 @@ export class KernelDevice {
   takeOver(handed: readonly HandedSocket[]): void {
     let begun = 0;
     try {
+      this.#assertSame();
       for (const { fd, received } of handed) {
         begun++;
         this.#serve(fd, received);
@@ -96,6 +103,11 @@ export class KernelDevice {
     } finally {
       for (const { fd } of handed.slice(begun)) this.#parts.sockets.close(fd);
     }
+  }
+
+  /** Throws when the volume is not what the device was made of, or waiting for it does not help. */
+  #assertSame(): void {
+    if (this.#parts.server.identity(this.target) !== this.identity) throw otherEpoch(this.device, this.target);
   }
 
   #serve(fd: number, received: Uint8Array): void {
@@ -131,14 +143,21 @@ export class KernelDevice {
     void this.repair();
   }
 
-  /** Replaces lost connections until all are there, or nothing more can be done: resolves with the reason then, '' otherwise. */
-  async repair(): Promise<string> {
+  /**
+   * Replaces lost connections until all are there, or nothing more can be done: resolves with the reason then, '' otherwise. Refusals that
+   * may pass are taken for `patienceMs`.
+   */
+  async repair(patienceMs = PATIENCE_MS): Promise<string> {
     if (this.#isRepairing) return '';
     this.#isRepairing = true;
     try {
       let pauseMs = PAUSE_MIN_MS;
+      let leftMs = patienceMs;
       while (!this.#isReleased && this.#links.size < this.connections) {
-        await this.#replaceOne();
+        const refusal = await this.#replaceOne();
+        if (refusal === undefined) leftMs = patienceMs;
+        else if (leftMs <= 0) throw refusal;
+        else leftMs -= pauseMs;
         // A socket that the kernel had no use for is closed by now.
         await sleep(this.#links.size < this.connections ? pauseMs : SETTLE_MS);
         pauseMs = Math.min(PAUSE_MAX_MS, pauseMs * 2);
@@ -156,19 +175,34 @@ export class KernelDevice {
     }
   }
 
-  async #replaceOne(): Promise<void> {
+  /** Undefined, or a refusal that may pass. Throws what will not. */
+  async #replaceOne(): Promise<LvrError | undefined> {
     const { control, sysfs } = this.#parts;
     const { index, identity } = this;
     const found = sysfs.device(index);
     if (found === undefined || found.pid === '') throw new LvrError('ATTACH', `the kernel has disconnected ${this.device}`);
     if (found.backend !== identity) throw wrongBackend(this.device, this.target, found.backend);
+    this.#assertSame();
     try {
       await this.withSockets(1, (sockets) => control.reconfigure({ index, backend: identity, sockets }));
     } catch (error) {
+      if (error instanceof LvrError) return error;
       if (!(error instanceof NetlinkError)) throw error;
-      throw new LvrError('ATTACH', `${this.device} cannot be reconnected: ${error.message}`, { hint: 'dmesg | grep nbd', cause: error });
+      return new LvrError('ATTACH', `${this.device} cannot be reconnected: ${error.message}`, { hint: 'dmesg | grep nbd', cause: error });
     }
+    return undefined;
   }
+}
+
+/** The device was made of the volume as it was before another site was primary. */
+export function otherEpoch(device: string, target: string): LvrError {
+  return new LvrError(
+    'DEVICE_CHANGED',
+    `another site was primary for ${target} while ${device} waited: its users have an older past in memory`,
+    {
+      hint: `umount ${device} or stop its users (what they have not written yet is lost), then lvr detach ${target}, lvr attach ${target}`,
+    },
+  );
 }
 
 /** The device is connected to something that is not this volume. */

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LvrError, messageOf } from '../core/errors.js';
 import { isBlockDevice, startOf } from './holders.js';
 import { isOfOtherEpoch } from './identity.js';
-import { KernelDevice, type KernelParts, wrongBackend } from './kernel-device.js';
+import { KernelDevice, type KernelParts, otherEpoch, wrongBackend } from './kernel-device.js';
 import { indexOf } from './nbd-sysfs.js';
 import { NetlinkError } from './netlink.js';
 import type { Attacher, Attachment, AttachRequest, HandedSocket, OnLost, Probe } from './ports.js';
@@ -107,7 +107,7 @@ export class KernelAttacher implements Attacher {
     if (index === undefined || found === undefined || found.pid === '') {
       throw new LvrError('ATTACH', `${attachment.device} of ${attachment.target} is no longer connected`);
     }
-    if (isOfOtherEpoch(found.backend, request.identity)) throw otherEpoch(attachment);
+    if (isOfOtherEpoch(found.backend, request.identity)) throw otherEpoch(attachment.device, attachment.target);
     if (found.backend !== request.identity) throw wrongBackend(attachment.device, attachment.target, found.backend);
     if (found.sizeBytes !== request.sizeBytes) {
       throw new LvrError(
@@ -125,7 +125,7 @@ export class KernelAttacher implements Attacher {
     const device = this.#known(attachment.device, request.identity) ?? this.#left(attachment, request, index, onLost);
     device.takeOver(this.#takeHanded(attachment.device));
     // The kernel may have had fewer sockets than it is to get now, and never takes the rest: nobody waits for them.
-    const failure = await within(device.repair(), RESUME_MS);
+    const failure = await within(device.repair(0), RESUME_MS);
     if (device.live === 0 || (failure !== undefined && failure !== '')) {
       const why = failure === undefined || failure === '' ? 'the kernel takes no socket' : failure;
       throw new LvrError('ATTACH', `${attachment.device} of ${attachment.target} is not served: ${why}`);
@@ -304,16 +304,6 @@ function attachmentOf(device: KernelDevice, { target, readOnly, blockBytes, iden
   const { pid } = process;
   const rest = { link: '', pid, pidStart: startOf(pid), mountPoint: '', readOnly, blockBytes, identity, connections: device.connections };
   return { target, device: device.device, way: 'nbd', how, ...rest };
-}
-
-function otherEpoch({ device, target }: Attachment): LvrError {
-  return new LvrError(
-    'DEVICE_CHANGED',
-    `another site was primary for ${target} while ${device} waited: its users have an older past in memory`,
-    {
-      hint: `umount ${device} or stop its users (what they have not written yet is lost), then lvr detach ${target}, lvr attach ${target}`,
-    },
-  );
 }
 
 /** Errnos of the driver in words. */

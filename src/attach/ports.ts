@@ -81,7 +81,12 @@ export interface KernelClient {
 export interface KernelServer {
   /** Transmission flags of a volume. Throws LvrError when it cannot be used. */
   flags(target: string): number;
-  /** Takes the socket over and serves it. Throws LvrError, with the socket left alone, when the volume cannot be used. */
+  /**
+   * What the volume is now, as in AttachRequest. Throws LvrError when it cannot be served until somebody changes that: its group is secondary
+   * or has failed, or there is none.
+   */
+  identity(target: string): string;
+  /** Takes the socket over and serves it. Throws LvrError, with the socket left alone, when the volume cannot be used now. */
   serve(target: string, fd: number, received: Uint8Array, client: KernelClient): void;
   /** The kernel has given some connection up. */
   check(): void;

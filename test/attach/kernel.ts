@@ -29,6 +29,9 @@ class World {
   /** Thrown by the next calls of the driver. */
   refusals: unknown[] = [];
   unavailable = '';
+  /** Thrown where the volume cannot be served at all. */
+  never = '';
+  identity = IDENTITY;
   /** The driver ignores the next sockets: it closes its end. */
   ignores = 0;
   #fd = 1000;
@@ -50,7 +53,13 @@ class World {
       return index;
     },
     reconfigure: async (wanted: DeviceArguments) => {
-      this.#refuse();
+      try {
+        this.#refuse();
+      } catch (error) {
+        // The other end of what was to be handed over is closed then.
+        setImmediate(() => this.drop(this.served.length - 1));
+        throw error;
+      }
       this.calls.push(`reconfigure ${wanted.index} ${wanted.sockets?.length} ${wanted.backend} ${wanted.sizeBytes ?? ''}`);
       if (this.ignores-- > 0) setImmediate(() => this.drop(this.served.length - 1));
     },
@@ -96,6 +105,10 @@ class World {
     sockets: { socketPair: (): [number, number] => [this.#fd++, this.#fd++], close: (fd: number) => void this.closed.push(fd) },
     server: {
       flags: () => 0x16d,
+      identity: () => {
+        if (this.never !== '') throw new LvrError('ROLE', this.never);
+        return this.identity;
+      },
       serve: (_target: string, fd: number, received: Uint8Array, client: KernelClient) => {
         if (this.unavailable !== '') throw new LvrError('ROLE', this.unavailable);
         this.served.push({ client, fd, received });
@@ -224,13 +237,55 @@ t.test('while the volume cannot be served its device waits', async (t) => {
   const device = new KernelDevice(world.parts, 'app/data', IDENTITY, 1, world.onLost);
   await device.withSockets(1, async () => undefined);
   device.index = 7;
-  world.unavailable = 'the group has failed';
+  world.never = 'the group has failed';
   world.drop(0);
-  await eventually(() => world.lost.length === 1, 'it is reported');
-  t.same(world.lost, ['the group has failed']);
-  world.unavailable = '';
+  await sleep(1);
+  t.same(world.lost, ['the group has failed'], 'reported at once');
+  world.never = '';
   const resumed = await world.attacher().resume(attachment('/dev/nbd7'), request(), world.onLost);
   t.match(resumed, { device: '/dev/nbd7', pid: process.pid });
+});
+
+t.test('a refusal that passes does not end the repair: of the volume, and of the driver', async (t) => {
+  const world = new World(t);
+  world.put(7, { backend: IDENTITY });
+  const device = new KernelDevice(world.parts, 'app/data', IDENTITY, 2, world.onLost);
+  await device.withSockets(2, async () => undefined);
+  device.index = 7;
+  world.unavailable = 'the group changes its role';
+  world.drop(0);
+  await sleep(200);
+  t.equal(device.live, 1);
+  world.unavailable = '';
+  world.refusals = [new NetlinkError('reconfigure', 16), new LvrError('TIMEOUT', 'netlink did not answer')];
+  await eventually(() => device.live === 2 && world.refusals.length === 0, 'it is whole again');
+  t.same(world.lost, []);
+
+  await sleep(200);
+  world.unavailable = 'the group changes its role';
+  device.release();
+  world.drop(0);
+  device.revive();
+  t.equal(await device.repair(50), 'the group changes its role', 'patience has an end');
+  t.same(world.lost, ['the group changes its role']);
+});
+
+t.test('a device is not served again when another site was primary while its repair waited', async (t) => {
+  const world = new World(t);
+  world.put(7, { backend: IDENTITY });
+  const device = new KernelDevice(world.parts, 'app/data', IDENTITY, 1, world.onLost);
+  await device.withSockets(1, async () => undefined);
+  device.index = 7;
+  world.unavailable = 'the group changes its role';
+  world.drop(0);
+  await sleep(100);
+  world.identity = IDENTITY.replace('#3', '#5');
+  world.unavailable = '';
+  await eventually(() => world.lost.length === 1, 'it is given up');
+  t.match(world.lost, [/^another site was primary for app\/data while \/dev\/nbd7 waited/]);
+  t.same([world.served.length, device.live], [0, 0]);
+  t.throws(() => device.takeOver([{ device: '/dev/nbd7', fd: 900, received: Buffer.alloc(0) }]), { code: 'DEVICE_CHANGED' });
+  t.ok(world.closed.includes(900));
 });
 
 t.test('what another agent left is gone on with: its sockets first, new ones for the rest', async (t) => {
@@ -304,10 +359,10 @@ t.test('a device that was given up goes on with the connections that still live'
   const attacher = world.attacher([500, 501].map((fd) => ({ device: '/dev/nbd7', fd, received: Buffer.alloc(0) })));
   const two = { ...attachment('/dev/nbd7'), connections: 2 };
   await attacher.resume(two, request(), world.onLost);
-  world.unavailable = 'the group changes its role';
+  world.never = 'the group has failed';
   world.drop(1);
   await eventually(() => world.lost.length === 1, 'it is given up');
-  world.unavailable = '';
+  world.never = '';
   t.equal(world.served.length, 1);
   t.equal((await attacher.resume(two, request(), world.onLost)).device, '/dev/nbd7');
   t.equal(world.served.length, 2, 'only the lost one is replaced');
