@@ -82,8 +82,8 @@ export interface KernelServer {
   /** Transmission flags of a volume. Throws LvrError when it cannot be used. */
   flags(target: string): number;
   /**
-   * What the volume is now, as in AttachRequest. Throws LvrError when it cannot be served until somebody changes that: its group is secondary
-   * or has failed, or there is none.
+   * What the volume is now, as in AttachRequest. Throws LvrError when it cannot be served until somebody changes that: its group is
+   * secondary or has failed, or there is none.
    */
   identity(target: string): string;
   /** Takes the socket over and serves it. Throws LvrError, with the socket left alone, when the volume cannot be used now. */

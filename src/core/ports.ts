@@ -133,8 +133,8 @@ export interface Backend {
   /** A new client connection; returns its epoch. `onRevoked` is called when it must be dropped (demote, stop). */
   connect(onRevoked: () => void): number;
   /**
-   * The connection with this epoch is gone: nothing of it that was not admitted may be admitted any more. `client` is who its requests belong
-   * to: writes and flushes that wait are forgotten without an answer, reads are still completed.
+   * The connection with this epoch is gone: nothing of it that was not admitted may be admitted any more. `client` is who its requests
+   * belong to: writes and flushes that wait are forgotten without an answer, reads are still completed.
    */
   disconnect(epoch: number, client: BackendClient): void;
 

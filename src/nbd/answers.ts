@@ -42,8 +42,9 @@ export class Answers {
   }
 
   /**
-   * The data of a completed read. The output reports when a long one has left. True: the data were copied and the slabs can go back now; false:
-   * the output reads them until then. Long answers are copied only where clients that do not take theirs would keep the slabs from others.
+   * The data of a completed read. The output reports when a long one has left. True: the data were copied and the slabs can go back now;
+   * false: the output reads them until then. Long answers are copied only where clients that do not take theirs would keep the slabs from
+   * others.
    */
   read(request: NbdRequest): boolean {
     const output = this.#output;

@@ -52,8 +52,8 @@ export function unsentKernelBytes(socket: Socket): number {
 }
 
 /**
- * Above what a socket here can have received and not handed out, in bytes: how far the kernel lets the receive queue of a TCP socket grow, or
- * the client of a unix socket its send buffer (twice the setting), and a piece beyond. A few system calls; not for the data path.
+ * Above what a socket here can have received and not handed out, in bytes: how far the kernel lets the receive queue of a TCP socket grow,
+ * or the client of a unix socket its send buffer (twice the setting), and a piece beyond. A few system calls; not for the data path.
  */
 export function receiveQueueMaxBytes(): number {
   const tcp = lastNumberIn('/proc/sys/net/ipv4/tcp_rmem');

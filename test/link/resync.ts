@@ -1,4 +1,5 @@
-// The two halves of a resync session with a raw peer as the other end. What they are for is tested with real groups (test/group/resync*.ts).
+// The two halves of a resync session with a raw peer as the other end. What they are for is tested with real groups, in
+// test/group/resync*.ts.
 
 import t from 'tap';
 import { decodeRegionsDone, type ResyncEnd } from '../../src/format/wire.js';
