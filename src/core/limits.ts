@@ -96,6 +96,10 @@ export const LINK_UNKNOWN_PER_ADDRESS_MAX = 16;
 /** Longest run of zeroes that travels as one piece of a resync. */
 export const RESYNC_ZERO_BYTES_MAX = 64 * MIB;
 
+/** Pieces of a resync are compared in blocks of this size, and shorter pieces than the other are not. */
+export const COMPARE_BLOCK_BYTES = 64 * KIB;
+export const COMPARE_PIECE_BYTES_MIN = 16 * KIB;
+
 export const VOLUMES_PER_GROUP_MAX = 32;
 export const SITES_PER_GROUP_MAX = 16;
 export const LINEAGE_ENTRIES_MAX = 128;

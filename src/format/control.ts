@@ -3,8 +3,10 @@
 import type { FrameType } from './frame.js';
 import {
   type Ack,
+  type Compared,
   decodeAck,
   decodeBye,
+  decodeCompared,
   decodeDurable,
   decodeHello,
   decodePlan,
@@ -25,6 +27,7 @@ type Values = {
   plan: PlanMessage;
   ready: number;
   regionsDone: number;
+  compared: Compared;
   resyncEnd: ResyncEnd;
   ack: Ack;
   durable: number;
@@ -42,6 +45,7 @@ const DECODERS: { readonly [Type in keyof Values]: (bytes: Uint8Array) => Values
   plan: decodePlan,
   ready: decodeReady,
   regionsDone: decodeRegionsDone,
+  compared: decodeCompared,
   resyncEnd: decodeResyncEnd,
   ack: decodeAck,
   durable: decodeDurable,
@@ -53,7 +57,7 @@ const DECODERS: { readonly [Type in keyof Values]: (bytes: Uint8Array) => Values
 
 /** Decodes a control frame; words when it is none, or not well-formed. */
 export function decodeControl(type: FrameType, bytes: Uint8Array): ControlMessage | string {
-  if (type === 'records' || type === 'region') return `${type} frame where a control frame was announced`;
+  if (type === 'records' || type === 'region' || type === 'compare') return `${type} frame where a control frame was announced`;
   const value = DECODERS[type](bytes);
   return typeof value === 'string' ? value : ({ type, value } as ControlMessage);
 }

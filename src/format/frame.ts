@@ -27,6 +27,8 @@
 //   16    4   CRC32C of the payload part; 0 when there is none
 //   20    4   zero
 //
+// The meta part of a compare frame is in compare.ts.
+//
 // The payload part of a records frame is the payloads of the write records, in order without gaps. So a change of any single bit of a frame
 // is found: in the header and the meta part here, in the payload part by the payload CRCs inside the identities, which the owner of the log
 // checks.
@@ -74,15 +76,17 @@ const TYPE_CODES = {
   bye: 9,
   regionsDone: 10,
   resyncEnd: 11,
+  compared: 12,
   records: 16,
   region: 17,
+  compare: 18,
 } as const;
 export type FrameType = keyof typeof TYPE_CODES;
 const TYPES = new Map<number, FrameType>((Object.keys(TYPE_CODES) as FrameType[]).map((type) => [TYPE_CODES[type], type]));
 
 /** Frames of this type can have a payload part. */
 export function hasPayload(type: FrameType): boolean {
-  return type === 'records' || type === 'region';
+  return type === 'records' || type === 'region' || type === 'compare';
 }
 
 /** A frame header that passed every check. Lengths in bytes. */
@@ -171,24 +175,30 @@ export function putRegionMeta(bytes: Uint8Array, start: number, meta: RegionMeta
 
 /** Reads the meta part of a region frame; words when it is not possible. The caller checks the volume's size and the CRC. */
 export function readRegionMeta(bytes: Uint8Array, start: number, metaBytes: number, payloadBytes: number): RegionMeta | string {
-  if (metaBytes !== REGION_META_BYTES || getU16(bytes, start + 2) > 1 || getU32(bytes, start + 20) !== 0)
-    return 'region frame with an impossible meta part';
-  const isZero = getU16(bytes, start + 2) === 1;
-  const meta = {
+  const meta = regionMetaAt(bytes, start, metaBytes);
+  if (meta === undefined) return 'region frame with an impossible meta part';
+  const { isZero, length, crc } = meta;
+  const isSane =
+    isExtent(meta) &&
+    length <= (isZero ? RECORD_ZERO_BYTES_MAX : RECORD_PAYLOAD_BYTES_MAX) &&
+    payloadBytes === (isZero ? 0 : length) &&
+    (!isZero || crc === 0);
+  return isSane ? meta : 'region frame with an impossible extent';
+}
+
+/** The fields of a meta part of this form, which are not checked; undefined when its length is another or reserved bits are set. */
+export function regionMetaAt(bytes: Uint8Array, start: number, metaBytes: number): RegionMeta | undefined {
+  if (metaBytes !== REGION_META_BYTES || getU16(bytes, start + 2) > 1 || getU32(bytes, start + 20) !== 0) return undefined;
+  return {
     volume: getU16(bytes, start),
-    isZero,
+    isZero: getU16(bytes, start + 2) === 1,
     length: getU32(bytes, start + 4),
     offset: getU64(bytes, start + 8),
     crc: getU32(bytes, start + 16),
   };
-  const lengthMax = isZero ? RECORD_ZERO_BYTES_MAX : RECORD_PAYLOAD_BYTES_MAX;
-  const isSane =
-    meta.length > 0 &&
-    meta.length <= lengthMax &&
-    meta.length % SECTOR_BYTES === 0 &&
-    meta.offset >= 0 &&
-    meta.offset % SECTOR_BYTES === 0 &&
-    payloadBytes === (isZero ? 0 : meta.length) &&
-    (!isZero || meta.crc === 0);
-  return isSane ? meta : 'region frame with an impossible extent';
+}
+
+/** Whole sectors, and not none of them. Written so that NaN is refused. */
+export function isExtent({ offset, length }: RegionMeta): boolean {
+  return length > 0 && length % SECTOR_BYTES === 0 && offset >= 0 && offset % SECTOR_BYTES === 0;
 }

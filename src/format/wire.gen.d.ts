@@ -716,6 +716,69 @@ export namespace lvr {
     }
 
     /**
+     * Properties of a Compared.
+     * @deprecated Use lvr.Compared.$Properties instead.
+     */
+    interface ICompared extends lvr.Compared.$Properties {
+    }
+
+    /** Represents a Compared. */
+    class Compared {
+
+        /**
+         * Constructs a new Compared.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: lvr.Compared.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Compared piece. */
+        piece: number;
+
+        /** Compared same. */
+        same: number;
+
+        /**
+         * Encodes the specified Compared message. Does not implicitly {@link lvr.Compared.verify|verify} messages.
+         * @param message Compared message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: lvr.Compared.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a Compared message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {lvr.Compared & lvr.Compared.$Shape} Compared
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): lvr.Compared & lvr.Compared.$Shape;
+    }
+
+    namespace Compared {
+
+        /** Properties of a Compared. */
+        interface $Properties {
+
+            /** Compared piece */
+            piece?: (number|null);
+
+            /** Compared same */
+            same?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a Compared. */
+        type $Shape = lvr.Compared.$Properties;
+    }
+
+    /**
      * Properties of a ResyncEnd.
      * @deprecated Use lvr.ResyncEnd.$Properties instead.
      */

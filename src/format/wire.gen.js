@@ -1860,6 +1860,162 @@ export const lvr = $root.lvr = (() => {
         return RegionsDone;
     })();
 
+    lvr.Compared = (function() {
+
+        /**
+         * Properties of a Compared.
+         * @typedef {Object} lvr.Compared.$Properties
+         * @property {number|null} [piece] Compared piece
+         * @property {number|null} [same] Compared same
+         * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+         */
+
+        /**
+         * Properties of a Compared.
+         * @memberof lvr
+         * @interface ICompared
+         * @augments lvr.Compared.$Properties
+         * @deprecated Use lvr.Compared.$Properties instead.
+         */
+
+        /**
+         * Shape of a Compared.
+         * @typedef {lvr.Compared.$Properties} lvr.Compared.$Shape
+         */
+
+        /**
+         * Constructs a new Compared.
+         * @memberof lvr
+         * @classdesc Represents a Compared.
+         * @constructor
+         * @param {lvr.Compared.$Properties=} [properties] Properties to set
+         * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+         */
+        const Compared = function (properties) {
+            if (properties)
+                for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                    if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                        this[keys[i]] = properties[keys[i]];
+        };
+
+        /**
+         * Compared piece.
+         * @member {number} piece
+         * @memberof lvr.Compared
+         * @instance
+         */
+        Compared.prototype.piece = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+        /**
+         * Compared same.
+         * @member {number} same
+         * @memberof lvr.Compared
+         * @instance
+         */
+        Compared.prototype.same = 0;
+
+        /**
+         * Encodes the specified Compared message. Does not implicitly {@link lvr.Compared.verify|verify} messages.
+         * @function encode
+         * @memberof lvr.Compared
+         * @static
+         * @param {lvr.Compared.$Properties} message Compared message or plain object to encode
+         * @param {$protobuf.Writer} [writer] Writer to encode to
+         * @returns {$protobuf.Writer} Writer
+         */
+        Compared.encode = function (message, writer, _depth) {
+            if (!writer)
+                writer = $Writer.create();
+            if (_depth === $undefined)
+                _depth = 0;
+            if (_depth > $util.recursionLimit)
+                throw $Error("max depth exceeded");
+            if (message.piece != null && $Object.hasOwnProperty.call(message, "piece") && (typeof message.piece === "object" ? message.piece.low || message.piece.high : message.piece !== 0))
+                writer.uint32(/* id 1, wireType 0 =*/8).uint64(message.piece);
+            if (message.same != null && $Object.hasOwnProperty.call(message, "same") && message.same !== 0)
+                writer.uint32(/* id 2, wireType 0 =*/16).uint32(message.same);
+            if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                for (let i = 0; i < message.$unknowns.length; ++i)
+                    writer.raw(message.$unknowns[i]);
+            return writer;
+        };
+
+        /**
+         * Decodes a Compared message from the specified reader or buffer.
+         * @function decode
+         * @memberof lvr.Compared
+         * @static
+         * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+         * @param {number} [length] Message length if known beforehand
+         * @returns {lvr.Compared & lvr.Compared.$Shape} Compared
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        Compared.decode = function (reader, length, _end, _depth, _target) {
+            if (!(reader instanceof $Reader))
+                reader = $Reader.create(reader);
+            if (_depth === $undefined)
+                _depth = 0;
+            if (_depth > $Reader.recursionLimit)
+                throw $Error("max depth exceeded");
+            let end, message, value;
+            if (length === $undefined)
+                end = reader.len;
+            else {
+                end = reader.pos + length;
+                if (end > reader.len)
+                    throw $RangeError("index out of range");
+                length = reader.len;
+                reader.len = end;
+            }
+            message = _target || new $root.lvr.Compared();
+            while (reader.pos < end) {
+                let start = reader.pos;
+                let tag = reader.tag();
+                if (tag === _end) {
+                    _end = $undefined;
+                    break;
+                }
+                let wireType = tag & 7;
+                switch (tag >>>= 3) {
+                case 1: {
+                        if (wireType !== 0)
+                            break;
+                        if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                            message.piece = value;
+                        else
+                            delete message.piece;
+                        continue;
+                    }
+                case 2: {
+                        if (wireType !== 0)
+                            break;
+                        if (value = reader.uint32())
+                            message.same = value;
+                        else
+                            delete message.same;
+                        continue;
+                    }
+                }
+                reader.skipType(wireType, _depth, tag);
+                if (!reader.discardUnknown) {
+                    $util.makeProp(message, "$unknowns", false);
+                    (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                }
+            }
+            if (length !== $undefined) {
+                if (reader.pos !== end)
+                    throw $RangeError("index out of range");
+                reader.len = length;
+            }
+            if (_end !== $undefined)
+                throw $Error("missing end group");
+            return message;
+        };
+
+        return Compared;
+    })();
+
     lvr.ResyncEnd = (function() {
 
         /**

@@ -9,12 +9,16 @@ import { NAME_PATTERN } from '../core/ids.js';
 import { BLOCK_BYTES, FRAME_BYTES_MAX_BEFORE_HELLO, LINEAGE_ENTRIES_MAX, SECTOR_BYTES, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
 import { compareWriters, type Lineage, type LineageEntry } from '../core/lineage.js';
 import type { BitmapOffer, SiteHistory } from '../core/reconnect.js';
+import { COMPARE_BLOCKS_MAX } from './compare.js';
 import { crc32cSmall } from './crc32c.js';
 import { FRAME_HEADER_BYTES, type FrameType, sealFrame } from './frame.js';
 import { lvr } from './wire.gen.js';
 
 /** Version of the messages and their order. Ends with different versions refuse each other. */
 export const PROTOCOL_VERSION = 2;
+
+/** Bit of hello.features: this end answers compare frames. */
+export const FEATURE_COMPARE = 2;
 
 /** Longest text in a Refused or Bye. */
 const REASON_CHARACTERS_MAX = 1000;
@@ -32,7 +36,7 @@ export type WireVolume = { readonly name: string; readonly sizeBytes: number; re
 
 export type Hello = {
   readonly protocol: number;
-  /** Both ends use what both offer. None yet; bit 0 is kept for writes that a secondary forwards to the primary. */
+  /** Both ends use what both offer: FEATURE_COMPARE. Bit 0 is kept for writes that a secondary forwards to the primary. */
   readonly features: number;
   readonly group: string;
   readonly fromSite: string;
@@ -62,6 +66,7 @@ export type PlanMessage = {
 export type Refused = { readonly code: string; readonly reason: string };
 /** See wire.proto. */
 export type ResyncEnd = { readonly base: number; readonly chain: number; readonly end: number; readonly lineage: Lineage };
+export type Compared = { readonly piece: number; readonly same: number };
 export type Ack = { readonly received: number; readonly logged: number; readonly applied: number };
 
 /** Makes a whole control frame of an encoded message. */
@@ -178,6 +183,20 @@ export function decodeRegionsDone(bytes: Uint8Array): number | string {
   return guard(bytes, lvr.RegionsDone.decode, (wire) => {
     const regions = count(wire.count);
     return isCount(regions) ? regions : 'regionsDone: number is out of range';
+  });
+}
+
+/** Encodes a Compared: which blocks of a piece are here, see wire.proto. */
+export function encodeCompared({ piece, same }: Compared): Uint8Array {
+  return lvr.Compared.encode({ piece, same }).finish();
+}
+
+/** Decodes a Compared. */
+export function decodeCompared(bytes: Uint8Array): Compared | string {
+  return guard(bytes, lvr.Compared.decode, (wire) => {
+    const piece = count(wire.piece);
+    if (!isCount(piece)) return 'compared: number is out of range';
+    return wire.same < 2 ** COMPARE_BLOCKS_MAX ? { piece, same: wire.same } : 'compared: more blocks than a piece has';
   });
 }
 

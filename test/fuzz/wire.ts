@@ -8,7 +8,7 @@ import * as wire from '../../src/format/wire.js';
 import { fuzz, judge } from './harness.js';
 import { anywhere, type Field, mutate, several } from './mutate.js';
 
-const KINDS = ['hello', 'plan', 'ready', 'refused', 'ack', 'durable', 'time', 'bye', 'regionsDone', 'resyncEnd'] as const;
+const KINDS = ['hello', 'plan', 'ready', 'refused', 'ack', 'durable', 'time', 'bye', 'regionsDone', 'compared', 'resyncEnd'] as const;
 type Kind = (typeof KINDS)[number];
 
 const MODES = ['async', 'memory', 'logged', 'applied'] as const;
@@ -108,6 +108,10 @@ function messageOf(drawn: Drawn): { bytes: Uint8Array; value: unknown } {
       const regions = number();
       return { bytes: wire.encodeRegionsDone(regions), value: regions };
     }
+    case 'compared': {
+      const value: wire.Compared = { piece: number(), same: number() % 2 ** 16 };
+      return { bytes: wire.encodeCompared(value), value };
+    }
     case 'resyncEnd': {
       const lineage = lineageOf(drawn);
       const base = (lineage.at(-1)?.startLsn ?? 0) + (number() % 1000);
@@ -131,6 +135,7 @@ const DECODERS: Record<Kind, (bytes: Uint8Array) => unknown> = {
   time: wire.decodeTime,
   bye: wire.decodeBye,
   regionsDone: wire.decodeRegionsDone,
+  compared: wire.decodeCompared,
   resyncEnd: wire.decodeResyncEnd,
 };
 
@@ -144,6 +149,7 @@ const ENCODERS: Record<Kind, (value: never) => Uint8Array> = {
   time: wire.encodeTime,
   bye: ({ reason }: { reason: string }) => wire.encodeBye(reason),
   regionsDone: wire.encodeRegionsDone,
+  compared: wire.encodeCompared,
   resyncEnd: wire.encodeResyncEnd,
 };
 
