@@ -71,6 +71,7 @@ const resync = z.strictObject({
     .number()
     .min(0)
     .default(RESYNC_DEFAULTS.minDwellMs / 1000),
+  checksum: z.enum(['auto', 'on', 'off']).default(RESYNC_DEFAULTS.checksum),
 });
 
 const count = z.number().refine((value) => Number.isSafeInteger(value) && value >= 0, expects('a whole number'));

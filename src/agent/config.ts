@@ -165,6 +165,7 @@ function toGroup([name, group]: [string, ConfigFile['groups'][string]]): GroupCo
       minRate: group.resync.min_rate,
       latencyTargetMs: group.resync.latency_target,
       minDwellMs: group.resync.min_dwell * 1000,
+      checksum: group.resync.checksum,
     },
     log: { path: group.log.path, sizeBytes: group.log.size ?? 0 },
     volumes: Object.entries(group.volumes).map(([volume, v]) => ({ name: volume, device: v.device, sizeBytes: v.size ?? 0, io: v.io })),

@@ -108,6 +108,8 @@ export class MetricsServer {
     this.#gauge('lvr_resync_remaining_bytes', 'Bytes that a resync still has to copy; absent when none is under way.', site);
     this.#gauge('lvr_resync_eta_seconds', 'Until a resync ends; absent while there is no estimate.', site);
     this.#counter('lvr_resync_bytes_total', 'Bytes copied to a site by resyncs.', site);
+    this.#counter('lvr_resync_compared_bytes_total', 'Bytes that a site was asked about before they were sent.', site);
+    this.#counter('lvr_resync_same_bytes_total', 'Bytes that a site had already and that were not sent.', site);
     this.#gauge('lvr_log_full_eta_seconds', 'Until the log is full of what a site lacks; absent when that is not in sight.', site);
     this.#gauge('lvr_repl_limit_crossed', 'Whether a site is further behind than a limit (1: is).', [...site, 'limit']);
     this.#gauge('lvr_repl_limit_action', 'What is done about a site that is too far behind (1: is).', [...site, 'state']);
@@ -186,9 +188,12 @@ export class MetricsServer {
     this.#count('lvr_repl_sent_writes_total', labels, sent.records);
   }
 
-  #updateResync(labels: Record<string, string>, { dirtyBytes, resync, resyncedBytes, logFullEtaSeconds }: SiteStatus): void {
+  #updateResync(labels: Record<string, string>, status: SiteStatus): void {
+    const { dirtyBytes, resync, resyncedBytes, logFullEtaSeconds } = status;
     this.#set('lvr_dirty_bytes', labels, dirtyBytes);
     this.#count('lvr_resync_bytes_total', labels, resyncedBytes);
+    this.#count('lvr_resync_compared_bytes_total', labels, status.resyncComparedBytes);
+    this.#count('lvr_resync_same_bytes_total', labels, status.resyncSameBytes);
     if (logFullEtaSeconds !== null) this.#set('lvr_log_full_eta_seconds', labels, logFullEtaSeconds);
     if (resync === null) return;
     this.#set('lvr_resync_progress_ratio', labels, resync.percent / 100);

@@ -58,6 +58,8 @@ export function unopenedStatus(config: GroupConfig, failure: Error, insecure: bo
       dirtyBytes: 0,
       resync: null,
       resyncedBytes: 0,
+      resyncComparedBytes: 0,
+      resyncSameBytes: 0,
       logFullEtaSeconds: null,
       limits: { crossed: [], action: '', seconds: 0 },
       reason: 'the group is not open',

@@ -25,6 +25,7 @@ export function progressLine(site: SiteStatus): string {
     `${resync.percent.toFixed(1)} %`,
     `${formatBytes(resync.copiedBytes)} of ${formatBytes(total)}`,
   ];
+  if (resync.sameBytes > 0) parts.push(`${formatBytes(resync.sameBytes)} were the same`);
   if (resync.state !== 'running') return `${parts.join('  ')}  ${resync.reason}`;
   parts.push(`${formatBytes(resync.bytesPerSecond)}/s`);
   if (resync.etaSeconds !== null) parts.push(`done in about ${formatSeconds(resync.etaSeconds)}`);

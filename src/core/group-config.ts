@@ -1,5 +1,6 @@
 // What the configuration says about a group, after it was checked: the gateway is agent/config.ts, everyone else may assume.
 
+import type { Checksum } from './compare-rule.js';
 import type { FallBehindLimits } from './fall-behind.js';
 import { MIB } from './limits.js';
 import { LATENCY_TARGET_MS_DEFAULT, MIN_DWELL_MS_DEFAULT, type PaceLimits } from './resync-pace.js';
@@ -36,8 +37,8 @@ export type VolumeConfig = {
   readonly io: 'buffered' | 'direct' | undefined;
 };
 
-/** Copying to sites that the log no longer covers: rates, and how often a site may change between log and bitmap. */
-export type ResyncConfig = PaceLimits & { readonly minDwellMs: number };
+/** Copying to sites that the log no longer covers: rates, how often a site may change between log and bitmap, what is compared first. */
+export type ResyncConfig = PaceLimits & { readonly minDwellMs: number; readonly checksum: Checksum };
 
 /** What holds unless it is configured. */
 export const RESYNC_DEFAULTS: ResyncConfig = {
@@ -45,6 +46,7 @@ export const RESYNC_DEFAULTS: ResyncConfig = {
   minRate: MIB,
   latencyTargetMs: LATENCY_TARGET_MS_DEFAULT,
   minDwellMs: MIN_DWELL_MS_DEFAULT,
+  checksum: 'auto',
 };
 
 export type GroupConfig = {

@@ -101,6 +101,11 @@ export class TokenBucket {
     this.#tokens -= bytes;
     return 0;
   }
+
+  /** `bytes` that were taken were not sent. */
+  giveBack(bytes: number): void {
+    this.#tokens += bytes;
+  }
 }
 
 /**

@@ -15,7 +15,11 @@ export type ResyncStatus = {
   reason: string;
   /** Of what was dirty in this session or became so since. */
   percent: number;
+  /** With what the site turned out to have already. */
   copiedBytes: number;
+  /** What the site was asked about and has answered, and of that what it had: did not have to be sent. */
+  comparedBytes: number;
+  sameBytes: number;
   remainingBytes: number;
   bytesPerSecond: number;
   /** null: no estimate yet, or it does not end at this rate. */
@@ -44,6 +48,9 @@ export type SiteStatus = {
   resync: ResyncStatus | null;
   /** Copied to it in resyncs since the agent started. */
   resyncedBytes: number;
+  /** Of that, what it was asked about first, and what it had already. */
+  resyncComparedBytes: number;
+  resyncSameBytes: number;
   /** Until the log is full of what the site lacks, or a bitmap takes over, at the rate of now; null: not in sight. */
   logFullEtaSeconds: number | null;
   /**

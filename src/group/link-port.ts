@@ -11,9 +11,9 @@ import type { LogBatch } from '../disk/log-batch.js';
 import { type CrcSpans, verifyIdentities } from '../disk/seal.js';
 import type { RegionMeta } from '../format/frame.js';
 import { recordEpoch, recordIncarnation } from '../format/record.js';
-import type { ResyncEnd } from '../format/wire.js';
+import { FEATURE_COMPARE, type ResyncEnd } from '../format/wire.js';
 import type { SiteLink } from '../link/link.js';
-import type { ReceiveSink, Refusal, ResyncRun, ShipSource, VolumeDescription } from '../link/ports.js';
+import type { ReceiveSink, Refusal, RegionEvent, ResyncRun, ShipSource, VolumeDescription } from '../link/ports.js';
 import type { Applier } from './applier.js';
 import type { Resyncs } from './resyncs.js';
 import type { ShipCache } from './ship-cache.js';
@@ -103,11 +103,11 @@ export class LinkPort implements ShipSource, ReceiveSink {
     return this.#group.log.reader.readBatch(lsn);
   }
 
-  resync(site: string, uuid: string): ResyncRun {
+  resync(site: string, uuid: string, features: number): ResyncRun {
     if (this.#site(site).bitmap?.uuid !== uuid || this.#group.role !== 'primary') {
       throw new LvrError('FAILED', `group ${this.name}: there is no bitmap of site ${site} any more`);
     }
-    return this.#group.resyncs.startCopy(site);
+    return this.#group.resyncs.startCopy(site, (features & FEATURE_COMPARE) !== 0);
   }
 
   siteStreaming(site: string, from: number, isBehindCopy: boolean): void {
@@ -215,7 +215,11 @@ export class LinkPort implements ShipSource, ReceiveSink {
     return this.#group.resyncs.target.take(meta, batch);
   }
 
-  onRegions(fn: ((event: number | Refusal) => void) | undefined): void {
+  compareRegion(meta: RegionMeta, batch: LogBatch): string | undefined {
+    return this.#group.resyncs.target.take(meta, batch, true);
+  }
+
+  onRegions(fn: ((event: RegionEvent) => void) | undefined): void {
     this.#group.resyncs.target.onEvent(fn);
   }
 

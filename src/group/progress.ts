@@ -28,12 +28,25 @@ export interface ProgressGroup {
 /** A resync that is under way. */
 type Copy = { readonly source: ResyncSource; readonly sinceMs: number; readonly copied: Rate; readonly remaining: Rate };
 
+/** Bytes: as in ResyncStatus, over several resyncs. */
+export type ResyncTotals = { readonly copiedBytes: number; readonly comparedBytes: number; readonly sameBytes: number };
+
+const NOTHING: ResyncTotals = { copiedBytes: 0, comparedBytes: 0, sameBytes: 0 };
+
+function totals(before: ResyncTotals, { copiedBytes, compare }: ResyncSource): ResyncTotals {
+  return {
+    copiedBytes: before.copiedBytes + copiedBytes,
+    comparedBytes: before.comparedBytes + compare.comparedBytes,
+    sameBytes: before.sameBytes + compare.sameBytes,
+  };
+}
+
 export class Progress {
   readonly #group: ProgressGroup;
   readonly #clock: Clock;
   readonly #copies = new Map<string, Copy>();
-  /** Bytes that resyncs before have copied. */
-  readonly #copiedBefore = new Map<string, number>();
+  /** What resyncs before have done. */
+  readonly #before = new Map<string, ResyncTotals>();
   /** Log space that each site needs. */
   readonly #needed = new Map<string, Rate>();
   #written: Rate | undefined;
@@ -52,7 +65,7 @@ export class Progress {
   }
 
   stopped(site: string, source: ResyncSource): void {
-    this.#copiedBefore.set(site, (this.#copiedBefore.get(site) ?? 0) + source.copiedBytes);
+    this.#before.set(site, totals(this.#before.get(site) ?? NOTHING, source));
     if (this.#copies.get(site)?.source === source) this.#copies.delete(site);
   }
 
@@ -60,9 +73,11 @@ export class Progress {
     return this.#copies.get(site)?.source;
   }
 
-  /** Bytes copied to a site since the start. */
-  resyncedBytes(site: string): number {
-    return (this.#copiedBefore.get(site) ?? 0) + (this.#copies.get(site)?.source.copiedBytes ?? 0);
+  /** What resyncs of a site have done since the start. */
+  resynced(site: string): ResyncTotals {
+    const before = this.#before.get(site) ?? NOTHING;
+    const copy = this.#copies.get(site);
+    return copy === undefined ? before : totals(before, copy.source);
   }
 
   /** Takes note of how things stand. */
@@ -130,6 +145,8 @@ export class Progress {
       reason: source.turn.reason,
       percent: total === 0 ? 100 : Math.floor((1000 * source.copiedBytes) / total) / 10,
       copiedBytes: source.copiedBytes,
+      comparedBytes: source.compare.comparedBytes,
+      sameBytes: source.compare.sameBytes,
       remainingBytes,
       bytesPerSecond: Math.round(Math.max(0, copied.perSecond)),
       etaSeconds: isKnown ? Math.ceil(remainingBytes / shrinks) : null,

@@ -6,6 +6,8 @@ import type { WriteLatency } from './write-latency.js';
 
 /** Rates are measured over this time. */
 const STEP_MS = 1_000;
+/** What comparing a byte counts against the rate, where sending it counts 1: it is read at both ends, but does not travel and is not written. */
+const COMPARE_COST = 1 / 8;
 
 export class ResyncPacer {
   #limits: PaceLimits;
@@ -38,6 +40,11 @@ export class ResyncPacer {
   /** Takes `bytes` and returns 0 when they may be sent now, else after how many ms to ask again. */
   take(bytes: number, nowMs: number): number {
     return this.#bucket.take(bytes, this.#state.rate, nowMs);
+  }
+
+  /** `bytes` that were taken were not sent: the other site has them. Looking at them was no more than a part of the work. */
+  spared(bytes: number): void {
+    this.#bucket.giveBack(bytes * (1 - COMPARE_COST));
   }
 
   /** `bytes` are durable at the other site. */

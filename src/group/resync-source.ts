@@ -8,6 +8,7 @@
 // and nothing is marked any more; what is copied afterwards may hold records behind the base, up to the highest that may be on a volume
 // when the last read ended. That is the end: who applies the records from the base to the end over the copy has the state of the end.
 
+import type { Checksum } from '../core/compare-rule.js';
 import type { DirtyMap } from '../core/dirty-map.js';
 import { MIB, RECORD_PAYLOAD_BYTES_MAX, RESYNC_ZERO_BYTES_MAX } from '../core/limits.js';
 import { cutLineage } from '../core/lineage.js';
@@ -21,22 +22,27 @@ import type { LogBatch } from '../disk/log-batch.js';
 import { readDevice } from '../disk/promises.js';
 import { isZero } from '../format/bytes.js';
 import type { RegionMeta } from '../format/frame.js';
-import type { ResyncEnd } from '../format/wire.js';
+import type { Compared, ResyncEnd } from '../format/wire.js';
+import type { RegionPiece } from '../link/ports.js';
 import type { Applier } from './applier.js';
+import { ResyncCompare } from './resync-compare.js';
 import type { ResyncPacer } from './resync-pacer.js';
 import type { SiteBitmaps } from './site-bitmaps.js';
 
 /** Memory for regions on their way. */
 const POOL_BYTES = 32 * MIB;
 
-/** A piece of a volume to send: `batch` holds its payload (released by the taker), undefined when it is all zeroes. */
-export type RegionPiece = { readonly meta: RegionMeta; readonly batch: LogBatch | undefined };
-
 /** Pieces that are read from the volumes before their turn. */
 const READS_MAX = 4;
 
-/** A piece on its way, and the regions [first, end) that are copied when it is durable. */
-type Sent = { readonly meta: RegionMeta; readonly first: number; readonly end: number };
+/**
+ * A piece on its way, and the regions [first, end) that are copied when it and all before it are durable. `left`: what it waits for, the
+ * frames that are not durable there, and an answer.
+ */
+type Sent = { readonly meta: RegionMeta; readonly first: number; readonly end: number; left: number };
+
+/** A frame that was handed out: of which piece, and how much content it has. */
+type Frame = { readonly sent: Sent; readonly bytes: number };
 
 /** A piece that is being read, or was. */
 type Read = { readonly sent: Sent; readonly batch: LogBatch | undefined };
@@ -48,6 +54,8 @@ export type ResyncParts = {
   readonly applier: Applier;
   readonly bitmaps: SiteBitmaps;
   readonly pacer: ResyncPacer;
+  /** Whether the site is asked first what it has. */
+  readonly checksum: Checksum;
   readonly minDwellMs: number;
   readonly clock: Clock;
   readonly crc32c: Crc32c;
@@ -71,6 +79,9 @@ export class ResyncSource {
   #region = 0;
   /** Pieces handed out and not yet durable at the other site, oldest first. */
   readonly #sent: Sent[] = [];
+  /** Frames of them that are not, in the order in which they were handed out: #frames[0] is number #doneCount. */
+  readonly #frames: Frame[] = [];
+  readonly compare: ResyncCompare<Sent>;
   /** What is read ahead, in the order in which it goes. */
   readonly #ahead: Promise<Read>[] = [];
   /** What a region that is taken still has to send. */
@@ -90,6 +101,7 @@ export class ResyncSource {
     this.#parts = parts;
     this.#pool = new BatchPool(parts.createArena, POOL_BYTES);
     this.#pool.onFree = () => this.#wake();
+    this.compare = new ResyncCompare(parts.checksum, parts.clock, parts.crc32c);
     this.turn = new ResyncTurn(parts.turns, parts.isPaused, () => this.#wake());
   }
 
@@ -118,6 +130,7 @@ export class ResyncSource {
     this.#assertSound();
     if (this.#mayFinish()) await this.#keepLog();
     await this.#readAhead();
+    if (this.compare.hasNext) return this.#difference();
     const read = await this.#ahead.shift();
     if (read === undefined) return undefined;
     await this.#turn(read.sent.meta.isZero ? 0 : read.sent.meta.length);
@@ -134,8 +147,14 @@ export class ResyncSource {
   /** So many pieces of this session are durable at the other site. Words when that cannot be. */
   done(count: number): string | undefined {
     const map = this.#map as DirtyMap;
-    if (count < this.#doneCount || count - this.#doneCount > this.#sent.length) return `${count} regions are done, which were not sent`;
-    for (const { meta, first, end } of this.#sent.splice(0, count - this.#doneCount)) {
+    if (count < this.#doneCount || count - this.#doneCount > this.#frames.length) return `${count} regions are done, which were not sent`;
+    for (const { sent, bytes } of this.#frames.splice(0, count - this.#doneCount)) {
+      sent.left--;
+      this.compare.sent(bytes);
+    }
+    // In order: several pieces may be of one region, and the last of them stands for it.
+    while (this.#sent[0]?.left === 0) {
+      const { meta, first, end } = this.#sent.shift() as Sent;
       for (let region = first; region < end; region++) map.done(meta.volume, region);
       this.copiedBytes += meta.length;
       this.#begunBytes -= meta.length;
@@ -143,6 +162,18 @@ export class ResyncSource {
     }
     this.#doneCount = count;
     this.#parts.onMoved();
+    this.#wake();
+    return undefined;
+  }
+
+  /** What the other site has of a piece. Words when that cannot be. */
+  compared({ piece, same }: Compared): string | undefined {
+    const answer = this.compare.answered(piece, same);
+    if (typeof answer === 'string') return answer;
+    answer.copy.left += answer.pieces - 1;
+    this.#parts.pacer.spared(answer.sameBytes);
+    // Who waits for the rate need not wait as long any more.
+    this.#sleeping?.();
     this.#wake();
     return undefined;
   }
@@ -172,7 +203,7 @@ export class ResyncSource {
 
   /** Resolves when a piece was done or memory came back, or the session ended. */
   moved(): Promise<void> {
-    if (this.#stopped) return Promise.resolve();
+    if (this.#stopped || this.compare.takeNews()) return Promise.resolve();
     return new Promise((resolve) => {
       this.#waiting = resolve;
     });
@@ -181,6 +212,7 @@ export class ResyncSource {
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.compare.stop();
     this.turn.stop();
     this.#parts.onStopped();
     this.#sleeping?.();
@@ -244,7 +276,7 @@ export class ResyncSource {
     while (this.#ahead.length < READS_MAX && !this.#stopped) {
       const batch = this.#pool.take(RECORD_PAYLOAD_BYTES_MAX);
       if (batch === undefined) {
-        if (this.#ahead.length > 0) return;
+        if (this.#ahead.length > 0 || this.compare.hasNext) return;
         await this.moved();
         continue;
       }
@@ -266,7 +298,7 @@ export class ResyncSource {
     this.#begunBytes += length;
     if (length === meta.length) return next;
     this.#rest.unshift({ ...next, meta: { ...meta, offset: meta.offset + length, length: meta.length - length } });
-    return { meta: { ...meta, length }, first, end: first };
+    return { meta: { ...meta, length }, first, end: first, left: 0 };
   }
 
   /** The parts of a region that are to be copied; its copy begins with this call. The region is copied when the last piece is. */
@@ -281,7 +313,8 @@ export class ResyncSource {
       while (((mask >> (part + parts)) & 1) === 1) parts++;
       part += Math.max(parts, 1);
       const length = Math.min(from + parts * map.partBytes, sizeBytes) - from;
-      if (parts > 0) this.#rest.push({ meta: { volume, offset: from, length, isZero: false, crc: 0 }, first: region, end: region });
+      if (parts > 0)
+        this.#rest.push({ meta: { volume, offset: from, length, isZero: false, crc: 0 }, first: region, end: region, left: 0 });
     }
     const last = this.#rest.pop() as Sent;
     this.#rest.push({ ...last, end: region + 1 });
@@ -314,7 +347,7 @@ export class ResyncSource {
       while (map.nextPending(volume, end) === end && map.isWhole(volume, end) && fits()) map.take(volume, end++);
       this.#region = end;
       const length = Math.min(end * map.regionBytes, device.sizeBytes) - offset;
-      return { meta: { volume, offset, length, isZero: isHole, crc: 0 }, first, end };
+      return { meta: { volume, offset, length, isZero: isHole, crc: 0 }, first, end, left: 0 };
     }
     return undefined;
   }
@@ -338,11 +371,24 @@ export class ResyncSource {
     return { sent: { ...next, meta: { ...meta, crc: crc32c(bytes, batch.dataStart, length) } }, batch };
   }
 
+  /** A piece goes: all of it, or hashes of it first. */
   #piece({ sent, batch }: Read): RegionPiece {
+    const { meta } = sent;
+    const hashes = batch && this.compare.ask(this.#doneCount + this.#frames.length, sent, meta, batch);
+    sent.left = hashes === undefined ? 1 : 2;
     this.#sent.push(sent);
+    this.#frames.push({ sent, bytes: hashes === undefined && batch !== undefined ? meta.length : 0 });
     if (PLANTED === 'bit-cleared-on-send') {
       for (let region = sent.first; region < sent.end; region++) (this.#map as DirtyMap).done(sent.meta.volume, region);
     }
-    return { meta: sent.meta, batch };
+    return { meta, batch: hashes === undefined ? batch : undefined, start: batch?.dataStart ?? 0, hashes };
+  }
+
+  /** What an answer has left to send goes; the rate was paid for with the question. */
+  #difference(): RegionPiece | undefined {
+    const next = this.compare.next();
+    if (next === undefined) return undefined;
+    this.#frames.push({ sent: next.copy, bytes: next.piece.meta.length });
+    return next.piece;
   }
 }

@@ -7,6 +7,11 @@
 // emptied and begins anew behind the base, durably; records are logged and not applied. 7. When all records up to the end are durable here
 // and known to be durable at the primary, the superblock says that the resync is over: what the log holds is applied, and from there on the
 // site is as any other. Until 7. a crash leaves a site that goes on with the same resync, or is rolled back by a promotion.
+//
+// What this site is asked about is read and compared, in turn with the regions; nothing else changes the volumes before the end mark. What
+// is the same counts like a written region: for durable with the next flush. So there is nothing to save and nothing to write for it. But
+// that flush proves nothing about what an earlier process wrote and failed to flush: it may be read and yet be lost at a power cut. In a
+// resync that an earlier process began, only what was not overwritten since is compared, as far as the undo store knows it.
 
 import { assert } from '../core/assert.js';
 import { ConflictFilter } from '../core/conflict-filter.js';
@@ -16,15 +21,17 @@ import { cutLineage, withOwn } from '../core/lineage.js';
 import { PLANTED } from '../core/planted.js';
 import type { Crc32c, Device, IoTarget } from '../core/ports.js';
 import type { CreateArena } from '../disk/batch-pool.js';
+import { sameBlocks } from '../disk/content-hash.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import { deviceError, syncDevice } from '../disk/promises.js';
 import { isUndoFull, type UndoStore } from '../disk/undo-store.js';
 import { UUID_NONE } from '../format/bytes.js';
+import { blocksOf, HASH_BYTES } from '../format/compare.js';
 import type { RegionMeta } from '../format/frame.js';
 import type { Superblock } from '../format/superblock.js';
 import type { ResyncEnd } from '../format/wire.js';
-import type { Refusal } from '../link/ports.js';
+import type { RegionEvent } from '../link/ports.js';
 import type { Applier } from './applier.js';
 import { SavedContent, UNDO_UNIT_BYTES } from './saved-content.js';
 
@@ -49,7 +56,13 @@ export interface TargetGroup {
   consistent(): void;
 }
 
-type Item = { readonly meta: RegionMeta; readonly batch: LogBatch | undefined; isWritten: boolean };
+/** With `hashes` it is a question, and "written" when it is answered. */
+type Item = {
+  readonly meta: RegionMeta;
+  readonly batch: LogBatch | undefined;
+  readonly hashes: Uint8Array | undefined;
+  isWritten: boolean;
+};
 
 export class ResyncTarget implements IoTarget {
   readonly #group: TargetGroup;
@@ -68,7 +81,9 @@ export class ResyncTarget implements IoTarget {
   #ending: Promise<void> | undefined;
   #rollingBack = false;
   #session = 0;
-  #onEvent: ((event: number | Refusal) => void) | undefined;
+  /** This process began the resync: all that is on the volumes and was not flushed since was written by this one. */
+  #isOwn = false;
+  #onEvent: ((event: RegionEvent) => void) | undefined;
   #idle: (() => void) | undefined;
 
   constructor(group: TargetGroup, crc32c: Crc32c, createArena: CreateArena) {
@@ -102,6 +117,7 @@ export class ResyncTarget implements IoTarget {
       return;
     }
     await log.quiet();
+    this.#isOwn = true;
     const fromLsn = log.appendedLsn;
     log.setPrimaryDurable(fromLsn);
     await log.recordPrimaryDurable();
@@ -127,18 +143,22 @@ export class ResyncTarget implements IoTarget {
     return uuid;
   }
 
-  /** `fn` hears how many pieces of this session are durable, or why it cannot go on. */
-  onEvent(fn: ((event: number | Refusal) => void) | undefined): void {
+  /** `fn` hears how many pieces of this session are durable, what was asked for, or why it cannot go on. */
+  onEvent(fn: ((event: RegionEvent) => void) | undefined): void {
     this.#onEvent = fn;
   }
 
-  /** Takes over a piece. Words when its payload is damaged. */
-  take(meta: RegionMeta, batch: LogBatch | undefined): string | undefined {
-    if (batch !== undefined && this.#crc32c(batch.arena.bytes, batch.dataStart, meta.length) !== meta.crc) {
+  /**
+   * Takes over a piece, or with `isQuestion` hashes of its blocks in a batch that has room for the piece. Words when its payload is damaged.
+   */
+  take(meta: RegionMeta, batch: LogBatch | undefined, isQuestion = false): string | undefined {
+    const payloadBytes = isQuestion ? blocksOf(meta.length) * HASH_BYTES : meta.length;
+    if (batch !== undefined && this.#crc32c(batch.arena.bytes, batch.dataStart, payloadBytes) !== meta.crc) {
       batch.release();
       return `a region of volume ${meta.volume} at ${meta.offset} is damaged`;
     }
-    this.#items.push({ meta, batch, isWritten: false });
+    const hashes = isQuestion ? batch?.arena.bytes.slice(batch.dataStart, batch.dataStart + payloadBytes) : undefined;
+    this.#items.push({ meta, batch, hashes, isWritten: false });
     this.#pump();
     return undefined;
   }
@@ -148,9 +168,9 @@ export class ResyncTarget implements IoTarget {
     if (this.#preparing || this.#group.log.failed !== undefined) return;
     let queued = false;
     while (this.#submitted < this.#items.length && this.#inFlight < WRITES_MAX) {
-      const { meta, batch } = this.#items[this.#submitted] as Item;
+      const { meta, batch, hashes } = this.#items[this.#submitted] as Item;
       if (!this.#conflicts.isFree(meta.volume, meta.offset, meta.length)) break;
-      if (this.#mustSave(meta)) {
+      if (hashes === undefined && this.#mustSave(meta)) {
         this.#save(meta);
         break;
       }
@@ -158,7 +178,8 @@ export class ResyncTarget implements IoTarget {
       this.#inFlight++;
       this.#conflicts.add(meta.volume, meta.offset, meta.length);
       const device = this.#group.devices[meta.volume] as Device;
-      if (batch === undefined) device.zero(meta.offset, meta.length, true, this, tag);
+      if (hashes !== undefined && batch !== undefined) device.read(batch.arena, batch.dataStart, meta.length, meta.offset, this, tag);
+      else if (batch === undefined) device.zero(meta.offset, meta.length, true, this, tag);
       else device.write(batch.arena, batch.dataStart, meta.length, meta.offset, false, this, tag);
       queued = true;
     }
@@ -170,14 +191,23 @@ export class ResyncTarget implements IoTarget {
     const item = this.#items[tag - this.#firstItem] as Item;
     this.#inFlight--;
     this.#conflicts.remove(item.meta.volume, item.meta.offset, item.meta.length);
+    if (item.hashes !== undefined) this.#answer(tag, item, errno);
     item.batch?.release();
-    item.isWritten = errno === 0;
-    if (errno !== 0) {
+    item.isWritten = errno === 0 || item.hashes !== undefined;
+    if (!item.isWritten) {
       this.#group.failed(deviceError('write volume', (this.#group.devices[item.meta.volume] as Device).path, errno));
       return this.#settle();
     }
     this.#pump();
     this.#settle();
+  }
+
+  /** What was asked about is in memory. What cannot be read, or does not prove anything, is not here: then it comes. */
+  #answer(tag: number, { meta, batch, hashes }: Item, errno: number): void {
+    const { arena, dataStart } = batch as LogBatch;
+    const isProof = errno === 0 && (this.#isOwn || this.#saved.isUntouched(meta));
+    const same = isProof ? sameBlocks(arena.bytes, dataStart, meta.length, hashes as Uint8Array) : 0;
+    this.#onEvent?.({ piece: tag, same });
   }
 
   #mustSave(meta: RegionMeta): boolean {

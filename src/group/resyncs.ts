@@ -119,8 +119,8 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
     this.#latency.learn();
   }
 
-  /** A copy to a site, from its bitmap. */
-  startCopy(site: string): ResyncSource {
+  /** A copy to a site, from its bitmap. `canCompare`: the site answers what it has of a piece. */
+  startCopy(site: string, canCompare: boolean): ResyncSource {
     const { env, config, devices, log, applier, writtenBytes } = this.#group;
     const { clock, memory } = env;
     this.#copies++;
@@ -133,6 +133,7 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
       clock,
       crc32c: memory.crc32c,
       createArena: memory.createArena,
+      checksum: canCompare ? config.resync.checksum : 'off',
       pacer: new ResyncPacer(this.sites.find(site)?.pace ?? config.resync, this.#latency, writtenBytes, clock.nowMs()),
       minDwellMs: config.resync.minDwellMs,
       writtenBytes: () => this.#group.writtenBytes,

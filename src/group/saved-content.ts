@@ -65,6 +65,15 @@ export class SavedContent {
     return false;
   }
 
+  /** Nothing of a piece was overwritten since the undo store was begun. False also where nothing is known of that. */
+  isUntouched({ volume, offset, length }: RegionMeta): boolean {
+    const saved = this.#saved;
+    if (saved === undefined) return false;
+    const last = Math.floor((offset + length - 1) / UNDO_UNIT_BYTES);
+    for (let unit = Math.floor(offset / UNDO_UNIT_BYTES); unit <= last; unit++) if (saved.isDirty(volume, unit)) return false;
+    return true;
+  }
+
   /** Saves what a piece is to overwrite, durably; one at a time. Rejects as UndoStore.save(), or when the volume cannot be read. */
   async save({ volume, offset, length }: RegionMeta): Promise<void> {
     const saved = this.#saved as DirtyMap;

@@ -115,6 +115,7 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
   const lagIos = isPrimary ? Math.max(0, appended - site.durable) : 0;
   const { progress } = group.resyncs;
   const resync = progress.resyncOf(site.config.name) ?? null;
+  const resynced = progress.resynced(site.config.name);
   const limit = group.resyncs.limits.statusOf(site);
   // What a bitmap tracks the log has forgotten: the bitmap counts it, and the time was noted.
   const oldestUs = site.missingSinceUs > 0 ? site.missingSinceUs : log.index.timeOf(Math.max(site.durable, log.trimmedLsn) + 1);
@@ -139,7 +140,9 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
     lagSeconds: lagIos === 0 || oldestUs === 0 ? 0 : Math.max(0, group.env.clock.wallMs() / 1000 - oldestUs / 1e6),
     dirtyBytes: isDetached ? wholeBytes : dirtyBytes,
     resync,
-    resyncedBytes: progress.resyncedBytes(site.config.name),
+    resyncedBytes: resynced.copiedBytes,
+    resyncComparedBytes: resynced.comparedBytes,
+    resyncSameBytes: resynced.sameBytes,
     logFullEtaSeconds: progress.logFullEta(site) ?? null,
     limits: { crossed: limit.crossed.map(limitKey), action: limit.effect ?? '', seconds: limit.seconds },
     reason: [isDetached ? detachedReason(state?.reason ?? '') : (state?.reason ?? ''), resync?.reason ?? '', limit.reason]

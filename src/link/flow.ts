@@ -5,7 +5,7 @@
 
 import type { Slab } from '../core/ports.js';
 import type { FrameType } from '../format/frame.js';
-import type { Ack } from '../format/wire.js';
+import type { Ack, Compared } from '../format/wire.js';
 import type { Refusal } from './ports.js';
 import { Receiver } from './receiver.js';
 import type { ResyncReceiver } from './resync-receiver.js';
@@ -113,6 +113,11 @@ export class Flow {
     return violation(this.#resyncSender === undefined ? 'regionsDone of nothing' : this.#resyncSender.done(count));
   }
 
+  /** Which blocks of a piece the other site has. Refused as above. */
+  compared(answer: Compared): Refusal | undefined {
+    return violation(this.#resyncSender === undefined ? 'compared of nothing' : this.#resyncSender.compared(answer));
+  }
+
   /** The primary's durable LSN. */
   durable(lsn: number): Refusal | undefined {
     if (this.#receiver === undefined) return violation('durable frame from a secondary');
@@ -124,7 +129,7 @@ export class Flow {
     const receiver = type === 'records' ? this.#receiver : this.#resyncReceiver;
     if (receiver === undefined) return violation(`${type} frame where none was agreed on`);
     if (receiver instanceof Receiver) return receiver.records(bytes, start, length, payloadBytes);
-    return receiver.region(bytes, start, length, payloadBytes);
+    return receiver.region(type, bytes, start, length, payloadBytes);
   }
 
   payloadComplete(): Refusal | undefined {

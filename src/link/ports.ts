@@ -4,7 +4,7 @@
 import type { ReconnectPlan, SiteHistory } from '../core/reconnect.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import type { RegionMeta } from '../format/frame.js';
-import type { ResyncEnd } from '../format/wire.js';
+import type { Compared, ResyncEnd } from '../format/wire.js';
 
 /** Volume as described in a hello: both sites must agree on order, names and sizes. */
 export type VolumeDescription = { readonly name: string; readonly sizeBytes: number; readonly blockBytes: number };
@@ -27,8 +27,19 @@ export interface LinkGroup {
   stepDown(plan: ReconnectPlan): Promise<void>;
 }
 
-/** A piece of a volume to send: `batch` holds its payload (released by the taker), undefined when it is all zeroes. */
-export type RegionPiece = { readonly meta: RegionMeta; readonly batch: LogBatch | undefined };
+/**
+ * A piece of a volume to send: `batch` holds its payload from its `start` on (released by the taker), undefined when it is all zeroes. With
+ * `hashes`, which are those of its blocks, the other site is only asked what it has of it; there is no batch then.
+ */
+export type RegionPiece = {
+  readonly meta: RegionMeta;
+  readonly batch: LogBatch | undefined;
+  readonly start: number;
+  readonly hashes: Uint8Array | undefined;
+};
+
+/** What a site says in a resync: so many pieces of this session are durable, what it has of one, or why it cannot go on. */
+export type RegionEvent = number | Compared | Refusal;
 
 /** One resync of one site, as long as its session lasts. */
 export interface ResyncRun {
@@ -38,6 +49,8 @@ export interface ResyncRun {
   next(): Promise<RegionPiece | undefined>;
   /** So many pieces are durable at the other site. Words when that cannot be. */
   done(count: number): string | undefined;
+  /** What the other site has of a piece that it was asked about, and will have durably when it is done. Words when that cannot be. */
+  compared(answer: Compared): string | undefined;
   /** Pieces handed out that are not durable there. */
   readonly unfinished: number;
   /** The end mark when everything is copied; undefined when there is more to copy. */
@@ -65,8 +78,11 @@ export interface ShipSource extends LinkGroup {
    * DEVICE_FAILED).
    */
   readBatch(lsn: number): Promise<LogBatch>;
-  /** A resync of the site with the bitmap `uuid`. Throws LvrError when there is no such bitmap any more. */
-  resync(site: string, uuid: string): ResyncRun;
+  /**
+   * A resync of the site with the bitmap `uuid`; `features`: what the site offers in its hello. Throws LvrError when there is no such bitmap
+   * any more.
+   */
+  resync(site: string, uuid: string, features: number): ResyncRun;
   /** The site is ready and records from `from` on are about to flow; `isBehindCopy`: behind the regions and the end mark of a resync. */
   siteStreaming(site: string, from: number, isBehindCopy: boolean): void;
   /** The site answered; positions never go back within a session. */
@@ -83,8 +99,13 @@ export interface ReceiveSink extends LinkGroup {
   leaseRegion(payloadBytes: number): LogBatch | undefined;
   /** Takes over a piece of a volume (undefined: zeroes). Words when its payload is damaged; the batch is the sink's in both cases. */
   receiveRegion(meta: RegionMeta, batch: LogBatch | undefined): string | undefined;
-  /** `fn` hears how many pieces of this session are durable, or why it cannot go on; replaces the previous one. */
-  onRegions(fn: ((event: number | Refusal) => void) | undefined): void;
+  /**
+   * As receiveRegion(), for hashes of the blocks of a piece: onRegions() hears which of them are here, and the piece counts as durable when
+   * these are.
+   */
+  compareRegion(meta: RegionMeta, batch: LogBatch): string | undefined;
+  /** `fn` hears what becomes of the pieces of this session; replaces the previous one. */
+  onRegions(fn: ((event: RegionEvent) => void) | undefined): void;
   /** All regions are here: the log begins anew behind end.base. Durable before it returns. */
   endResync(end: ResyncEnd, primary: SiteHistory): Promise<void>;
   /** An empty batch to receive into; undefined when there is no memory: wait for onRoom. */

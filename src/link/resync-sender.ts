@@ -9,8 +9,9 @@
 
 import { LINK_WINDOW_FRAMES_MAX, RESYNC_WINDOW_BYTES } from '../core/limits.js';
 import type { Clock } from '../core/ports.js';
+import { compareFrame } from '../format/compare.js';
 import { FRAME_HEADER_BYTES, putRegionMeta, REGION_META_BYTES, sealFrame } from '../format/frame.js';
-import { controlFrame, encodeResyncEnd } from '../format/wire.js';
+import { type Compared, controlFrame, encodeResyncEnd } from '../format/wire.js';
 import type { Channel } from './channel.js';
 import type { RegionPiece, ResyncRun } from './ports.js';
 import type { SenderOwner } from './sender.js';
@@ -62,6 +63,11 @@ export class ResyncSender {
     return this.#unansweredSinceMs === undefined ? 0 : nowMs - this.#unansweredSinceMs;
   }
 
+  /** What the other site has of a piece. Words when that cannot be. */
+  compared(answer: Compared): string | undefined {
+    return this.#run.compared(answer);
+  }
+
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
@@ -109,15 +115,20 @@ export class ResyncSender {
   }
 
   #send(piece: RegionPiece): void {
-    const { meta, batch } = piece;
+    const { meta, batch, start, hashes } = piece;
+    this.#unansweredSinceMs ??= this.#clock.nowMs();
+    if (hashes !== undefined) {
+      this.#window.push(0);
+      this.#channel.send(compareFrame(meta, hashes));
+      return;
+    }
     const payloadBytes = batch === undefined ? 0 : meta.length;
     const head = new Uint8Array(FRAME_HEADER_BYTES + REGION_META_BYTES);
     putRegionMeta(head, FRAME_HEADER_BYTES, meta);
     sealFrame(head, 0, 'region', REGION_META_BYTES, payloadBytes);
-    this.#unansweredSinceMs ??= this.#clock.nowMs();
     this.#window.push(payloadBytes);
     this.#windowBytes += payloadBytes;
-    const pieces = batch === undefined ? [head] : [head, batch.arena.bytes.subarray(batch.dataStart, batch.dataStart + payloadBytes)];
+    const pieces = batch === undefined ? [head] : [head, batch.arena.bytes.subarray(start, start + payloadBytes)];
     this.#held.add(piece);
     this.#channel.sendPieces(pieces, head.length + payloadBytes, () => {
       if (this.#held.delete(piece)) batch?.release();

@@ -19,6 +19,7 @@ const EXPECTED: Readonly<Partial<Record<FrameType, readonly Phase[]>>> = {
   plan: ['plan'],
   ready: ['ready', 'running'],
   regionsDone: ['running'],
+  compared: ['running'],
   resyncEnd: ['running'],
   ack: ['running'],
   durable: ['running'],

@@ -5,8 +5,7 @@
 //    only)     hellos   ├─> stepDown ──> ended               one side becomes secondary, the other waits for its Bye
 //              known)   ├─> running                          idle: heartbeats only
 //                       └─> ended                            refused, nothing changed
-//   A resync goes through chain and plan as well; then regions flow while it is running, and after the end mark the receiver is ready once
-//   more, for the records.
+//   A resync goes through chain and plan as well; then regions flow, and after the end mark the receiver is ready once more, for records.
 //
 // Every phase but running has a deadline; running ends after LINK_DEAD_MS of silence, and when the other site has owed an answer to a
 // resync for RESYNC_ANSWER_MS. A session ends exactly once; after that neither group nor sink hear of it, whatever the other end still
@@ -54,7 +53,7 @@ export class Session implements ChannelOwner, SenderOwner {
   readonly #channel: Channel;
   /** Our history as the other end was told it. */
   readonly #own: SiteHistory;
-  #other: SiteHistory | undefined;
+  #other: Hello | undefined;
   #meeting: Meeting | undefined;
   #phase: Phase = 'hello';
   #deadlineMs = 0;
@@ -72,7 +71,7 @@ export class Session implements ChannelOwner, SenderOwner {
     this.id = id;
     this.dialed = hello === undefined;
     this.#own = context.group.history(context.site);
-    this.#other = hello?.history;
+    this.#other = hello;
     this.#channel = new Channel(stream, this, context.clock);
     this.#heartbeat = new Heartbeat(this.#channel, context.clock);
     this.#enter('hello', LINK_HELLO_MS);
@@ -98,7 +97,7 @@ export class Session implements ChannelOwner, SenderOwner {
   }
 
   get remoteRole(): 'primary' | 'secondary' | undefined {
-    return this.#other?.role;
+    return this.#other?.history.role;
   }
 
   /** Regions of a resync flow. */
@@ -191,6 +190,8 @@ export class Session implements ChannelOwner, SenderOwner {
         return this.#refuseIf(this.#flow.acked(message.value));
       case 'regionsDone':
         return this.#refuseIf(this.#flow.regionsDone(message.value));
+      case 'compared':
+        return this.#refuseIf(this.#flow.compared(message.value));
       case 'resyncEnd':
         return this.#resyncEnded(message.value);
       case 'durable':
@@ -253,12 +254,12 @@ export class Session implements ChannelOwner, SenderOwner {
     const refusal = checkHello(hello, this.#group, this.#site);
     if (refusal !== undefined) return this.#refuse(refusal);
     if (hello.session !== this.id) return this.violated(`site ${this.#site} answered for another session`);
-    this.#meet(hello.history);
+    this.#meet(hello);
   }
 
-  #meet(other: SiteHistory): void {
+  #meet(other: Hello): void {
     this.#other = other;
-    const meeting = meet(this.#own, other, this.dialed);
+    const meeting = meet(this.#own, other.history, this.dialed);
     this.#meeting = meeting;
     const { plan } = meeting;
     if (plan.action === 'refuse') return this.#refuse({ code: plan.code, reason: plan.reason });
@@ -296,7 +297,7 @@ export class Session implements ChannelOwner, SenderOwner {
   #planReceived(message: PlanMessage): void {
     const meeting = this.#meeting as Meeting;
     const plan = meeting.plan as StreamPlan;
-    const other = this.#other as SiteHistory;
+    const other = (this.#other as Hello).history;
     this.#enter('prepare', LINK_PREPARE_MS);
     this.#run('prepare', this.#chainBefore(plan), (chain) => {
       const refusal = checkPlan(message, meeting, plan, chain);
@@ -314,7 +315,7 @@ export class Session implements ChannelOwner, SenderOwner {
 
   /** Receiving site: records flow from `from` on. */
   #receiveFrom(from: number): void {
-    const { epoch } = this.#other as SiteHistory;
+    const { epoch } = (this.#other as Hello).history;
     this.#channel.send(controlFrame('ready', encodeReady(from)));
     this.#flow.receive(new Receiver(this.#group, this.#channel, this.#clock, from, epoch, this.#mode));
     this.#enter('running', 0);
@@ -324,7 +325,7 @@ export class Session implements ChannelOwner, SenderOwner {
   #resyncEnded(end: ResyncEnd): void {
     if (!this.#flow.isReceivingRegions) return this.violated('resyncEnd frame where no resync was agreed on');
     this.#enter('prepare', LINK_PREPARE_MS);
-    this.#run('prepare', this.#group.endResync(end, this.#other as SiteHistory), () => this.#receiveFrom(end.base + 1));
+    this.#run('prepare', this.#group.endResync(end, (this.#other as Hello).history), () => this.#receiveFrom(end.base + 1));
   }
 
   /** Sending site: the other one is ready for what the plan says, or, behind the end mark of a resync, for records. */
@@ -344,7 +345,7 @@ export class Session implements ChannelOwner, SenderOwner {
   }
 
   #sendRegions(uuid: string): void {
-    const run = this.#group.resync(this.#site, uuid);
+    const run = this.#group.resync(this.#site, uuid, (this.#other as Hello).features);
     const sender = new ResyncSender(run, this.#channel, this.#clock, this);
     this.#flow.sendRegions(sender);
     this.#enter('running', 0);

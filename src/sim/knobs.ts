@@ -1,6 +1,7 @@
 // What differs from run to run beside the events: number of sites, acknowledgement modes, sizes, latencies. Drawn from the seed, or set by
 // `knob` lines of a script.
 
+import type { Checksum } from '../core/compare-rule.js';
 import { REGION_BYTES_DEFAULT } from '../core/dirty-map.js';
 import { type GroupConfig, type LogFull, type OnDisconnect, RESYNC_DEFAULTS, type SiteMode } from '../core/group-config.js';
 import { KIB, MIB } from '../core/limits.js';
@@ -38,11 +39,13 @@ export type Knobs = {
   dwellMs: number;
   /** Memory of a group for payloads, so that little uses it up; 0: as much as real ones have. */
   payloadBytes: number;
+  /** Pieces of a resync are compared before they are sent. */
+  checksum: Checksum;
 };
 
 const SITES_MAX = 5;
 
-type OverflowKnobs = Pick<Knobs, 'ringBytes' | 'regionBytes' | 'logFull' | 'undo' | 'undoEntries' | 'maxRate' | 'dwellMs'>;
+type OverflowKnobs = Pick<Knobs, 'ringBytes' | 'regionBytes' | 'logFull' | 'undo' | 'undoEntries' | 'maxRate' | 'dwellMs' | 'checksum'>;
 
 const PLAIN_OVERFLOW: OverflowKnobs = {
   ringBytes: 0,
@@ -52,6 +55,7 @@ const PLAIN_OVERFLOW: OverflowKnobs = {
   undoEntries: 0,
   maxRate: 0,
   dwellMs: RESYNC_DEFAULTS.minDwellMs,
+  checksum: RESYNC_DEFAULTS.checksum,
 };
 
 /** Knobs of a plain run, as scripts begin with. */
@@ -117,6 +121,7 @@ function drawOverflow(seed: number): OverflowKnobs {
     undoEntries: random.chance(70) ? 0 : 1 + random.below(4),
     maxRate: random.pick([0, 0, 64, 128, 500]) * KIB,
     dwellMs: random.pick([500, 1000, 3000, 10_000]),
+    checksum: random.pick<Checksum>(['auto', 'auto', 'on', 'off']),
   };
 }
 

@@ -99,6 +99,7 @@ export class World implements SiteWorld {
         maxRate: knobs.maxRate,
         minRate: Math.min(knobs.maxRate || RESYNC_DEFAULTS.minRate, RESYNC_DEFAULTS.minRate),
         minDwellMs: knobs.dwellMs,
+        checksum: knobs.checksum,
       },
       ...(ringBytes > 0 ? { ringBytes } : {}),
       payloadBytes: knobs.payloadBytes,

@@ -60,7 +60,7 @@ t.test('a good file gives typed settings with defaults', async (t) => {
       undo: 'auto',
       onLogError: 'fail',
       onIoError: 'pass_on',
-      resync: { maxRate: 0, minRate: 1024 ** 2, latencyTargetMs: 20, minDwellMs: 10_000 },
+      resync: { maxRate: 0, minRate: 1024 ** 2, latencyTargetMs: 20, minDwellMs: 10_000, checksum: 'auto' },
       log: { path: '/var/lib/lvr/app.log', sizeBytes: 1024 ** 3 },
       volumes: [{ name: 'data', device: '/nowhere/data', sizeBytes: 256 * 1024 ** 2, io: undefined }],
       sites: [{ name: 'b', host: '127.0.0.1', port: 7749, mode: 'logged', onDisconnect: 'continue', logFull: 'bitmap' }],
@@ -124,6 +124,11 @@ t.test('wrong values are named with file, line, key and what was expected', asyn
       'size = "256MiB"',
       'size = "16TiB"\n[groups.app.resync]\nmin_rate = "2MiB"\nmax_rate = "1MiB"',
       'lvr.toml:13 groups.app.resync.min_rate: min_rate',
+    ],
+    [
+      'size = "256MiB"',
+      'size = "256MiB"\n[groups.app.resync]\nchecksum = "yes"',
+      'lvr.toml:13 groups.app.resync.checksum: expected "auto"|"on"|"off", got "yes"',
     ],
     [
       'role = "primary"\n',

@@ -94,6 +94,8 @@ class FakeGroup implements AgentGroup {
         dirtyBytes: 0,
         resync: null,
         resyncedBytes: 0,
+        resyncComparedBytes: 0,
+        resyncSameBytes: 0,
         logFullEtaSeconds: null,
         limits: { crossed: [], action: '', seconds: 0 },
         reason: '',

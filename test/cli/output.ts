@@ -77,6 +77,8 @@ t.test('a resync is a bar with share, bytes, rate and time, or the reason why it
     reason: '',
     percent: 62.4,
     copiedBytes: 624 * 1024,
+    comparedBytes: 0,
+    sameBytes: 0,
     remainingBytes: 400 * 1024,
     bytesPerSecond: 2048,
     etaSeconds: 200,
@@ -84,6 +86,7 @@ t.test('a resync is a bar with share, bytes, rate and time, or the reason why it
   } as const;
   t.equal(progressLine({ ...tracked, resync }), 'b: [############--------]  62.4 %  624 KiB of 1 MiB  2 KiB/s  done in about 3 min 20 s');
   t.notMatch(progressLine({ ...tracked, resync: { ...resync, etaSeconds: null } }), /about/);
+  t.match(progressLine({ ...tracked, resync: { ...resync, sameBytes: 512 * 1024 } }), / of 1 MiB {2}512 KiB were the same {2}2 KiB\/s/);
   t.match(
     progressLine({ ...tracked, resync: { ...resync, state: 'paused', reason: 'the resync is paused' } }),
     /1 MiB {2}the resync is paused$/,

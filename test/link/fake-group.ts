@@ -163,7 +163,11 @@ export class FakeGroup implements ShipSource, ReceiveSink {
     return 'a fake group takes no regions';
   }
 
-  onRegions(_fn: ((event: number | Refusal) => void) | undefined): void {}
+  compareRegion(): string {
+    return 'a fake group takes no questions';
+  }
+
+  onRegions(): void {}
 
   async endResync(): Promise<void> {}
 
