@@ -51,7 +51,9 @@ export type PlantedBug =
   | 'undo-dropped-early'
   | 'kept-log-not-marked'
   | 'overwritten-not-marked'
-  | 'bitmap-base-too-old';
+  | 'bitmap-base-too-old'
+  | 'compared-always-same'
+  | 'unflushed-content-trusted';
 
 /** The fault that is in, none in production. */
 export const PLANTED = '' as PlantedBug | '';

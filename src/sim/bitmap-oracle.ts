@@ -45,6 +45,9 @@ export class BitmapOracle {
   /** Every sector that differs is in a dirty region, if the site can make use of the bitmap at all. */
   check(primary: SimSite, other: SimSite, bitmap: SiteBitmap): void {
     const [ours, theirs] = [primary.group, other.group];
+    const { comparedBytes, sameBytes } = ours.resyncs.progress.resynced(other.name);
+    if (sameBytes > 0) this.#world.count('compared and the same');
+    if (comparedBytes > sameBytes) this.#world.count('compared and different');
     const { resync } = theirs.log.store.current;
     const isQuiet = (group: SimSite['group']): boolean => group.applier.startedLsn === group.applier.appliedLsn;
     if (!isQuiet(ours) || !isQuiet(theirs) || theirs.role === 'primary') return;

@@ -53,6 +53,8 @@ export const REQUIRED_COUNTS = [
   'promoted in mid-resync',
   'bitmap of a consistent site checked',
   'bitmap of a site in resync checked',
+  'compared and the same',
+  'compared and different',
   'page of a bitmap damaged in both copies',
   'page of a bitmap damaged in one copy',
   ...['bitmap', 'kept', 'copying', 'ending', 'log'].map((state) => `until ${state}`),

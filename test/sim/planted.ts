@@ -46,6 +46,8 @@ const LOOK: Readonly<Record<string, readonly string[]>> = {
   'kept-log-not-marked': ['scenario', 'overflow-kept-demoted.txt'],
   'overwritten-not-marked': ['scenario', 'overflow-overwritten.txt'],
   'bitmap-base-too-old': ['scenario', 'overflow-promoted-base.txt'],
+  'compared-always-same': ['runs', '7016', '60'],
+  'unflushed-content-trusted': ['scenario', 'overflow-unflushed.txt'],
   'end-mark-forgotten': ['runs', '7001', '30'],
 };
 
