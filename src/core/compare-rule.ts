@@ -9,16 +9,21 @@ import { assert } from './assert.js';
 /** `on`: every piece that is long enough, `off`: none, `auto`: as long as it pays. */
 export type Checksum = 'auto' | 'on' | 'off';
 
-/** Pieces after whose answers it is decided anew. */
+/** Pieces after whose answers it is decided anew, and for the first time: a short copy must not wait long for answers of no use. */
 export const COMPARE_SAMPLE_PIECES = 32;
+export const COMPARE_FIRST_PIECES = 8;
 /** While nothing is compared, one piece of so many is. */
 export const COMPARE_PROBE_EVERY = 32;
 /** Part that must be the same on any link: reading twice and waiting for an answer are not for nothing. */
 export const COMPARE_SHARE_MIN = 0.1;
 
-/** `pieces`, `comparedBytes`, `sameBytes`: answers in this sample. `passed`: pieces that were not compared since the last one that was. */
+/**
+ * `pieces`, `comparedBytes`, `sameBytes`: answers in this sample, which ends with `samplePieces` of them. `passed`: pieces that were not
+ * compared since the last one that was.
+ */
 export type CompareState = {
   readonly isComparing: boolean;
+  readonly samplePieces: number;
   readonly pieces: number;
   readonly comparedBytes: number;
   readonly sameBytes: number;
@@ -26,11 +31,23 @@ export type CompareState = {
 };
 
 /** A copy begins with comparing. */
-export const COMPARE_BEGIN: CompareState = { isComparing: true, pieces: 0, comparedBytes: 0, sameBytes: 0, passed: 0 };
+export const COMPARE_BEGIN: CompareState = {
+  isComparing: true,
+  samplePieces: COMPARE_FIRST_PIECES,
+  pieces: 0,
+  comparedBytes: 0,
+  sameBytes: 0,
+  passed: 0,
+};
 
 /** The next piece is compared. */
 export function comparesNext({ isComparing, passed }: CompareState): boolean {
   return isComparing || passed >= COMPARE_PROBE_EVERY - 1;
+}
+
+/** With so many open questions the first decision is due with their answers: nothing more goes before, in one way or the other. */
+export function isUndecided({ isComparing, samplePieces, pieces }: CompareState, openQuestions: number): boolean {
+  return isComparing && samplePieces === COMPARE_FIRST_PIECES && pieces + openQuestions >= samplePieces;
 }
 
 /** A piece goes, compared or not. */
@@ -59,9 +76,9 @@ export function pieceCompared(state: CompareState, bytes: number, sameBytes: num
     comparedBytes: state.comparedBytes + bytes,
     sameBytes: state.sameBytes + sameBytes,
   };
-  if (sample.pieces < COMPARE_SAMPLE_PIECES) return { ...state, ...sample };
+  if (sample.pieces < state.samplePieces) return { ...state, ...sample };
   if (sample.sameBytes < sample.comparedBytes * worthwhile) return { ...COMPARE_BEGIN, isComparing: false };
   // What was long ago counts less and less.
   const half = { pieces: sample.pieces / 2, comparedBytes: sample.comparedBytes / 2, sameBytes: sample.sameBytes / 2 };
-  return { ...state, ...half };
+  return { ...state, ...half, samplePieces: COMPARE_SAMPLE_PIECES };
 }

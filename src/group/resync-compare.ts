@@ -4,7 +4,15 @@
 // what was read behind take(), as with any piece. An answer clears no bit: that does only what the site says to be durable (ResyncSource).
 // The memory is that of the pool of the copy, so there are never more questions open than it has batches.
 
-import { type Checksum, COMPARE_BEGIN, comparesNext, pieceCompared, pieceGoes, worthwhileShare } from '../core/compare-rule.js';
+import {
+  type Checksum,
+  COMPARE_BEGIN,
+  comparesNext,
+  isUndecided,
+  pieceCompared,
+  pieceGoes,
+  worthwhileShare,
+} from '../core/compare-rule.js';
 import { COMPARE_BLOCK_BYTES, COMPARE_PIECE_BYTES_MIN, MIB } from '../core/limits.js';
 import type { Clock, Crc32c } from '../core/ports.js';
 import { hashBlocks } from '../disk/content-hash.js';
@@ -95,6 +103,11 @@ export class ResyncCompare<Copy> {
     const hashRate = this.#hashedMs > 0 ? (this.#hashedBytes * 1000) / this.#hashedMs : Number.POSITIVE_INFINITY;
     this.#state = pieceCompared(this.#state, meta.length, sameBytes, worthwhileShare(hashRate, this.#linkRate));
     return { copy, pieces: differences.length, sameBytes };
+  }
+
+  /** Nothing is to go before an answer is here: it decides how. */
+  get isUndecided(): boolean {
+    return this.#checksum === 'auto' && isUndecided(this.#state, this.#questions.size);
   }
 
   /** Something that differs is ready to go. */

@@ -3,11 +3,13 @@
 import t from 'tap';
 import {
   COMPARE_BEGIN,
+  COMPARE_FIRST_PIECES,
   COMPARE_PROBE_EVERY,
   COMPARE_SAMPLE_PIECES,
   COMPARE_SHARE_MIN,
   type CompareState,
   comparesNext,
+  isUndecided,
   pieceCompared,
   pieceGoes,
   worthwhileShare,
@@ -36,16 +38,26 @@ function run(
 
 t.test('a copy begins with comparing, and goes on while enough is the same', async (t) => {
   t.equal(run(COMPARE_BEGIN, 10_000, 1).compared, 10_000);
-  t.equal(run(COMPARE_BEGIN, 10_000, COMPARE_SHARE_MIN).compared, 10_000);
+  t.equal(run(COMPARE_BEGIN, 10_000, COMPARE_SHARE_MIN + 0.001).compared, 10_000);
   const { state } = run(COMPARE_BEGIN, 1_000_000, 0.5);
   t.ok(state.comparedBytes < 2 * COMPARE_SAMPLE_PIECES * MIB, 'sums do not grow without bound');
 });
 
-t.test('where nothing is the same only the first sample and one piece of thirty-two are compared', async (t) => {
+t.test('where nothing is the same only a short first sample and one piece of thirty-two are compared', async (t) => {
   const pieces = 32_000;
   const { compared, state } = run(COMPARE_BEGIN, pieces, 0);
   t.equal(state.isComparing, false);
-  t.equal(compared, COMPARE_SAMPLE_PIECES + Math.floor((pieces - COMPARE_SAMPLE_PIECES) / COMPARE_PROBE_EVERY));
+  t.equal(compared, COMPARE_FIRST_PIECES + Math.floor((pieces - COMPARE_FIRST_PIECES) / COMPARE_PROBE_EVERY));
+});
+
+t.test('the first decision waits for its answers, and no later one does', async (t) => {
+  t.equal(isUndecided(COMPARE_BEGIN, COMPARE_FIRST_PIECES - 1), false);
+  t.equal(isUndecided(COMPARE_BEGIN, COMPARE_FIRST_PIECES), true);
+  const all = run(COMPARE_BEGIN, COMPARE_FIRST_PIECES - 1, 1).state;
+  t.equal(isUndecided(all, 0), false, 'an open question is needed');
+  t.equal(isUndecided(all, 1), true);
+  t.equal(isUndecided(run(all, 1, 1).state, 100), false);
+  t.equal(isUndecided(run(all, 1, 0).state, 100), false);
 });
 
 t.test('a probe that pays begins it again, and an area that differs ends it again', async (t) => {
@@ -77,7 +89,7 @@ t.test('on a fast link more must be the same, and on one as fast as the hash it 
 
 t.test('pieces of different lengths count by their bytes', async (t) => {
   let state = COMPARE_BEGIN;
-  for (let i = 0; i < COMPARE_SAMPLE_PIECES; i++) {
+  for (let i = 0; i < COMPARE_FIRST_PIECES; i++) {
     const bytes = i === 0 ? 64 * MIB : 65536;
     state = pieceCompared(state, bytes, i === 0 ? 0 : bytes, COMPARE_SHARE_MIN);
   }
