@@ -19,7 +19,7 @@ import {
   recordPrevChain,
   sealIdentity,
 } from '../../src/format/record.js';
-import type { ReceiveSink, Refusal, ShipSource, VolumeDescription } from '../../src/link/ports.js';
+import type { ReceiveSink, Refusal, RegionEvent, ShipSource, VolumeDescription } from '../../src/link/ports.js';
 
 /** What the fake log keeps of a record. */
 export type FakeRecord = { readonly epoch: number; readonly incarnation: number; readonly chain: number };
@@ -155,7 +155,7 @@ export class FakeGroup implements ShipSource, ReceiveSink {
     throw new LvrError('FAILED', 'a fake group has no bitmaps');
   }
 
-  leaseRegion(): undefined {
+  leaseRegion(): LogBatch | undefined {
     return undefined;
   }
 
@@ -167,7 +167,7 @@ export class FakeGroup implements ShipSource, ReceiveSink {
     return 'a fake group takes no questions';
   }
 
-  onRegions(): void {}
+  onRegions(_fn: ((event: RegionEvent) => void) | undefined): void {}
 
   async endResync(): Promise<void> {}
 

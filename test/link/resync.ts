@@ -2,9 +2,13 @@
 // test/group/resync*.ts.
 
 import t from 'tap';
+import { BatchPool } from '../../src/disk/batch-pool.js';
+import type { LogBatch } from '../../src/disk/log-batch.js';
+import { compareFrame, HASH_BYTES } from '../../src/format/compare.js';
+import { FRAME_HEADER_BYTES, REGION_META_BYTES } from '../../src/format/frame.js';
 import { decodeRegionsDone, type ResyncEnd } from '../../src/format/wire.js';
 import { Channel, type ChannelOwner } from '../../src/link/channel.js';
-import type { Refusal, RegionPiece, ResyncRun } from '../../src/link/ports.js';
+import type { RegionEvent, RegionPiece, ResyncRun } from '../../src/link/ports.js';
 import { ResyncReceiver } from '../../src/link/resync-receiver.js';
 import { ResyncSender } from '../../src/link/resync-sender.js';
 import { FakeGroup } from './fake-group.js';
@@ -55,6 +59,10 @@ class HandedOut implements ResyncRun {
     return undefined;
   }
 
+  compared(): string | undefined {
+    return undefined;
+  }
+
   get unfinished(): number {
     return this.sent - this.finished;
   }
@@ -89,7 +97,12 @@ t.test('a site owes an answer while it has pieces or the end mark, and each piec
   const wait = () => advance(network, clock, 1000);
   const hand = async (count: number): Promise<void> => {
     for (let i = 0; i < count; i++)
-      run.pieces.push({ meta: { volume: 0, offset: 0, length: 65536, isZero: true, crc: 0 }, batch: undefined });
+      run.pieces.push({
+        meta: { volume: 0, offset: 0, length: 65536, isZero: true, crc: 0 },
+        batch: undefined,
+        start: 0,
+        hashes: undefined,
+      });
     run.wake();
     await settle(network, clock);
   };
@@ -121,7 +134,7 @@ t.test('a site owes an answer while it has pieces or the end mark, and each piec
 t.test('a primary that sends regions and never reads costs no memory: only the newest answer waits for it', async (t) => {
   const { network, clock, channel, stream, peer } = await pair();
   network.unsentBytesMax = 1;
-  let tell: ((event: number | Refusal) => void) | undefined;
+  let tell: ((event: RegionEvent) => void) | undefined;
   const group = new FakeGroup('b', 'secondary');
   group.onRegions = (fn) => {
     tell = fn;
@@ -136,5 +149,34 @@ t.test('a primary that sends regions and never reads costs no memory: only the n
   tell?.(1001);
   await settle(network, clock);
   t.same(answers(), [1, 1000, 1001]);
+  receiver.stop();
+});
+
+t.test('a primary that asks and never reads an answer is asked to read before it asks again', async (t) => {
+  const { network, clock, channel, stream, peer } = await pair();
+  network.unsentBytesMax = 1;
+  let tell: ((event: RegionEvent) => void) | undefined;
+  const group = new FakeGroup('b', 'secondary');
+  group.onRegions = (fn) => {
+    tell = fn;
+  };
+  const slab = new BatchPool((bytes) => ({ bytes: new Uint8Array(bytes), address: 0 }), 0).take(0) as LogBatch;
+  let leased = 0;
+  group.leaseRegion = () => {
+    leased++;
+    return slab;
+  };
+  const receiver = new ResyncReceiver(group, channel, () => t.fail('nothing is refused'));
+  const frame = compareFrame({ volume: 0, offset: 0, length: 65536, isZero: false, crc: 0 }, new Uint8Array(HASH_BYTES));
+  const ask = () => receiver.region('compare', frame, FRAME_HEADER_BYTES, REGION_META_BYTES, HASH_BYTES);
+  t.equal(ask(), slab);
+  stream.isSilent = true;
+  tell?.({ piece: 1, same: 1 });
+  t.equal(ask(), undefined, 'the answer stands in the stream');
+  t.equal(leased, 1);
+  stream.isSilent = false;
+  await settle(network, clock);
+  t.equal(peer.types, 'compared');
+  t.equal(ask(), slab);
   receiver.stop();
 });
