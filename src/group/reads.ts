@@ -162,10 +162,13 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
       this.#onFailed(open.volume, error);
     }
     if (--open.left > 0) return;
+    // Another read may have this place as soon as it is free.
+    const { errno } = open;
     const request = open.request as IoRequest;
     open.request = undefined;
     this.#free.push(tag);
-    request.owner.completed(request, open.errno);
+    if (errno !== 0) this.release(request);
+    request.owner.completed(request, errno);
   }
 
   /** Allocation of a range: the device's answer, with unapplied records laid over it. */

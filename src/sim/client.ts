@@ -212,8 +212,9 @@ export class SimClient implements RequestOwner, RoomWaiter {
         if (id === request.expected?.[i] || this.#isLater(request.lsn, volume, sector, id)) continue;
         this.wrongReads.push(`${volume}:${sector} read ${id}, expected ${request.expected?.[i]} at LSN ${request.lsn}`);
       }
+      // As front ends do: a read that failed has nothing to give back.
+      this.#backends[volume]?.releaseRead(request);
     }
-    this.#backends[volume]?.releaseRead(request);
   }
 
   /** A write admitted after `lsn` made the sector this. */

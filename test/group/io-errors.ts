@@ -50,6 +50,22 @@ t.test('pass_on: the read that failed fails, all else goes on, status remembers 
   t.same(differences(history, history.written.length, site.image()).slice(0, 5), []);
 });
 
+t.test('reads that fail keep no memory: after more of them than there are slabs, others are answered', async (t) => {
+  const { world, client, data } = await story({});
+  data.intercept = (op) => (op.kind === 'read' && op.offset === 4096 ? EIO : 0);
+  const failed = Array.from({ length: 700 }, (_, i) => client.read(0, 4096, i % 7 === 0 ? 32_768 : 4096));
+  client.commit();
+  await world.settle();
+  t.ok(failed.every(({ errno }) => errno === EIO));
+  const reads = [client.read(0, 0, 4096), client.read(0, 0, 32_768)];
+  client.commit();
+  await world.settle();
+  t.same(
+    reads.map(({ errno }) => errno),
+    [0, 0],
+  );
+});
+
 t.test('detach: a read that fails ends the service, nothing more is promised, and nothing promised is lost', async (t) => {
   const { world, site, history, client, data } = await story({ onIoError: 'detach' });
   const failed: string[] = [];
