@@ -1,6 +1,7 @@
 // Random runs: the lines of a script, drawn from a seed. Chaos only; the end (heal and converge) is the same for every run.
 
 import { withOverflows } from './generate-overflow.js';
+import { withReadErrors } from './generate-reads.js';
 import { drawKnobs, type Knobs } from './knobs.js';
 import { Random } from './random.js';
 import { VOLUMES } from './site.js';
@@ -35,7 +36,8 @@ export function generate(seed: number): { knobs: Knobs; lines: string[] } {
     } else if (what < 55) lines.push(`wait ${waitMs(random)}`);
     else lines.push(...trouble(random, troubles, names, victim));
   }
-  return { knobs, lines: knobs.ringBytes === 0 ? lines : withOverflows(seed, lines, names) };
+  const whole = knobs.ringBytes === 0 ? lines : withOverflows(seed, lines, names);
+  return { knobs, lines: [...withReadErrors(seed, whole, names)] };
 }
 
 function waitMs(random: Random): number {

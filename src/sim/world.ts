@@ -37,7 +37,8 @@ export const FAULT_KINDS = [
   'misdirect',
   'rot',
 ] as const;
-export type FaultKind = (typeof FAULT_KINDS)[number];
+/** `read-eio`: reads alone fail, so many of them as the fault says; drawn apart from the others, see generate-reads.ts. */
+export type FaultKind = (typeof FAULT_KINDS)[number] | 'read-eio';
 /** Faults after which a site alone cannot know that something is missing: its own promises are void (docs/reliability.md). */
 export const UNMASKABLE: readonly FaultKind[] = ['lost', 'phantom', 'misdirect', 'rot'];
 
@@ -315,7 +316,7 @@ export class World implements SiteWorld {
       if (fault.times-- <= 0) this.#faults.delete(device.path);
       return 0;
     }
-    if (fault.kind !== 'eio-sticky') this.#faults.delete(device.path);
+    if (fault.kind !== 'eio-sticky' && (fault.kind !== 'read-eio' || --fault.times <= 0)) this.#faults.delete(device.path);
     this.count(`fault ${fault.kind}`);
     return this.#strike(site, device, fault.kind);
   }
@@ -351,6 +352,7 @@ export class World implements SiteWorld {
       case 'eio':
       case 'eio-sticky':
       case 'flush-eio':
+      case 'read-eio':
         this.faulted.add(site.name);
         return 5;
     }
@@ -368,6 +370,7 @@ export class World implements SiteWorld {
 /** Whether a fault of this kind changes anything about this operation. */
 export function concerns(kind: FaultKind, op: SimOp): boolean {
   if (kind === 'flush-eio') return op.kind === 'sync';
+  if (kind === 'read-eio') return op.kind === 'read';
   if (kind === 'lost') return op.kind === 'sync' || op.durable;
   if (kind === 'eio' || kind === 'eio-sticky' || kind === 'hang' || kind === 'slow') return true;
   return op.kind === 'write' || op.kind === 'zero';
