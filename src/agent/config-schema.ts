@@ -122,7 +122,7 @@ const group = z.strictObject({
   region: region.default(REGION_BYTES_DEFAULT),
   undo: z.enum(['auto', 'required', 'off']).default('auto'),
   on_log_error: z.enum(['fail', 'suspend']).default('fail'),
-  on_io_error: z.enum(['pass_on', 'detach']).default('pass_on'),
+  on_io_error: z.enum(['retry-remote', 'pass_on', 'detach']).default('retry-remote'),
   resync: resync.prefault({}),
   log: z.strictObject({ path, size: size.optional() }),
   volumes: z.record(z.string(), volume),

@@ -94,6 +94,7 @@ export class MetricsServer {
     this.#counter('lvr_nbd_requests_total', 'NBD commands that succeeded.', command);
     this.#counter('lvr_nbd_errors_total', 'NBD commands answered with an error.', command);
     this.#counter('lvr_nbd_bytes_total', 'Bytes of NBD commands that succeeded.', command);
+    this.#counter('lvr_remote_reads_total', 'Pieces of a volume read from another site because the device failed.', ['group', 'volume']);
     this.#gauge('lvr_log_size_bytes', 'Size of the log.', group);
     this.#gauge('lvr_log_used_bytes', 'Log space that cannot be reused yet.', group);
     for (const position of ['appended', 'durable', 'applied', 'trimmed']) {
@@ -155,8 +156,9 @@ export class MetricsServer {
     this.#set('lvr_log_applied_lsn', { group }, Number(log.appliedLsn));
     this.#set('lvr_log_trimmed_lsn', { group }, Number(log.trimmedLsn));
     this.#count('lvr_nbd_throttled_seconds_total', { group, reason: 'congestion' }, item.throttledSeconds);
-    for (const { volume, sizeBytes, attached, export: exportName } of item.volumes) {
+    for (const { volume, sizeBytes, attached, remoteReads, export: exportName } of item.volumes) {
       this.#set('lvr_volume_size_bytes', { group, volume }, sizeBytes);
+      this.#count('lvr_remote_reads_total', { group, volume }, remoteReads);
       if (attached !== '') this.#set('lvr_volume_info', { group, volume, device: attached }, 1);
       for (const { op, completed, failed, bytes } of this.#source.nbdCounters(exportName)) {
         this.#count('lvr_nbd_requests_total', { group, volume, op }, completed);

@@ -42,6 +42,7 @@ export function unopenedStatus(config: GroupConfig, failure: Error, insecure: bo
       sizeBytes: volume.sizeBytes,
       export: `${config.name}/${volume.name}`,
       attached: '',
+      remoteReads: 0,
     })),
     sites: config.sites.map((site) => ({
       site: site.name,

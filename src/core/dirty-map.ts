@@ -161,6 +161,13 @@ export class DirtyMap {
     return hasBit(this.#at(volume, region).dirty, region);
   }
 
+  /** The site may lack something of [offset, offset + length), length > 0. */
+  isDirtyIn(volume: number, offset: number, length: number): boolean {
+    const last = Math.floor((offset + length - 1) / this.regionBytes);
+    for (let region = Math.floor(offset / this.regionBytes); region <= last; region++) if (this.isDirty(volume, region)) return true;
+    return false;
+  }
+
   /** The first region of the volume from `fromRegion` on that is pending and not being copied; -1: there is none. */
   nextPending(volume: number, fromRegion: number): number {
     const { pending, copying, pendingWords, regions } = this.#volume(volume);

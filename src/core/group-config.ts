@@ -60,8 +60,11 @@ export type GroupConfig = {
   readonly undo: 'auto' | 'required' | 'off';
   /** A log write failed: requests are answered with errors, or none is answered until the agent is restarted. */
   readonly onLogError: 'fail' | 'suspend';
-  /** The device of a volume failed to read: that read is answered with an error, or the group no longer serves its volumes. */
-  readonly onIoError: 'pass_on' | 'detach';
+  /**
+   * The device of a volume failed to read: that read is answered with what another site has, or with an error, or the group no longer
+   * serves its volumes.
+   */
+  readonly onIoError: 'retry-remote' | 'pass_on' | 'detach';
   readonly resync: ResyncConfig;
   readonly log: { readonly path: string; readonly sizeBytes: number };
   readonly volumes: readonly VolumeConfig[];

@@ -77,6 +77,10 @@ export const LINK_LAZY_MS = 20;
 /** Above either of these a receiver answers "received" at once in every mode, so that the window keeps moving. */
 export const LINK_UNANSWERED_BYTES_MAX = LINK_WINDOW_BYTES / 4;
 export const LINK_UNANSWERED_FRAMES_MAX = LINK_WINDOW_FRAMES_MAX / 4;
+/** How long a read that the device of the primary failed may take at other sites, in all. */
+export const LINK_READ_MS = 5_000;
+/** Such reads that a primary has on their way at once, each with one piece of RECORD_PAYLOAD_BYTES_MAX at most. */
+export const LINK_READS_MAX = 16;
 /** Receive buffer of a link; payloads of DIRECT_PAYLOAD_BYTES and more go round it. */
 export const LINK_RECEIVE_BYTES = 256 * KIB;
 /** A site that has no room for the next records this long starts a new session, in which it hears first what may be applied by now. */

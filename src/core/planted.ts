@@ -53,7 +53,9 @@ export type PlantedBug =
   | 'overwritten-not-marked'
   | 'bitmap-base-too-old'
   | 'compared-always-same'
-  | 'unflushed-content-trusted';
+  | 'unflushed-content-trusted'
+  | 'remote-read-too-early'
+  | 'remote-read-over-newer';
 
 /** The fault that is in, none in production. */
 export const PLANTED = '' as PlantedBug | '';

@@ -71,6 +71,8 @@ export type VolumeStatus = {
   export: string;
   /** Device node it is attached as, or empty. */
   attached: string;
+  /** Pieces of it that another site was read for, because the device could not be read, since the agent started. */
+  remoteReads: number;
 };
 
 export type GroupStatus = {

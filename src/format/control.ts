@@ -1,6 +1,6 @@
 // Control frames as messages: one decoder for all of them.
 
-import type { FrameType } from './frame.js';
+import { type FrameType, hasPayload } from './frame.js';
 import {
   type Ack,
   type Compared,
@@ -10,6 +10,8 @@ import {
   decodeDurable,
   decodeHello,
   decodePlan,
+  decodeRead,
+  decodeReadRefused,
   decodeReady,
   decodeRefused,
   decodeRegionsDone,
@@ -17,6 +19,8 @@ import {
   decodeTime,
   type Hello,
   type PlanMessage,
+  type ReadMessage,
+  type ReadRefused,
   type Refused,
   type ResyncEnd,
 } from './wire.js';
@@ -30,6 +34,8 @@ type Values = {
   compared: Compared;
   resyncEnd: ResyncEnd;
   ack: Ack;
+  read: ReadMessage;
+  readRefused: ReadRefused;
   durable: number;
   ping: number;
   pong: number;
@@ -48,6 +54,8 @@ const DECODERS: { readonly [Type in keyof Values]: (bytes: Uint8Array) => Values
   compared: decodeCompared,
   resyncEnd: decodeResyncEnd,
   ack: decodeAck,
+  read: decodeRead,
+  readRefused: decodeReadRefused,
   durable: decodeDurable,
   ping: decodeTime,
   pong: decodeTime,
@@ -57,7 +65,7 @@ const DECODERS: { readonly [Type in keyof Values]: (bytes: Uint8Array) => Values
 
 /** Decodes a control frame; words when it is none, or not well-formed. */
 export function decodeControl(type: FrameType, bytes: Uint8Array): ControlMessage | string {
-  if (type === 'records' || type === 'region' || type === 'compare') return `${type} frame where a control frame was announced`;
+  if (hasPayload(type)) return `${type} frame where a control frame was announced`;
   const value = DECODERS[type](bytes);
   return typeof value === 'string' ? value : ({ type, value } as ControlMessage);
 }

@@ -1,5 +1,5 @@
-// A link carries frames: a header of 24 bytes, the meta part (a control message, or the record identities), the payload part (records
-// frames only). Little endian.
+// A link carries frames: a header of 24 bytes, the meta part (a control message, or what stands below), the payload part (records, region
+// and content frames only). Little endian.
 //
 //   at  size  field
 //    0    4   magic "LVRf"
@@ -26,6 +26,12 @@
 //    8    8   offset in the volume
 //   16    4   CRC32C of the payload part; 0 when there is none
 //   20    4   zero
+//
+// Meta part of a content frame (the answer to a Read; the payload part is what was read):
+//
+//    0    8   id of the Read
+//    8    4   CRC32C of the payload part
+//   12    4   zero
 //
 // The meta part of a compare frame is in compare.ts.
 //
@@ -77,16 +83,19 @@ const TYPE_CODES = {
   regionsDone: 10,
   resyncEnd: 11,
   compared: 12,
+  read: 13,
+  readRefused: 14,
   records: 16,
   region: 17,
   compare: 18,
+  content: 19,
 } as const;
 export type FrameType = keyof typeof TYPE_CODES;
 const TYPES = new Map<number, FrameType>((Object.keys(TYPE_CODES) as FrameType[]).map((type) => [TYPE_CODES[type], type]));
 
 /** Frames of this type can have a payload part. */
-export function hasPayload(type: FrameType): boolean {
-  return type === 'records' || type === 'region' || type === 'compare';
+export function hasPayload(type: FrameType): type is 'records' | 'region' | 'compare' | 'content' {
+  return type === 'records' || type === 'region' || type === 'compare' || type === 'content';
 }
 
 /** A frame header that passed every check. Lengths in bytes. */
@@ -201,4 +210,23 @@ export function regionMetaAt(bytes: Uint8Array, start: number, metaBytes: number
 /** Whole sectors, and not none of them. Written so that NaN is refused. */
 export function isExtent({ offset, length }: RegionMeta): boolean {
   return length > 0 && length % SECTOR_BYTES === 0 && offset >= 0 && offset % SECTOR_BYTES === 0;
+}
+
+/** What a content frame says: the Read it answers, and the CRC32C of its payload part. */
+export type ContentMeta = { readonly id: number; readonly crc: number };
+
+/** Bytes of the meta part of a content frame. */
+export const CONTENT_META_BYTES = 16;
+
+/** Writes the meta part of a content frame. */
+export function putContentMeta(bytes: Uint8Array, start: number, { id, crc }: ContentMeta): void {
+  putU64(bytes, start, id);
+  putU32(bytes, start + 8, crc);
+  putU32(bytes, start + 12, 0);
+}
+
+/** Reads the meta part of a content frame; words when it is not possible. */
+export function readContentMeta(bytes: Uint8Array, start: number, metaBytes: number): ContentMeta | string {
+  const isSane = metaBytes === CONTENT_META_BYTES && getU32(bytes, start + 12) === 0 && getU64(bytes, start) >= 0;
+  return isSane ? { id: getU64(bytes, start), crc: getU32(bytes, start + 8) } : 'content frame with an impossible meta part';
 }

@@ -1212,4 +1212,160 @@ export namespace lvr {
         /** Shape of a Bye. */
         type $Shape = lvr.Bye.$Properties;
     }
+
+    /**
+     * Properties of a Read.
+     * @deprecated Use lvr.Read.$Properties instead.
+     */
+    interface IRead extends lvr.Read.$Properties {
+    }
+
+    /** Represents a Read. */
+    class Read {
+
+        /**
+         * Constructs a new Read.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: lvr.Read.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Read id. */
+        id: number;
+
+        /** Read volume. */
+        volume: number;
+
+        /** Read offset. */
+        offset: number;
+
+        /** Read length. */
+        length: number;
+
+        /** Read lsn. */
+        lsn: number;
+
+        /** Read epoch. */
+        epoch: number;
+
+        /**
+         * Encodes the specified Read message. Does not implicitly {@link lvr.Read.verify|verify} messages.
+         * @param message Read message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: lvr.Read.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a Read message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {lvr.Read & lvr.Read.$Shape} Read
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): lvr.Read & lvr.Read.$Shape;
+    }
+
+    namespace Read {
+
+        /** Properties of a Read. */
+        interface $Properties {
+
+            /** Read id */
+            id?: (number|null);
+
+            /** Read volume */
+            volume?: (number|null);
+
+            /** Read offset */
+            offset?: (number|null);
+
+            /** Read length */
+            length?: (number|null);
+
+            /** Read lsn */
+            lsn?: (number|null);
+
+            /** Read epoch */
+            epoch?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a Read. */
+        type $Shape = lvr.Read.$Properties;
+    }
+
+    /**
+     * Properties of a ReadRefused.
+     * @deprecated Use lvr.ReadRefused.$Properties instead.
+     */
+    interface IReadRefused extends lvr.ReadRefused.$Properties {
+    }
+
+    /** Represents a ReadRefused. */
+    class ReadRefused {
+
+        /**
+         * Constructs a new ReadRefused.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: lvr.ReadRefused.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** ReadRefused id. */
+        id: number;
+
+        /** ReadRefused code. */
+        code: string;
+
+        /** ReadRefused reason. */
+        reason: string;
+
+        /**
+         * Encodes the specified ReadRefused message. Does not implicitly {@link lvr.ReadRefused.verify|verify} messages.
+         * @param message ReadRefused message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: lvr.ReadRefused.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a ReadRefused message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {lvr.ReadRefused & lvr.ReadRefused.$Shape} ReadRefused
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): lvr.ReadRefused & lvr.ReadRefused.$Shape;
+    }
+
+    namespace ReadRefused {
+
+        /** Properties of a ReadRefused. */
+        interface $Properties {
+
+            /** ReadRefused id */
+            id?: (number|null);
+
+            /** ReadRefused code */
+            code?: (string|null);
+
+            /** ReadRefused reason */
+            reason?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a ReadRefused. */
+        type $Shape = lvr.ReadRefused.$Properties;
+    }
 }

@@ -3089,6 +3089,418 @@ export const lvr = $root.lvr = (() => {
         return Bye;
     })();
 
+    lvr.Read = (function() {
+
+        /**
+         * Properties of a Read.
+         * @typedef {Object} lvr.Read.$Properties
+         * @property {number|null} [id] Read id
+         * @property {number|null} [volume] Read volume
+         * @property {number|null} [offset] Read offset
+         * @property {number|null} [length] Read length
+         * @property {number|null} [lsn] Read lsn
+         * @property {number|null} [epoch] Read epoch
+         * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+         */
+
+        /**
+         * Properties of a Read.
+         * @memberof lvr
+         * @interface IRead
+         * @augments lvr.Read.$Properties
+         * @deprecated Use lvr.Read.$Properties instead.
+         */
+
+        /**
+         * Shape of a Read.
+         * @typedef {lvr.Read.$Properties} lvr.Read.$Shape
+         */
+
+        /**
+         * Constructs a new Read.
+         * @memberof lvr
+         * @classdesc Represents a Read.
+         * @constructor
+         * @param {lvr.Read.$Properties=} [properties] Properties to set
+         * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+         */
+        const Read = function (properties) {
+            if (properties)
+                for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                    if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                        this[keys[i]] = properties[keys[i]];
+        };
+
+        /**
+         * Read id.
+         * @member {number} id
+         * @memberof lvr.Read
+         * @instance
+         */
+        Read.prototype.id = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+        /**
+         * Read volume.
+         * @member {number} volume
+         * @memberof lvr.Read
+         * @instance
+         */
+        Read.prototype.volume = 0;
+
+        /**
+         * Read offset.
+         * @member {number} offset
+         * @memberof lvr.Read
+         * @instance
+         */
+        Read.prototype.offset = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+        /**
+         * Read length.
+         * @member {number} length
+         * @memberof lvr.Read
+         * @instance
+         */
+        Read.prototype.length = 0;
+
+        /**
+         * Read lsn.
+         * @member {number} lsn
+         * @memberof lvr.Read
+         * @instance
+         */
+        Read.prototype.lsn = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+        /**
+         * Read epoch.
+         * @member {number} epoch
+         * @memberof lvr.Read
+         * @instance
+         */
+        Read.prototype.epoch = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+        /**
+         * Encodes the specified Read message. Does not implicitly {@link lvr.Read.verify|verify} messages.
+         * @function encode
+         * @memberof lvr.Read
+         * @static
+         * @param {lvr.Read.$Properties} message Read message or plain object to encode
+         * @param {$protobuf.Writer} [writer] Writer to encode to
+         * @returns {$protobuf.Writer} Writer
+         */
+        Read.encode = function (message, writer, _depth) {
+            if (!writer)
+                writer = $Writer.create();
+            if (_depth === $undefined)
+                _depth = 0;
+            if (_depth > $util.recursionLimit)
+                throw $Error("max depth exceeded");
+            if (message.id != null && $Object.hasOwnProperty.call(message, "id") && (typeof message.id === "object" ? message.id.low || message.id.high : message.id !== 0))
+                writer.uint32(/* id 1, wireType 0 =*/8).uint64(message.id);
+            if (message.volume != null && $Object.hasOwnProperty.call(message, "volume") && message.volume !== 0)
+                writer.uint32(/* id 2, wireType 0 =*/16).uint32(message.volume);
+            if (message.offset != null && $Object.hasOwnProperty.call(message, "offset") && (typeof message.offset === "object" ? message.offset.low || message.offset.high : message.offset !== 0))
+                writer.uint32(/* id 3, wireType 0 =*/24).uint64(message.offset);
+            if (message.length != null && $Object.hasOwnProperty.call(message, "length") && message.length !== 0)
+                writer.uint32(/* id 4, wireType 0 =*/32).uint32(message.length);
+            if (message.lsn != null && $Object.hasOwnProperty.call(message, "lsn") && (typeof message.lsn === "object" ? message.lsn.low || message.lsn.high : message.lsn !== 0))
+                writer.uint32(/* id 5, wireType 0 =*/40).uint64(message.lsn);
+            if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch") && (typeof message.epoch === "object" ? message.epoch.low || message.epoch.high : message.epoch !== 0))
+                writer.uint32(/* id 6, wireType 0 =*/48).uint64(message.epoch);
+            if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                for (let i = 0; i < message.$unknowns.length; ++i)
+                    writer.raw(message.$unknowns[i]);
+            return writer;
+        };
+
+        /**
+         * Decodes a Read message from the specified reader or buffer.
+         * @function decode
+         * @memberof lvr.Read
+         * @static
+         * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+         * @param {number} [length] Message length if known beforehand
+         * @returns {lvr.Read & lvr.Read.$Shape} Read
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        Read.decode = function (reader, length, _end, _depth, _target) {
+            if (!(reader instanceof $Reader))
+                reader = $Reader.create(reader);
+            if (_depth === $undefined)
+                _depth = 0;
+            if (_depth > $Reader.recursionLimit)
+                throw $Error("max depth exceeded");
+            let end, message, value;
+            if (length === $undefined)
+                end = reader.len;
+            else {
+                end = reader.pos + length;
+                if (end > reader.len)
+                    throw $RangeError("index out of range");
+                length = reader.len;
+                reader.len = end;
+            }
+            message = _target || new $root.lvr.Read();
+            while (reader.pos < end) {
+                let start = reader.pos;
+                let tag = reader.tag();
+                if (tag === _end) {
+                    _end = $undefined;
+                    break;
+                }
+                let wireType = tag & 7;
+                switch (tag >>>= 3) {
+                case 1: {
+                        if (wireType !== 0)
+                            break;
+                        if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                            message.id = value;
+                        else
+                            delete message.id;
+                        continue;
+                    }
+                case 2: {
+                        if (wireType !== 0)
+                            break;
+                        if (value = reader.uint32())
+                            message.volume = value;
+                        else
+                            delete message.volume;
+                        continue;
+                    }
+                case 3: {
+                        if (wireType !== 0)
+                            break;
+                        if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                            message.offset = value;
+                        else
+                            delete message.offset;
+                        continue;
+                    }
+                case 4: {
+                        if (wireType !== 0)
+                            break;
+                        if (value = reader.uint32())
+                            message.length = value;
+                        else
+                            delete message.length;
+                        continue;
+                    }
+                case 5: {
+                        if (wireType !== 0)
+                            break;
+                        if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                            message.lsn = value;
+                        else
+                            delete message.lsn;
+                        continue;
+                    }
+                case 6: {
+                        if (wireType !== 0)
+                            break;
+                        if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                            message.epoch = value;
+                        else
+                            delete message.epoch;
+                        continue;
+                    }
+                }
+                reader.skipType(wireType, _depth, tag);
+                if (!reader.discardUnknown) {
+                    $util.makeProp(message, "$unknowns", false);
+                    (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                }
+            }
+            if (length !== $undefined) {
+                if (reader.pos !== end)
+                    throw $RangeError("index out of range");
+                reader.len = length;
+            }
+            if (_end !== $undefined)
+                throw $Error("missing end group");
+            return message;
+        };
+
+        return Read;
+    })();
+
+    lvr.ReadRefused = (function() {
+
+        /**
+         * Properties of a ReadRefused.
+         * @typedef {Object} lvr.ReadRefused.$Properties
+         * @property {number|null} [id] ReadRefused id
+         * @property {string|null} [code] ReadRefused code
+         * @property {string|null} [reason] ReadRefused reason
+         * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+         */
+
+        /**
+         * Properties of a ReadRefused.
+         * @memberof lvr
+         * @interface IReadRefused
+         * @augments lvr.ReadRefused.$Properties
+         * @deprecated Use lvr.ReadRefused.$Properties instead.
+         */
+
+        /**
+         * Shape of a ReadRefused.
+         * @typedef {lvr.ReadRefused.$Properties} lvr.ReadRefused.$Shape
+         */
+
+        /**
+         * Constructs a new ReadRefused.
+         * @memberof lvr
+         * @classdesc Represents a ReadRefused.
+         * @constructor
+         * @param {lvr.ReadRefused.$Properties=} [properties] Properties to set
+         * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
+         */
+        const ReadRefused = function (properties) {
+            if (properties)
+                for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                    if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                        this[keys[i]] = properties[keys[i]];
+        };
+
+        /**
+         * ReadRefused id.
+         * @member {number} id
+         * @memberof lvr.ReadRefused
+         * @instance
+         */
+        ReadRefused.prototype.id = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+        /**
+         * ReadRefused code.
+         * @member {string} code
+         * @memberof lvr.ReadRefused
+         * @instance
+         */
+        ReadRefused.prototype.code = "";
+
+        /**
+         * ReadRefused reason.
+         * @member {string} reason
+         * @memberof lvr.ReadRefused
+         * @instance
+         */
+        ReadRefused.prototype.reason = "";
+
+        /**
+         * Encodes the specified ReadRefused message. Does not implicitly {@link lvr.ReadRefused.verify|verify} messages.
+         * @function encode
+         * @memberof lvr.ReadRefused
+         * @static
+         * @param {lvr.ReadRefused.$Properties} message ReadRefused message or plain object to encode
+         * @param {$protobuf.Writer} [writer] Writer to encode to
+         * @returns {$protobuf.Writer} Writer
+         */
+        ReadRefused.encode = function (message, writer, _depth) {
+            if (!writer)
+                writer = $Writer.create();
+            if (_depth === $undefined)
+                _depth = 0;
+            if (_depth > $util.recursionLimit)
+                throw $Error("max depth exceeded");
+            if (message.id != null && $Object.hasOwnProperty.call(message, "id") && (typeof message.id === "object" ? message.id.low || message.id.high : message.id !== 0))
+                writer.uint32(/* id 1, wireType 0 =*/8).uint64(message.id);
+            if (message.code != null && $Object.hasOwnProperty.call(message, "code") && message.code !== "")
+                writer.uint32(/* id 2, wireType 2 =*/18).string(message.code);
+            if (message.reason != null && $Object.hasOwnProperty.call(message, "reason") && message.reason !== "")
+                writer.uint32(/* id 3, wireType 2 =*/26).string(message.reason);
+            if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                for (let i = 0; i < message.$unknowns.length; ++i)
+                    writer.raw(message.$unknowns[i]);
+            return writer;
+        };
+
+        /**
+         * Decodes a ReadRefused message from the specified reader or buffer.
+         * @function decode
+         * @memberof lvr.ReadRefused
+         * @static
+         * @param {$protobuf.Reader|Uint8Array} reader Reader or buffer to decode from
+         * @param {number} [length] Message length if known beforehand
+         * @returns {lvr.ReadRefused & lvr.ReadRefused.$Shape} ReadRefused
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        ReadRefused.decode = function (reader, length, _end, _depth, _target) {
+            if (!(reader instanceof $Reader))
+                reader = $Reader.create(reader);
+            if (_depth === $undefined)
+                _depth = 0;
+            if (_depth > $Reader.recursionLimit)
+                throw $Error("max depth exceeded");
+            let end, message, value;
+            if (length === $undefined)
+                end = reader.len;
+            else {
+                end = reader.pos + length;
+                if (end > reader.len)
+                    throw $RangeError("index out of range");
+                length = reader.len;
+                reader.len = end;
+            }
+            message = _target || new $root.lvr.ReadRefused();
+            while (reader.pos < end) {
+                let start = reader.pos;
+                let tag = reader.tag();
+                if (tag === _end) {
+                    _end = $undefined;
+                    break;
+                }
+                let wireType = tag & 7;
+                switch (tag >>>= 3) {
+                case 1: {
+                        if (wireType !== 0)
+                            break;
+                        if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                            message.id = value;
+                        else
+                            delete message.id;
+                        continue;
+                    }
+                case 2: {
+                        if (wireType !== 2)
+                            break;
+                        if ((value = reader.stringVerify()).length)
+                            message.code = value;
+                        else
+                            delete message.code;
+                        continue;
+                    }
+                case 3: {
+                        if (wireType !== 2)
+                            break;
+                        if ((value = reader.stringVerify()).length)
+                            message.reason = value;
+                        else
+                            delete message.reason;
+                        continue;
+                    }
+                }
+                reader.skipType(wireType, _depth, tag);
+                if (!reader.discardUnknown) {
+                    $util.makeProp(message, "$unknowns", false);
+                    (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                }
+            }
+            if (length !== $undefined) {
+                if (reader.pos !== end)
+                    throw $RangeError("index out of range");
+                reader.len = length;
+            }
+            if (_end !== $undefined)
+                throw $Error("missing end group");
+            return message;
+        };
+
+        return ReadRefused;
+    })();
+
     return lvr;
 })();
 

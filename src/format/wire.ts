@@ -19,6 +19,8 @@ export const PROTOCOL_VERSION = 2;
 
 /** Bit of hello.features: this end answers compare frames. */
 export const FEATURE_COMPARE = 2;
+/** The same: this end answers Read. */
+export const FEATURE_READS = 4;
 
 /** Longest text in a Refused or Bye. */
 const REASON_CHARACTERS_MAX = 1000;
@@ -29,6 +31,7 @@ const MODES: Record<SiteMode, lvr.Mode> = {
   logged: lvr.Mode.LOGGED,
   applied: lvr.Mode.APPLIED,
 };
+const CODE_PATTERN = /^[A-Z][A-Z_]{0,39}$/;
 const UUID_PATTERN = /^[0-9a-f]{32}$/;
 const MODE_NAMES = Object.keys(MODES) as SiteMode[];
 
@@ -36,7 +39,7 @@ export type WireVolume = { readonly name: string; readonly sizeBytes: number; re
 
 export type Hello = {
   readonly protocol: number;
-  /** Both ends use what both offer: FEATURE_COMPARE. Bit 0 is kept for writes that a secondary forwards to the primary. */
+  /** Both ends use what both offer, see FEATURE_COMPARE and FEATURE_READS. Bit 0 is kept for writes that a secondary forwards. */
   readonly features: number;
   readonly group: string;
   readonly fromSite: string;
@@ -67,6 +70,17 @@ export type Refused = { readonly code: string; readonly reason: string };
 /** See wire.proto. */
 export type ResyncEnd = { readonly base: number; readonly chain: number; readonly end: number; readonly lineage: Lineage };
 export type Compared = { readonly piece: number; readonly same: number };
+/** See wire.proto. */
+export type ReadMessage = {
+  readonly id: number;
+  readonly volume: number;
+  readonly offset: number;
+  readonly length: number;
+  readonly lsn: number;
+  readonly epoch: number;
+};
+/** `code` as in Refused. */
+export type ReadRefused = Refused & { readonly id: number };
 export type Ack = { readonly received: number; readonly logged: number; readonly applied: number };
 
 /** Makes a whole control frame of an encoded message. */
@@ -151,8 +165,35 @@ export function encodeRefused(refused: Refused): Uint8Array {
 /** Decodes a Refused. Control characters of the reason are dropped, because it is printed. */
 export function decodeRefused(bytes: Uint8Array): Refused | string {
   return guard(bytes, lvr.Refused.decode, (wire) => {
-    if (!/^[A-Z][A-Z_]{0,39}$/.test(wire.code)) return 'refused: no valid code';
+    if (!CODE_PATTERN.test(wire.code)) return 'refused: no valid code';
     return { code: wire.code, reason: printable(wire.reason) };
+  });
+}
+
+/** Encodes a Read. */
+export function encodeRead(read: ReadMessage): Uint8Array {
+  return lvr.Read.encode(read).finish();
+}
+
+/** Decodes a Read. The caller checks the extent against the volume. */
+export function decodeRead(bytes: Uint8Array): ReadMessage | string {
+  return guard(bytes, lvr.Read.decode, ({ id, volume, offset, length, lsn, epoch }) => {
+    const read = { id: count(id), volume, offset: count(offset), length, lsn: count(lsn), epoch: count(epoch) };
+    return Object.values(read).every(isCount) ? read : 'read: a number is out of range';
+  });
+}
+
+/** Encodes a ReadRefused; a long reason is shortened. */
+export function encodeReadRefused({ id, code, reason }: ReadRefused): Uint8Array {
+  return lvr.ReadRefused.encode({ id, code, reason: reason.slice(0, REASON_CHARACTERS_MAX) }).finish();
+}
+
+/** Decodes a ReadRefused; see decodeRefused(). */
+export function decodeReadRefused(bytes: Uint8Array): ReadRefused | string {
+  return guard(bytes, lvr.ReadRefused.decode, (wire) => {
+    const id = count(wire.id);
+    if (!isCount(id) || !CODE_PATTERN.test(wire.code)) return 'readRefused: no valid number or code';
+    return { id, code: wire.code, reason: printable(wire.reason) };
   });
 }
 

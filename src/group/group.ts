@@ -21,20 +21,18 @@ import type { GroupEnv } from './env.js';
 import { LinkPort } from './link-port.js';
 import { Overlay } from './overlay.js';
 import { PrimaryDurable } from './primary-durable.js';
+import { ReadServer } from './read-server.js';
 import { Reads } from './reads.js';
+import { RemoteReads } from './remote-reads.js';
 import { resizeGroupLog } from './resize.js';
 import { type GroupStores, Resyncs } from './resyncs.js';
 import { Roles } from './roles.js';
 import { ShipCache } from './ship-cache.js';
 import { Sites } from './sites.js';
+import { startGrace } from './start-grace.js';
 import { groupStatus } from './status.js';
 import { Volume } from './volume.js';
 import { WritePath } from './write-path.js';
-
-/** A primary that starts waits this long to hear from its sites whether it was replaced, before clients may write. */
-const START_GRACE_MS = 3_000;
-/** The same when another process served the volumes a moment ago: it would have heard, and clients wait. */
-const TAKE_OVER_GRACE_MS = 300;
 
 export class Group {
   readonly name: string;
@@ -49,6 +47,8 @@ export class Group {
   readonly sites: Sites;
   readonly shipCache = new ShipCache();
   readonly deviceErrors = new DeviceErrors(this);
+  readonly remoteReads = new RemoteReads(this);
+  readonly readServer = new ReadServer(this);
   readonly checkpointer: Checkpointer;
   readonly resyncs: Resyncs;
   readonly links: ReadonlyMap<string, SiteLink>;
@@ -82,7 +82,7 @@ export class Group {
     this.pool.onFree = () => this.roomAvailable();
     this.pool.reclaim = () => this.shipCache.evict() || this.applier.evict(this.log.durableLsn);
     this.overlay = new Overlay(devices.length);
-    this.reads = new Reads(devices, this.overlay, env.memory.createArena, (volume, errno) => this.deviceErrors.readFailed(volume, errno));
+    this.reads = new Reads(devices, this.overlay, env.memory.createArena, this.remoteReads);
     this.applier = new Applier(devices, log.reader, log.store.current.appliedLsn, this, env.memory.createArena);
     // A site may have acknowledged records that a crash cost this one: what is written in their place it does not have.
     const ackedMax = PLANTED === 'acked-not-clamped' ? Number.POSITIVE_INFINITY : log.appendedLsn;
@@ -204,16 +204,8 @@ export class Group {
     for (const link of this.links.values()) link.start();
     this.rolesChanged();
     this.checkpointer.start();
-    if (this.role === 'primary') await this.#grace(options.takesOver ? TAKE_OVER_GRACE_MS : START_GRACE_MS);
+    await startGrace(this, options.takesOver);
     this.open = true;
-  }
-
-  async #grace(graceMs: number): Promise<void> {
-    const deadline = this.env.clock.nowMs() + graceMs;
-    const waiting = (): boolean => [...this.links.values()].some((l) => ['connecting', 'handshaking'].includes(l.state().session));
-    while (this.role === 'primary' && waiting() && this.env.clock.nowMs() < deadline) {
-      await new Promise<void>((resolve) => void this.env.clock.after(20, resolve));
-    }
   }
 
   status(): GroupStatus {
@@ -253,6 +245,7 @@ export class Group {
     // What is not applied is left to the next start: nothing may reach a device that is being closed.
     await this.applier.end();
     this.reads.dropWaiting();
+    this.remoteReads.stop();
     for (const device of [...this.devices, this.log.device, ...this.resyncs.stores.devices]) await device.close();
   }
 

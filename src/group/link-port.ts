@@ -13,8 +13,18 @@ import type { RegionMeta } from '../format/frame.js';
 import { recordEpoch, recordIncarnation } from '../format/record.js';
 import { FEATURE_COMPARE, type ResyncEnd } from '../format/wire.js';
 import type { SiteLink } from '../link/link.js';
-import type { ReceiveSink, Refusal, RegionEvent, ResyncRun, ShipSource, VolumeDescription } from '../link/ports.js';
+import type {
+  ReadAnswer,
+  ReceiveSink,
+  Refusal,
+  RegionEvent,
+  ResyncRun,
+  ShipSource,
+  VolumeDescription,
+  VolumeRead,
+} from '../link/ports.js';
 import type { Applier } from './applier.js';
+import type { ReadServer } from './read-server.js';
 import type { Resyncs } from './resyncs.js';
 import type { ShipCache } from './ship-cache.js';
 import type { SiteProgress, Sites } from './sites.js';
@@ -33,6 +43,7 @@ export interface LinkPortGroup {
   readonly pool: BatchPool;
   readonly sites: Sites;
   readonly shipCache: ShipCache;
+  readonly readServer: ReadServer;
   volumes(): readonly VolumeDescription[];
   history(forSite: string): SiteHistory;
   readonly resyncs: Resyncs;
@@ -285,6 +296,10 @@ export class LinkPort implements ShipSource, ReceiveSink {
     if (!this.#group.joining) this.#group.log.setPrimaryDurable(Math.min(lsn, this.#group.log.appendedLsn));
   }
 
+  readVolume(read: VolumeRead, answer: ReadAnswer): void {
+    this.#group.readServer.serve(read, answer);
+  }
+
   get receivedLsn(): number {
     return this.#group.log.appendedLsn;
   }
@@ -304,6 +319,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
 
   /** A position moved. */
   progressed(): void {
+    this.#group.readServer.progressed();
     this.#onProgress?.();
   }
 

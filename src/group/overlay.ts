@@ -53,3 +53,9 @@ export class Overlay {
     (this.#maps[volume] as IntervalMap<LogBatch>).visit(start, end, visitor);
   }
 }
+
+/** Puts `length` bytes of the content that a segment names into `bytes` at `to`. */
+export function putSegment(bytes: Uint8Array, to: number, length: number, batch: LogBatch, base: number): void {
+  if (base === ZEROES) bytes.fill(0, to, to + length);
+  else bytes.set(batch.arena.bytes.subarray(base, base + length), to);
+}

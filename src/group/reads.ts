@@ -7,12 +7,11 @@ import { KIB, RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
 import type { Arena, Device, ExtentRun, IoRequest, IoTarget, Slab } from '../core/ports.js';
 import type { CreateArena } from '../disk/batch-pool.js';
 import type { LogBatch } from '../disk/log-batch.js';
-import { type Overlay, ZEROES } from './overlay.js';
+import { type Overlay, putSegment, ZEROES } from './overlay.js';
 
 const SMALL_BYTES = 16 * KIB;
 const SMALL_COUNT = 512;
 const LARGE_COUNT = 64;
-const EIO = 5;
 const ESHUTDOWN = 108;
 
 class ReadSlab implements Slab {
@@ -28,17 +27,22 @@ class ReadSlab implements Slab {
 }
 
 /** A read whose device parts are still under way; its index is the tag of those parts. */
-type OpenRead = { request: IoRequest | undefined; volume: number; left: number; errno: number };
+type OpenRead = { request: IoRequest | undefined; volume: number; left: number; hasFailed: boolean };
 
 type WaitingRead = { readonly volume: number; readonly request: IoRequest };
 
-/** Hears of a device that failed to read, before the read is answered. */
-type OnReadFailed = (volume: number, errno: number) => void;
+/** What becomes of reads that a device failed. */
+export interface FailedReads {
+  /** A device failed to read a part, before anything else becomes of the read. */
+  partFailed(volume: number, errno: number): void;
+  /** All parts of a read have ended, and one of them failed: it is answered by Reads.end(), now or later. Its slabs hold nothing of use. */
+  answer(volume: number, request: IoRequest): void;
+}
 
 export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
   readonly #devices: readonly Device[];
   readonly #overlay: Overlay;
-  readonly #onFailed: OnReadFailed;
+  readonly #failed: FailedReads;
   readonly #small: ReadSlab[] = [];
   readonly #large: ReadSlab[] = [];
   readonly #open: OpenRead[] = [];
@@ -53,8 +57,8 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
   #device: Device;
   #tag = 0;
 
-  constructor(devices: readonly Device[], overlay: Overlay, createArena: CreateArena, onFailed: OnReadFailed) {
-    this.#onFailed = onFailed;
+  constructor(devices: readonly Device[], overlay: Overlay, createArena: CreateArena, failed: FailedReads) {
+    this.#failed = failed;
     this.#devices = devices;
     this.#overlay = overlay;
     const small = createArena(SMALL_COUNT * SMALL_BYTES);
@@ -114,12 +118,12 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
   }
 
   #start(volume: number, request: IoRequest): void {
-    const tag = this.#free.pop() ?? this.#open.push({ request: undefined, volume: 0, left: 0, errno: 0 }) - 1;
+    const tag = this.#free.pop() ?? this.#open.push({ request: undefined, volume: 0, left: 0, hasFailed: false }) - 1;
     const open = this.#open[tag] as OpenRead;
     open.request = request;
     open.volume = volume;
     open.left = 1;
-    open.errno = 0;
+    open.hasFailed = false;
     this.#tag = tag;
     this.#device = this.#devices[volume] as Device;
     const end = request.offset + request.length;
@@ -138,9 +142,7 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
   segment(start: number, end: number, batch: LogBatch, base: number): void {
     if (start > this.#cursor) this.#readGap(start);
     const to = this.#slab.dataStart + (start - this.#pieceStart);
-    const bytes = this.#slab.arena.bytes;
-    if (base === ZEROES) bytes.fill(0, to, to + (end - start));
-    else bytes.set(batch.arena.bytes.subarray(base, base + (end - start)), to);
+    putSegment(this.#slab.arena.bytes, to, end - start, batch, base);
     this.#cursor = end;
   }
 
@@ -158,15 +160,21 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
   #partDone(tag: number, error: number): void {
     const open = this.#open[tag] as OpenRead;
     if (error !== 0) {
-      open.errno = EIO;
-      this.#onFailed(open.volume, error);
+      open.hasFailed = true;
+      this.#failed.partFailed(open.volume, error);
     }
     if (--open.left > 0) return;
     // Another read may have this place as soon as it is free.
-    const { errno } = open;
+    const { volume, hasFailed } = open;
     const request = open.request as IoRequest;
     open.request = undefined;
     this.#free.push(tag);
+    if (hasFailed) this.#failed.answer(volume, request);
+    else request.owner.completed(request, 0);
+  }
+
+  /** Answers a read that was handed on as failed. With success its slabs stay its own, and hold what was read. */
+  end(request: IoRequest, errno: number): void {
     if (errno !== 0) this.release(request);
     request.owner.completed(request, errno);
   }

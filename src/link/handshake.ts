@@ -5,7 +5,15 @@ import { LvrError } from '../core/errors.js';
 import type { SiteMode } from '../core/group-config.js';
 import { FRAME_BYTES_MAX } from '../core/limits.js';
 import { decideReconnect, type ReconnectPlan, type Side, type SiteHistory } from '../core/reconnect.js';
-import { FEATURE_COMPARE, type Hello, historyDigest, type PlanMessage, PROTOCOL_VERSION, type Refused } from '../format/wire.js';
+import {
+  FEATURE_COMPARE,
+  FEATURE_READS,
+  type Hello,
+  historyDigest,
+  type PlanMessage,
+  PROTOCOL_VERSION,
+  type Refused,
+} from '../format/wire.js';
 import type { LinkGroup, VolumeDescription } from './ports.js';
 
 /** A plan of which records flow, at once or behind regions. */
@@ -15,7 +23,7 @@ export type StreamPlan = ReconnectPlan & { action: 'stream' | 'resync' };
 export function makeHello(group: LinkGroup, toSite: string, session: number, history: SiteHistory): Hello {
   return {
     protocol: PROTOCOL_VERSION,
-    features: FEATURE_COMPARE,
+    features: FEATURE_COMPARE | FEATURE_READS,
     group: group.name,
     fromSite: group.site,
     toSite,

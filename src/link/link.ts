@@ -15,7 +15,7 @@ import type { Clock, Log, Timer } from '../core/ports.js';
 import type { Replication, Session as SessionStatus } from '../core/status.js';
 import type { Hello } from '../format/wire.js';
 import { checkHello, insecureRefusal, isLoopback } from './handshake.js';
-import type { ByteStream, Network, ReceiveSink, Refusal, ShipSource } from './ports.js';
+import type { ByteStream, Network, ReadOwner, ReceiveSink, Refusal, ShipSource, VolumeRead } from './ports.js';
 import { Session } from './session.js';
 import type { SessionEnd, SessionOwner } from './session-parts.js';
 
@@ -173,6 +173,14 @@ export class SiteLink implements SessionOwner {
   /** There may be something to send: a batch was sealed or the durable LSN moved. Called by the group once per turn. */
   pump(): void {
     this.#session?.pump();
+  }
+
+  /**
+   * Asks the site for a piece of a volume. Returns what cancels that; undefined: it has no session in which it receives records, or does
+   * not know how to answer.
+   */
+  read(read: VolumeRead, owner: ReadOwner): (() => void) | undefined {
+    return this.#session?.read(read, owner);
   }
 
   /**

@@ -4,7 +4,7 @@
 import type { ReconnectPlan, SiteHistory } from '../core/reconnect.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import type { RegionMeta } from '../format/frame.js';
-import type { Compared, ResyncEnd } from '../format/wire.js';
+import type { Compared, ReadMessage, ResyncEnd } from '../format/wire.js';
 
 /** Volume as described in a hello: both sites must agree on order, names and sizes. */
 export type VolumeDescription = { readonly name: string; readonly sizeBytes: number; readonly blockBytes: number };
@@ -25,6 +25,28 @@ export interface LinkGroup {
   reached(lsn: number): Promise<void>;
   /** The plan says that this site must become secondary: does so durably. */
   stepDown(plan: ReconnectPlan): Promise<void>;
+}
+
+/** A piece of a volume that a site is asked for; see the message in wire.proto. */
+export type VolumeRead = Omit<ReadMessage, 'id'>;
+
+/** Who asked a site for a piece of a volume. Told once, unless it has cancelled. */
+export interface ReadOwner {
+  /** The piece stands in bytes[start, start + length), during this call only. Words when it is damaged, which ends the session. */
+  content(bytes: Uint8Array, start: number, length: number, crc: number): string | undefined;
+  /** The site cannot answer, or the session has ended. */
+  refused(refusal: Refusal): void;
+}
+
+/** What a site has read for its primary: unchanged until released. */
+export type ReadPiece = { readonly bytes: Uint8Array; readonly crc: number; release(): void };
+
+/** A primary that waits for a piece of a volume here. Told once, about a piece that is its own from then on, or why there is none. */
+export interface ReadAnswer {
+  /** Nobody waits any more: it need not be told, and a piece is released at once. */
+  readonly isDropped: boolean;
+  content(piece: ReadPiece): void;
+  refused(refusal: Refusal): void;
 }
 
 /**
@@ -122,6 +144,8 @@ export interface ReceiveSink extends LinkGroup {
   receive(batch: LogBatch): Refusal | undefined;
   /** The primary's durable LSN moved. */
   primaryDurable(lsn: number): void;
+  /** The primary cannot read this itself; checked against the volumes. Answered when all up to read.lsn is applied, or refused. */
+  readVolume(read: VolumeRead, answer: ReadAnswer): void;
   /** Positions to answer with. */
   readonly receivedLsn: number;
   readonly loggedLsn: number;

@@ -23,6 +23,8 @@ const EXPECTED: Readonly<Partial<Record<FrameType, readonly Phase[]>>> = {
   resyncEnd: ['running'],
   ack: ['running'],
   durable: ['running'],
+  read: ['running'],
+  readRefused: ['running'],
 };
 
 /** A message of this type may come in this phase. */

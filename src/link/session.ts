@@ -11,7 +11,6 @@
 // resync for RESYNC_ANSWER_MS. A session ends exactly once; after that neither group nor sink hear of it, whatever the other end still
 // sends. Nothing of the group changes before the plan is agreed on.
 
-import { unreachable } from '../core/assert.js';
 import type { SiteMode } from '../core/group-config.js';
 import { LINK_DEAD_MS, LINK_HELLO_MS, LINK_NO_ROOM_MS, LINK_PREPARE_MS, RESYNC_ANSWER_MS } from '../core/limits.js';
 import type { Clock, Slab } from '../core/ports.js';
@@ -34,11 +33,10 @@ import { Channel, type ChannelOwner } from './channel.js';
 import { Flow } from './flow.js';
 import { checkHello, checkPlan, isStillPlan, type Meeting, makeHello, meet, planMessage, refusalOf, type StreamPlan } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
-import type { ByteStream, ReceiveSink, Refusal, ShipSource } from './ports.js';
-import { Receiver } from './receiver.js';
+import type { ByteStream, ReadOwner, ReceiveSink, Refusal, ShipSource, VolumeRead } from './ports.js';
 import { ResyncReceiver } from './resync-receiver.js';
 import { ResyncSender } from './resync-sender.js';
-import { Sender, type SenderOwner } from './sender.js';
+import type { SenderOwner } from './sender.js';
 import { chainBefore, HISTORY_CHANGED, isExpected, type Phase, type SessionContext, type SessionEnd } from './session-parts.js';
 
 export class Session implements ChannelOwner, SenderOwner {
@@ -57,7 +55,7 @@ export class Session implements ChannelOwner, SenderOwner {
   #meeting: Meeting | undefined;
   #phase: Phase = 'hello';
   #deadlineMs = 0;
-  readonly #flow = new Flow();
+  readonly #flow: Flow;
   readonly #heartbeat: Heartbeat;
   #work: Promise<void> | undefined;
 
@@ -73,6 +71,7 @@ export class Session implements ChannelOwner, SenderOwner {
     this.#own = context.group.history(context.site);
     this.#other = hello;
     this.#channel = new Channel(stream, this, context.clock);
+    this.#flow = new Flow(context.group, this.#channel, context.clock, hello?.features ?? 0);
     this.#heartbeat = new Heartbeat(this.#channel, context.clock);
     this.#enter('hello', LINK_HELLO_MS);
   }
@@ -133,6 +132,11 @@ export class Session implements ChannelOwner, SenderOwner {
     this.#flow.pump();
   }
 
+  /** See SiteLink.read(). */
+  read(read: VolumeRead, owner: ReadOwner): (() => void) | undefined {
+    return this.isRunning ? this.#flow.read(read, owner) : undefined;
+  }
+
   /** Looks at deadlines and sends heartbeats. `late`: this process itself was not running for a while, so silence means nothing. */
   tick(nowMs: number, late: boolean): void {
     const overdue = late ? undefined : this.#overdue(nowMs);
@@ -186,16 +190,8 @@ export class Session implements ChannelOwner, SenderOwner {
         return this.#planReceived(message.value);
       case 'ready':
         return this.#readyReceived(message.value);
-      case 'ack':
-        return this.#refuseIf(this.#flow.acked(message.value));
-      case 'regionsDone':
-        return this.#refuseIf(this.#flow.regionsDone(message.value));
-      case 'compared':
-        return this.#refuseIf(this.#flow.compared(message.value));
       case 'resyncEnd':
         return this.#resyncEnded(message.value);
-      case 'durable':
-        return this.#refuseIf(this.#flow.durable(message.value));
       case 'ping':
         return this.#heartbeat.ping(message.value);
       case 'pong':
@@ -207,7 +203,7 @@ export class Session implements ChannelOwner, SenderOwner {
         this.#channel.destroy();
         return this.#end({ kind: this.#phase === 'stepDown' ? 'stepDown' : 'bye', code: '', reason: message.value.reason });
       default:
-        return unreachable(message);
+        return this.#refuseIf(this.#flow.controlled(message));
     }
   }
 
@@ -254,6 +250,7 @@ export class Session implements ChannelOwner, SenderOwner {
     const refusal = checkHello(hello, this.#group, this.#site);
     if (refusal !== undefined) return this.#refuse(refusal);
     if (hello.session !== this.id) return this.violated(`site ${this.#site} answered for another session`);
+    this.#flow.features = hello.features;
     this.#meet(hello);
   }
 
@@ -317,7 +314,7 @@ export class Session implements ChannelOwner, SenderOwner {
   #receiveFrom(from: number): void {
     const { epoch } = (this.#other as Hello).history;
     this.#channel.send(controlFrame('ready', encodeReady(from)));
-    this.#flow.receive(new Receiver(this.#group, this.#channel, this.#clock, from, epoch, this.#mode));
+    this.#flow.receive(from, epoch, this.#mode);
     this.#enter('running', 0);
   }
 
@@ -337,8 +334,7 @@ export class Session implements ChannelOwner, SenderOwner {
       return this.violated(`site ${this.#site} is ready for LSN ${from}, planned was ${wanted}`);
     }
     if (plan.action === 'resync' && !this.#flow.isSendingRegions) return this.#sendRegions(plan.uuid);
-    const parts = { source: this.#group, site: this.#site, mode: this.#mode, channel: this.#channel, clock: this.#clock, owner: this };
-    this.#flow.send(new Sender(parts, from));
+    this.#flow.send({ site: this.#site, mode: this.#mode, owner: this }, from);
     this.#group.siteStreaming(this.#site, from, plan.action === 'resync');
     this.#enter('running', 0);
     this.#flow.pump();

@@ -243,7 +243,7 @@ export class SimSite {
       regionBytes,
       undo: options.undo ?? 'auto',
       onLogError: options.onLogError ?? 'fail',
-      onIoError: options.onIoError ?? 'pass_on',
+      onIoError: options.onIoError ?? 'retry-remote',
       resync: { ...RESYNC_DEFAULTS, ...options.resync },
       log: { path: this.log.path, sizeBytes: this.log.sizeBytes },
       volumes: VOLUMES.map((volume) => ({ name: volume, device: volume, sizeBytes: volumeBytes, io: undefined })),

@@ -59,7 +59,7 @@ t.test('a good file gives typed settings with defaults', async (t) => {
       regionBytes: 64 * 1024,
       undo: 'auto',
       onLogError: 'fail',
-      onIoError: 'pass_on',
+      onIoError: 'retry-remote',
       resync: { maxRate: 0, minRate: 1024 ** 2, latencyTargetMs: 20, minDwellMs: 10_000, checksum: 'auto' },
       log: { path: '/var/lib/lvr/app.log', sizeBytes: 1024 ** 3 },
       volumes: [{ name: 'data', device: '/nowhere/data', sizeBytes: 256 * 1024 ** 2, io: undefined }],
@@ -84,6 +84,7 @@ t.test('wrong values are named with file, line, key and what was expected', asyn
       '[groups.app]\nregion = "96KiB"',
       'lvr.toml:7 groups.app.region: expected a power of two from "4KiB" to "4MiB", got "96KiB"',
     ],
+    ['[groups.app]', '[groups.app]\non_io_error = "x"', 'lvr.toml:7 groups.app.on_io_error: expected "retry-remote"|"pass_on"|'],
     ['role =', 'rolle =', 'lvr.toml:7 groups.app.rolle: unknown key (did you mean "role"?)'],
     ['[groups.app]', '[groups.app]\nwrite_cache = "yes"', 'lvr.toml:7 groups.app.write_cache: expected a boolean, got "yes"'],
     [

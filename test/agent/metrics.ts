@@ -44,8 +44,9 @@ function makeServer(completed: () => number): MetricsServer {
     logFullEtaSeconds: 77,
     limits: { crossed: ['max_ios'], action: 'throttle', seconds: 3 },
   } as (typeof status.sites)[0];
+  const volumes = status.volumes.map((volume) => ({ ...volume, remoteReads: 12 }));
   return new MetricsServer({
-    status: () => statusDocument(facts, [{ ...status, throttledSeconds: 2.5, health: 'degraded', sites: [site] }]),
+    status: () => statusDocument(facts, [{ ...status, throttledSeconds: 2.5, health: 'degraded', volumes, sites: [site] }]),
     nbdCounters: () => [{ op: 'write', completed: completed(), failed: 1, bytes: 4096 }],
     nbdConnections: () => 3,
     shipCounters: () => ({ bytes: 99, records: 9 }),
@@ -59,6 +60,7 @@ t.test('values of a snapshot become samples', async (t) => {
     'lvr_group_role{group="app",state="secondary"} 0',
     'lvr_group_health{group="app",state="degraded"} 1',
     'lvr_nbd_connections 3',
+    'lvr_remote_reads_total{group="app",volume="data"} 12',
     'lvr_nbd_requests_total{group="app",volume="data",op="write"} 5',
     'lvr_nbd_errors_total{group="app",volume="data",op="write"} 1',
     'lvr_nbd_bytes_total{group="app",volume="data",op="write"} 4096',

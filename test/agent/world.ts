@@ -78,7 +78,10 @@ class FakeGroup implements AgentGroup {
       writeBytesPerSecond: 0,
       logFullEtaSeconds: null,
       throttledSeconds: 1.5,
-      volumes: this.#config.volumes.map(({ name }) => ({ volume: name, sizeBytes: 1024, export: `${this.name}/${name}`, attached: '' })),
+      volumes: this.#config.volumes.map(({ name }) => ({
+        ...{ volume: name, sizeBytes: 1024, export: `${this.name}/${name}` },
+        ...{ attached: '', remoteReads: 0 },
+      })),
       sites: this.#config.sites.map(({ name, mode }) => ({
         site: name,
         mode,

@@ -97,6 +97,10 @@ t.test('whatever is marked, taken, done and retried, the map answers like a plai
       for (const other of model.all) Object.assign(other, { pending: other.dirty, copying: false });
     }
     expect(`${step} isDirty`, map.isDirty(volume, region), at.dirty);
+    const last = Math.min(regions.length, region + 1 + (step % 7)) - 1;
+    const bytes = (last - region) * REGION + 512;
+    const isAny = regions.slice(region, last + 1).some(({ dirty }) => dirty);
+    expect(`${step} isDirtyIn`, map.isDirtyIn(volume, region * REGION, bytes), isAny);
     if (step % 100 === 0) expect(`${step} counters`, countersOf(map), model.counters());
   }
   t.equal(problem, '');

@@ -4,15 +4,18 @@ import t from 'tap';
 import { putU32 } from '../../src/format/bytes.js';
 import { crc32cSmall } from '../../src/format/crc32c.js';
 import {
+  CONTENT_META_BYTES,
   FRAME_HEADER_BYTES,
   type FrameType,
   isMetaValid,
   META_BYTES_MAX,
+  putContentMeta,
   putRecordsMeta,
   putRegionMeta,
   RECORDS_META_BYTES_MAX,
   REGION_META_BYTES,
   type RegionMeta,
+  readContentMeta,
   readFrameHeader,
   readRegionMeta,
   recordsMetaBytes,
@@ -21,7 +24,21 @@ import {
   sealFrame,
 } from '../../src/format/frame.js';
 
-const TYPES: readonly FrameType[] = ['hello', 'plan', 'ready', 'refused', 'ack', 'durable', 'ping', 'pong', 'bye', 'records'];
+const TYPES: readonly FrameType[] = [
+  'hello',
+  'plan',
+  'ready',
+  'refused',
+  'ack',
+  'durable',
+  'ping',
+  'pong',
+  'bye',
+  'records',
+  'read',
+  'readRefused',
+  'content',
+];
 
 function frame(type: FrameType, metaBytes: number, payloadBytes = 0): Uint8Array {
   const bytes = new Uint8Array(FRAME_HEADER_BYTES + metaBytes);
@@ -141,4 +158,16 @@ t.test('the meta part of a region frame goes round, and every impossible one is 
   putRegionMeta(bytes, 8, data);
   bytes[8 + 20] = 1;
   t.match(readRegionMeta(bytes, 8, REGION_META_BYTES, 65536), /impossible meta/, 'bits that must be zero');
+});
+
+t.test('the meta part of a content frame goes round, and every impossible one is refused', async (t) => {
+  const bytes = new Uint8Array(64);
+  const meta = { id: 2 ** 53 - 1, crc: 0xdead_beef };
+  putContentMeta(bytes, 8, meta);
+  t.same(readContentMeta(bytes, 8, CONTENT_META_BYTES), meta);
+  t.match(readContentMeta(bytes, 8, CONTENT_META_BYTES - 1), /impossible meta/);
+  bytes[8 + 12] = 1;
+  t.match(readContentMeta(bytes, 8, CONTENT_META_BYTES), /impossible meta/, 'bits that must be zero');
+  putContentMeta(bytes, 8, { ...meta, id: 2 ** 60 });
+  t.match(readContentMeta(bytes, 8, CONTENT_META_BYTES), /impossible meta/, 'id beyond 2^53-1');
 });

@@ -14,6 +14,8 @@ import {
   decodeDurable,
   decodeHello,
   decodePlan,
+  decodeRead,
+  decodeReadRefused,
   decodeReady,
   decodeRefused,
   decodeRegionsDone,
@@ -24,6 +26,8 @@ import {
   encodeDurable,
   encodeHello,
   encodePlan,
+  encodeRead,
+  encodeReadRefused,
   encodeReady,
   encodeRefused,
   encodeRegionsDone,
@@ -264,4 +268,18 @@ t.test('the messages of a resync go round, and impossible ones are refused', asy
   t.same(decodePlan(encodePlan(resync)), resync);
   t.match(decodePlan(encodePlan({ ...resync, uuid: '' })), /no valid UUID/);
   t.match(decodePlan(encodePlan({ ...resync, action: 'stream' })), /no valid UUID/);
+});
+
+t.test('a read and its refusal go round, and impossible ones are refused', async (t) => {
+  const read = { id: MAX, volume: 31, offset: 2 ** 50, length: 1 << 20, lsn: MAX, epoch: 7 };
+  t.same(decodeRead(encodeRead(read)), read);
+  const zeroes = { id: 0, volume: 0, offset: 0, length: 0, lsn: 0, epoch: 0 };
+  t.same(decodeRead(encodeRead(zeroes)), zeroes);
+  for (const key of ['id', 'offset', 'lsn', 'epoch'] as const)
+    t.match(decodeRead(encodeRead({ ...read, [key]: 2 ** 53 })), /^read: a number is out of range/, key);
+  const refused = { id: 3, code: 'NOT_CONSISTENT', reason: 'why' };
+  t.same(decodeReadRefused(encodeReadRefused(refused)), refused);
+  t.match(decodeReadRefused(encodeReadRefused({ ...refused, id: 2 ** 53 })), /^readRefused: /);
+  t.match(decodeReadRefused(encodeReadRefused({ ...refused, code: 'no code' })), /^readRefused: /);
+  t.match(decodeReadRefused(encodeReadRefused({ ...refused, reason: `\u001b${'y'.repeat(5000)}` })), { reason: /^\?y{999}$/ });
 });

@@ -108,7 +108,7 @@ function configOf(drawn: Drawn): { lines: string[]; meant: unknown } {
       regionBytes: 65_536,
       undo: 'auto',
       onLogError: 'fail',
-      onIoError: 'pass_on',
+      onIoError: 'retry-remote',
       resync: RESYNC_DEFAULTS,
     };
     groups.push({ name: `g${g}`, role, ...defaults, log, volumes, sites });

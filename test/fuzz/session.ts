@@ -12,12 +12,17 @@ import {
   encodeDurable,
   encodeHello,
   encodePlan,
+  encodeRead,
+  encodeReadRefused,
   encodeReady,
   encodeRefused,
   encodeTime,
+  FEATURE_READS,
   type Hello,
   historyDigest,
 } from '../../src/format/wire.js';
+import type { ReadOwner } from '../../src/link/ports.js';
+import { contentFrame } from '../link/raw-ends.js';
 import { helloOf, primaryHistory, RawPeer } from '../link/raw-peer.js';
 import { World } from '../link/world.js';
 import { fuzz, judge } from './harness.js';
@@ -26,13 +31,23 @@ import { recordStream } from './records.js';
 
 type Frame = { readonly type: FrameType; readonly message: Uint8Array } | { readonly raw: Uint8Array };
 
-const TYPES: readonly FrameType[] = ['hello', 'plan', 'ready', 'refused', 'ack', 'durable', 'ping', 'pong', 'bye'];
+const TYPES: readonly FrameType[] = ['hello', 'plan', 'ready', 'refused', 'ack', 'durable', 'ping', 'pong', 'bye', 'read', 'readRefused'];
 const records = recordStream([
   [2, 512],
   [1, 0],
   [1, 4096],
 ]);
 const frameBytes = records.starts.map((start, i) => records.bytes.subarray(start, records.starts[i + 1]));
+
+const READ = { volume: 0, offset: 0, length: 4096, lsn: 4, epoch: 1 };
+
+/** Counts how often it is told. */
+function ownerOf(told: number[], at: number): ReadOwner {
+  const tell = (): undefined => {
+    told[at] = (told[at] as number) + 1;
+  };
+  return { content: tell, refused: tell };
+}
 
 /** What a primary says to a blank secondary, in order. */
 function primaryFlow(world: World): Frame[] {
@@ -57,6 +72,7 @@ function primaryFlow(world: World): Frame[] {
     { type: 'ping', message: encodeTime(5) },
     { raw: frameBytes[1] as Uint8Array },
     { type: 'durable', message: encodeDurable(3) },
+    { type: 'read', message: encodeRead({ id: 1, volume: 0, offset: 0, length: 4096, lsn: 3, epoch: 1 }) },
     { raw: frameBytes[2] as Uint8Array },
     { type: 'pong', message: encodeTime(5) },
     { type: 'bye', message: encodeBye('enough') },
@@ -67,12 +83,14 @@ function primaryFlow(world: World): Frame[] {
 function secondaryFlow(session: number): Frame[] {
   const blank = { ...primaryHistory(0), site: 'b', role: 'secondary' as const, groupUuid: '0'.repeat(32), blank: true, epoch: 0 };
   return [
-    { type: 'hello', message: encodeHello(helloOf({ fromSite: 'b', toSite: 'a', session, history: blank })) },
+    { type: 'hello', message: encodeHello(helloOf({ fromSite: 'b', toSite: 'a', session, features: FEATURE_READS, history: blank })) },
     { type: 'ready', message: encodeReady(1) },
     { type: 'ack', message: encodeAck(2, 0, 0) },
     { type: 'ping', message: encodeTime(1) },
     { type: 'ack', message: encodeAck(4, 4, 1) },
     { type: 'ack', message: encodeAck(4, 4, 4) },
+    { raw: contentFrame(1, 4096) },
+    { type: 'readRefused', message: encodeReadRefused({ id: 2, code: 'DEVICE_FAILED', reason: 'no' }) },
     { type: 'refused', message: encodeRefused({ code: 'LOG_FAILED', reason: 'no disk' }) },
   ];
 }
@@ -134,7 +152,10 @@ async function play(drawn: Case, isCut: boolean): Promise<string> {
     flow = secondaryFlow(hello.session);
   }
   // One frame after the other, as an end that waits for answers would say them.
+  const told = [0, 0];
+  let asked = 0;
   for (const [i, frame] of edited(flow, drawn).entries()) {
+    for (; !drawn.isPrimary && asked < told.length; asked++) if (site.link.read(READ, ownerOf(told, asked)) === undefined) break;
     peer?.send(i === drawn.travels % flow.length ? mutate(frame, [], drawn.outside) : frame);
     await world.settle();
   }
@@ -148,6 +169,7 @@ async function play(drawn: Case, isCut: boolean): Promise<string> {
     group.records.length,
     group.prepared.length,
     group.knownDurable,
+    told,
   ];
   if (drawn.isPrimary && group.prepared.length === 0) {
     judge(group.records.length === 0 && group.blank && group.epoch === 0 && group.lineage.length === 0, 'nothing changes without a plan');
@@ -162,6 +184,10 @@ async function play(drawn: Case, isCut: boolean): Promise<string> {
     const { received, durable, applied } = group.progress;
     judge(applied <= durable && durable <= received && received <= 4, 'no answer is taken for more than was sent');
   }
+  judge(
+    told.every((times) => times <= 1),
+    'a read ends once',
+  );
   judge(group.stepDowns === 0, 'nobody steps down');
   await world.stop();
   judge(group.leased === 0 || !drawn.isPrimary, 'every batch comes back');

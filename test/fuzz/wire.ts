@@ -8,7 +8,21 @@ import * as wire from '../../src/format/wire.js';
 import { fuzz, judge } from './harness.js';
 import { anywhere, type Field, mutate, several } from './mutate.js';
 
-const KINDS = ['hello', 'plan', 'ready', 'refused', 'ack', 'durable', 'time', 'bye', 'regionsDone', 'compared', 'resyncEnd'] as const;
+const KINDS = [
+  'hello',
+  'plan',
+  'ready',
+  'refused',
+  'ack',
+  'durable',
+  'time',
+  'bye',
+  'regionsDone',
+  'compared',
+  'resyncEnd',
+  'read',
+  'readRefused',
+] as const;
 type Kind = (typeof KINDS)[number];
 
 const MODES = ['async', 'memory', 'logged', 'applied'] as const;
@@ -118,6 +132,14 @@ function messageOf(drawn: Drawn): { bytes: Uint8Array; value: unknown } {
       const value: wire.ResyncEnd = { base, chain: number() >>> 0, end: base + (number() % 1000), lineage };
       return { bytes: wire.encodeResyncEnd(value), value };
     }
+    case 'read': {
+      const value = { id: number(), volume: number() >>> 0, offset: number(), length: number() >>> 0, lsn: number(), epoch: number() };
+      return { bytes: wire.encodeRead(value), value };
+    }
+    case 'readRefused': {
+      const value = { id: number(), code: 'NOT_CONSISTENT', reason: `${name()} ${number()}` };
+      return { bytes: wire.encodeReadRefused(value), value };
+    }
     case 'bye': {
       const reason = `${name()} leaves`;
       return { bytes: wire.encodeBye(reason), value: { reason } };
@@ -137,6 +159,8 @@ const DECODERS: Record<Kind, (bytes: Uint8Array) => unknown> = {
   regionsDone: wire.decodeRegionsDone,
   compared: wire.decodeCompared,
   resyncEnd: wire.decodeResyncEnd,
+  read: wire.decodeRead,
+  readRefused: wire.decodeReadRefused,
 };
 
 const ENCODERS: Record<Kind, (value: never) => Uint8Array> = {
@@ -151,6 +175,8 @@ const ENCODERS: Record<Kind, (value: never) => Uint8Array> = {
   regionsDone: wire.encodeRegionsDone,
   compared: wire.encodeCompared,
   resyncEnd: wire.encodeResyncEnd,
+  read: wire.encodeRead,
+  readRefused: wire.encodeReadRefused,
 };
 
 /** Tags and lengths of the outer message and of those inside: one byte each, as far as they are. */

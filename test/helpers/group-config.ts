@@ -8,6 +8,6 @@ export const GROUP_SETTINGS = {
   regionBytes: 65536,
   undo: 'auto',
   onLogError: 'fail',
-  onIoError: 'pass_on',
+  onIoError: 'retry-remote',
   resync: RESYNC_DEFAULTS,
 } as const satisfies Partial<GroupConfig>;

@@ -19,7 +19,15 @@ import {
   recordPrevChain,
   sealIdentity,
 } from '../../src/format/record.js';
-import type { ReceiveSink, Refusal, RegionEvent, ShipSource, VolumeDescription } from '../../src/link/ports.js';
+import type {
+  ReadAnswer,
+  ReceiveSink,
+  Refusal,
+  RegionEvent,
+  ShipSource,
+  VolumeDescription,
+  VolumeRead,
+} from '../../src/link/ports.js';
 
 /** What the fake log keeps of a record. */
 export type FakeRecord = { readonly epoch: number; readonly incarnation: number; readonly chain: number };
@@ -295,6 +303,13 @@ export class FakeGroup implements ShipSource, ReceiveSink {
   primaryDurable(lsn: number): void {
     if (lsn > this.sealedLsn) throw new Error('durable at the primary, but not here');
     this.knownDurable = lsn;
+  }
+
+  /** Reads of the primary, for the test to answer. */
+  readonly asked: { readonly read: VolumeRead; readonly answer: ReadAnswer }[] = [];
+
+  readVolume(read: VolumeRead, answer: ReadAnswer): void {
+    this.asked.push({ read, answer });
   }
 
   onProgress(fn: (() => void) | undefined): void {

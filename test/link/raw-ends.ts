@@ -1,7 +1,15 @@
 // A running session with a raw peer as one of its ends: as primary of site b, or as secondary of site a.
 
 import type { SiteMode } from '../../src/core/group-config.js';
-import { FRAME_HEADER_BYTES, putRecordsMeta, RECORDS_META_HEADER_BYTES, recordsMetaBytes, sealFrame } from '../../src/format/frame.js';
+import {
+  CONTENT_META_BYTES,
+  FRAME_HEADER_BYTES,
+  putContentMeta,
+  putRecordsMeta,
+  RECORDS_META_HEADER_BYTES,
+  recordsMetaBytes,
+  sealFrame,
+} from '../../src/format/frame.js';
 import { IDENTITY_BYTES, IDENTITY_START } from '../../src/format/record.js';
 import { decodeHello, encodePlan, encodeReady, type Hello, historyDigest } from '../../src/format/wire.js';
 import type { FakeGroup } from './fake-group.js';
@@ -46,8 +54,8 @@ export async function rawPrimary(mode: SiteMode): Promise<{ world: World; peer: 
   return { world, peer, send, group };
 }
 
-/** Site a as sender in this mode to a raw secondary that has nothing. */
-export async function rawSecondary(mode: SiteMode): Promise<{ world: World; peer: RawPeer; group: FakeGroup }> {
+/** Site a as sender in this mode to a raw secondary that has nothing, and offers `features`. */
+export async function rawSecondary(mode: SiteMode, features = 0): Promise<{ world: World; peer: RawPeer; group: FakeGroup }> {
   const world = new World('primary', 'secondary', false, mode);
   let accepted: RawPeer | undefined;
   await world.network.listen('host', 7002, (stream) => {
@@ -58,9 +66,18 @@ export async function rawSecondary(mode: SiteMode): Promise<{ world: World; peer
   const peer = accepted as RawPeer;
   const { session } = decodeHello(peer.heard[0]?.meta ?? new Uint8Array(0)) as Hello;
   const blank = { ...primaryHistory(0), role: 'secondary' as const, groupUuid: '0'.repeat(32), blank: true, epoch: 0 };
-  peer.send(helloFrame({ fromSite: 'b', toSite: 'a', session, history: { ...blank, site: 'b' } }));
+  peer.send(helloFrame({ fromSite: 'b', toSite: 'a', session, features, history: { ...blank, site: 'b' } }));
   await world.settle();
   peer.say('ready', encodeReady(1));
   await world.settle();
   return { world, peer, group: world.a.group };
+}
+
+/** A content frame of zeroes, with changes of what stands behind its header. */
+export function contentFrame(id: number, length: number, change: (frame: Uint8Array) => void = () => {}): Uint8Array {
+  const frame = new Uint8Array(FRAME_HEADER_BYTES + CONTENT_META_BYTES + length);
+  putContentMeta(frame, FRAME_HEADER_BYTES, { id, crc: 0 });
+  change(frame);
+  sealFrame(frame, 0, 'content', CONTENT_META_BYTES, length);
+  return frame;
 }

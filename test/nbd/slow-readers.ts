@@ -28,7 +28,7 @@ class GroupReads extends MemoryBackend {
       [device],
       new Overlay(1),
       (bytes) => ({ bytes: new Uint8Array(bytes), address: 0 }),
-      () => undefined,
+      { partFailed() {}, answer() {} },
     );
   }
 

@@ -44,6 +44,9 @@ export const REQUIRED_COUNTS = [
   'slow device',
   'bitmap',
   'bitmap and log',
+  'event read-failed',
+  'event read-remote',
+  'event read-remote-refused',
   'event bitmap-mode',
   'event bitmap-left',
   'event bitmap-damaged',
@@ -61,7 +64,9 @@ export const REQUIRED_COUNTS = [
   'apart UNDO_FULL',
   'disks blank',
   'disks rollback',
-  ...['eio', 'eio-sticky', 'enospc', 'short', 'hang', 'flush-eio', 'lost', 'phantom', 'misdirect', 'rot'].map((kind) => `fault ${kind}`),
+  ...['eio', 'eio-sticky', 'enospc', 'short', 'hang', 'flush-eio', 'read-eio', 'lost', 'phantom', 'misdirect', 'rot'].map(
+    (kind) => `fault ${kind}`,
+  ),
   ...['C3', 'C4', 'C5', 'C6', 'C7', 'C8', 'C9', 'C11', 'C12', 'C13', 'C14', 'C15', 'C16', 'C17'].map((rule) => `rule ${rule}`),
 ];
 

@@ -49,6 +49,8 @@ const LOOK: Readonly<Record<string, readonly string[]>> = {
   'compared-always-same': ['runs', '7016', '60'],
   'unflushed-content-trusted': ['scenario', 'overflow-unflushed.txt'],
   'end-mark-forgotten': ['runs', '7001', '30'],
+  'remote-read-too-early': ['scenario', 'read-remote.txt'],
+  'remote-read-over-newer': ['scenario', 'read-remote.txt'],
 };
 
 /** The bugs, as the source names them. */
