@@ -5,25 +5,13 @@
 // takes the part that was written for all of it. Nothing above it can know. So the log device loses its end, and the volume is an NBD
 // export that begins to fail.
 
-import { spawn, spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { FuseAttacher } from '../../src/attach/fuse.js';
-import type { Attachment } from '../../src/attach/ports.js';
 import { TestAgent } from '../helpers/agent.js';
 import { until } from '../helpers/command.js';
+import { type Failing, failingDevice } from '../helpers/failing-device.js';
 import { History, readImage } from '../helpers/history.js';
 import { Load } from '../helpers/load.js';
 import { Random } from '../helpers/random.js';
@@ -53,9 +41,6 @@ type Story = {
   readonly code: string;
   readonly message: RegExp;
 };
-
-/** What makes it fail, what repairs it, and what undoes everything. */
-type Failing = { readonly spoil: () => void; readonly repair: () => Promise<void>; readonly undo: () => Promise<void> };
 
 const STORIES: readonly Story[] = [
   {
@@ -127,43 +112,9 @@ async function losesItsEnd(story: Story, path: string): Promise<Failing> {
   };
 }
 
-/** A block device on an NBD export that answers reads and writes with EIO as long as a file is there. */
-async function beginsToFail(story: Story, path: string): Promise<Failing> {
-  const directory = workspace.directory(`${story.name}-nbd`);
-  const [socketPath, trigger] = ['nbd.sock', 'fails'].map((name) => join(directory, name)) as [string, string];
-  const fails = ['error=EIO', 'error-rate=1', `error-file=${trigger}`];
-  workspace.adopt(
-    spawn('nbdkit', ['-f', '-U', socketPath, '--filter=error', 'memory', `${story.sizeMib}M`, ...fails], { stdio: 'ignore' }),
-  );
-  await until('nbdkit listens', 10_000, async () => (existsSync(socketPath) ? true : undefined));
-  const attacher = new FuseAttacher(directory);
-  const sizeBytes = story.sizeMib * MIB;
-  const request = {
-    target: 'disk/failing',
-    identity: story.name,
-    socketPath,
-    sizeBytes,
-    blockBytes: 512,
-    readOnly: false,
-    device: undefined,
-  };
-  const attach = async (): Promise<Attachment> => {
-    const attachment = await attacher.attach(request, 'for a test', () => {});
-    rmSync(path, { force: true });
-    symlinkSync(attachment.device, path);
-    return attachment;
-  };
-  let attachment = await attach();
-  return {
-    spoil: () => writeFileSync(trigger, ''),
-    repair: async () => {
-      rmSync(trigger);
-      // As a new device would: what the kernel remembers of its errors goes with it.
-      await attacher.detach(attachment);
-      attachment = await attach();
-    },
-    undo: () => attacher.detach(attachment),
-  };
+/** A block device that begins to fail reads and writes. */
+function beginsToFail(story: Story, path: string): Promise<Failing> {
+  return failingDevice(workspace, story.name, path, story.sizeMib, 'error');
 }
 
 /** A directory of hooks in which every failure of a group leaves its code behind. */
