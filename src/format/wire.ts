@@ -2,17 +2,17 @@
 // or, for anything that this protocol does not allow, words that say what is wrong. Nothing is thrown past this file, and what it
 // returns needs no further check of form: numbers are safe integers, names match NAME_PATTERN, lists are bounded.
 
-import { assert } from '../core/assert.js';
-import { messageOf } from '../core/errors.js';
 import type { SiteMode } from '../core/group-config.js';
 import { NAME_PATTERN } from '../core/ids.js';
-import { BLOCK_BYTES, FRAME_BYTES_MAX_BEFORE_HELLO, LINEAGE_ENTRIES_MAX, SECTOR_BYTES, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
-import { compareWriters, type Lineage, type LineageEntry } from '../core/lineage.js';
-import type { BitmapOffer, SiteHistory } from '../core/reconnect.js';
+import { BLOCK_BYTES, FRAME_BYTES_MAX_BEFORE_HELLO, SECTOR_BYTES, VOLUMES_PER_GROUP_MAX } from '../core/limits.js';
+import type { Lineage } from '../core/lineage.js';
+import type { SiteHistory } from '../core/reconnect.js';
 import { COMPARE_BLOCKS_MAX } from './compare.js';
 import { crc32cSmall } from './crc32c.js';
 import { FRAME_HEADER_BYTES, type FrameType, sealFrame } from './frame.js';
 import { lvr } from './wire.gen.js';
+import { historyToWire, readHistory, readLineage } from './wire-history.js';
+import { count, guard, isCount, printable, REASON_CHARACTERS_MAX, UUID_PATTERN } from './wire-values.js';
 
 /** Version of the messages and their order. Ends with different versions refuse each other. */
 export const PROTOCOL_VERSION = 2;
@@ -22,9 +22,6 @@ export const FEATURE_COMPARE = 2;
 /** The same: this end answers Read. */
 export const FEATURE_READS = 4;
 
-/** Longest text in a Refused or Bye. */
-const REASON_CHARACTERS_MAX = 1000;
-
 const MODES: Record<SiteMode, lvr.Mode> = {
   async: lvr.Mode.ASYNC,
   memory: lvr.Mode.MEMORY,
@@ -32,7 +29,6 @@ const MODES: Record<SiteMode, lvr.Mode> = {
   applied: lvr.Mode.APPLIED,
 };
 const CODE_PATTERN = /^[A-Z][A-Z_]{0,39}$/;
-const UUID_PATTERN = /^[0-9a-f]{32}$/;
 const MODE_NAMES = Object.keys(MODES) as SiteMode[];
 
 export type WireVolume = { readonly name: string; readonly sizeBytes: number; readonly blockBytes: number };
@@ -294,105 +290,6 @@ export function encodeBye(reason: string): Uint8Array {
 /** Decodes a Bye to its reason. */
 export function decodeBye(bytes: Uint8Array): { readonly reason: string } | string {
   return guard(bytes, lvr.Bye.decode, (wire) => ({ reason: printable(wire.reason) }));
-}
-
-/** Runs the generated decoder, which throws on malformed bytes, and then the checks of the message. */
-function guard<Wire, Value>(bytes: Uint8Array, decode: (bytes: Uint8Array) => Wire, check: (wire: Wire) => Value | string): Value | string {
-  let wire: Wire;
-  try {
-    wire = decode(bytes);
-  } catch (error) {
-    return `malformed message: ${messageOf(error)}`;
-  }
-  return check(wire);
-}
-
-/**
- * A decoded u64 as a number. The generated decoder gives pairs of 32-bit halves (of the package `long`, on which protobufjs depends),
- * whatever its types say. A value beyond 2^53-1 may be rounded, but never down to a safe integer: isCount() refuses it.
- */
-function count(value: unknown): number {
-  assert(value instanceof Object, 'a u64 is decoded as two halves');
-  const { low, high } = value as { low: number; high: number };
-  return (high >>> 0) * 0x1_0000_0000 + (low >>> 0);
-}
-
-function isCount(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0;
-}
-
-function printable(text: string): string {
-  return text.slice(0, REASON_CHARACTERS_MAX).replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
-}
-
-function historyToWire(history: SiteHistory): lvr.History.$Properties {
-  const { groupUuid, blank, bornZero, epoch, trimmed, applied, last, resync } = history;
-  const role = history.role === 'primary' ? lvr.Role.PRIMARY : lvr.Role.SECONDARY;
-  const bitmap = history.bitmap === undefined ? null : bitmapToWire(history.bitmap);
-  return { role, groupUuid, blank, bornZero, epoch, lineage: [...history.lineage], trimmed, applied, last, resync, bitmap };
-}
-
-function bitmapToWire({ uuid, base, isKept }: BitmapOffer): lvr.Bitmap.$Properties {
-  return { uuid, base: base ?? null, kept: isKept };
-}
-
-function readBitmap(message: lvr.Bitmap.$Properties | null | undefined): BitmapOffer | string | undefined {
-  if (!message) return undefined;
-  const wire = message as lvr.Bitmap;
-  if (!UUID_PATTERN.test(wire.uuid)) return 'hello: no valid bitmap UUID';
-  const base = wire.base === null || wire.base === undefined ? undefined : count(wire.base);
-  if (base !== undefined && !isCount(base)) return 'hello: base of the bitmap is out of range';
-  return { uuid: wire.uuid, base, isKept: wire.kept };
-}
-
-// The classes say what a decoder returns: messages whose missing fields read as zero, false, empty. The generated types of nested messages
-// (…$Properties) say what an encoder takes.
-
-function readHistory(site: string, message: lvr.History.$Properties | null | undefined): SiteHistory | string {
-  if (!message) return 'hello: no history';
-  const wire = message as lvr.History;
-  const { role, groupUuid } = wire;
-  if (role !== lvr.Role.PRIMARY && role !== lvr.Role.SECONDARY) return `hello: role ${role} is not known`;
-  if (!UUID_PATTERN.test(groupUuid)) return 'hello: no valid group UUID';
-  const { resync } = wire;
-  if (resync !== '' && !UUID_PATTERN.test(resync)) return 'hello: no valid resync UUID';
-  const bitmap = readBitmap(wire.bitmap);
-  if (typeof bitmap === 'string') return bitmap;
-  const numbers = [count(wire.epoch), count(wire.trimmed), count(wire.applied), count(wire.last)] as const;
-  if (!numbers.every(isCount)) return 'hello: a number of the history is out of range';
-  if (numbers[1] > numbers[2] || numbers[2] > numbers[3]) return 'hello: positions of the history are out of order';
-  const lineage = readLineage(wire.lineage as lvr.LineageEntry[], numbers[0]);
-  if (typeof lineage === 'string') return lineage;
-  return {
-    site,
-    role: role === lvr.Role.PRIMARY ? 'primary' : 'secondary',
-    groupUuid,
-    blank: wire.blank,
-    bornZero: wire.bornZero,
-    epoch: numbers[0],
-    lineage,
-    trimmed: numbers[1],
-    applied: numbers[2],
-    last: numbers[3],
-    resync,
-    bitmap,
-  };
-}
-
-/** Checks the order that core/lineage.ts promises to everyone who compares lineages. */
-function readLineage(wire: readonly lvr.LineageEntry[], epochMax: number): LineageEntry[] | string {
-  if (wire.length > LINEAGE_ENTRIES_MAX) return `hello: ${wire.length} lineage entries`;
-  const lineage: LineageEntry[] = [];
-  for (const { epoch, incarnation, startLsn, own } of wire) {
-    const entry = { epoch: count(epoch), incarnation: count(incarnation), startLsn: count(startLsn), own };
-    if (!isCount(entry.epoch) || !isCount(entry.incarnation) || !isCount(entry.startLsn)) return 'hello: a lineage entry is out of range';
-    if (entry.epoch < 1 || entry.epoch > epochMax || entry.incarnation < 1 || entry.startLsn < 1)
-      return 'hello: a lineage entry is not possible';
-    const before = lineage.at(-1);
-    if (before && (compareWriters(before, entry) >= 0 || before.startLsn >= entry.startLsn)) return 'hello: lineage is out of order';
-    lineage.push(entry);
-  }
-  return lineage;
 }
 
 function readVolumes(wire: readonly lvr.Volume[]): WireVolume[] | string {

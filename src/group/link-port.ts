@@ -13,16 +13,7 @@ import type { RegionMeta } from '../format/frame.js';
 import { recordEpoch, recordIncarnation } from '../format/record.js';
 import { FEATURE_COMPARE, type ResyncEnd } from '../format/wire.js';
 import type { SiteLink } from '../link/link.js';
-import type {
-  ReadAnswer,
-  ReceiveSink,
-  Refusal,
-  RegionEvent,
-  ResyncRun,
-  ShipSource,
-  VolumeDescription,
-  VolumeRead,
-} from '../link/ports.js';
+import type { ReadAnswer, ReceiveSink, Refusal, RegionEvent, ResyncRun, ShipSource, VolumeDescription, VolumeRead } from '../link/ports.js';
 import type { Applier } from './applier.js';
 import type { ReadServer } from './read-server.js';
 import type { Resyncs } from './resyncs.js';

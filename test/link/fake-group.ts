@@ -19,15 +19,7 @@ import {
   recordPrevChain,
   sealIdentity,
 } from '../../src/format/record.js';
-import type {
-  ReadAnswer,
-  ReceiveSink,
-  Refusal,
-  RegionEvent,
-  ShipSource,
-  VolumeDescription,
-  VolumeRead,
-} from '../../src/link/ports.js';
+import type { ReadAnswer, ReceiveSink, Refusal, RegionEvent, ShipSource, VolumeDescription, VolumeRead } from '../../src/link/ports.js';
 
 /** What the fake log keeps of a record. */
 export type FakeRecord = { readonly epoch: number; readonly incarnation: number; readonly chain: number };

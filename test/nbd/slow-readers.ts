@@ -24,12 +24,10 @@ class GroupReads extends MemoryBackend {
       setImmediate(() => target.ioDone(tag, 0));
     };
     const device = { path: 'memory', sizeBytes: VOLUME, blockBytes: 512, read, kick() {} } as unknown as Device;
-    this.#reads = new Reads(
-      [device],
-      new Overlay(1),
-      (bytes) => ({ bytes: new Uint8Array(bytes), address: 0 }),
-      { partFailed() {}, answer() {} },
-    );
+    this.#reads = new Reads([device], new Overlay(1), (bytes) => ({ bytes: new Uint8Array(bytes), address: 0 }), {
+      partFailed() {},
+      answer() {},
+    });
   }
 
   override get isShortOfReads(): boolean {
