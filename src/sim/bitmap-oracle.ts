@@ -24,12 +24,21 @@ export class BitmapOracle {
       if (rottenBitmaps.has(site.name) || tainted.has(site.name) || faulted.has(site.name)) return;
       throw new Violation('no false alarm', `${site.name} says: ${line}`);
     }
+    if (event === 'bitmap-left') this.#countCompared(site);
     const key = `${site.name} ${site.boots} ${/ site (\S+) /.exec(line)?.[1]}`;
     const sinceMs = nowMs - (this.#changedMs.get(key) ?? Number.NEGATIVE_INFINITY);
     // Clocks of processes go up to a hundredth too fast.
     if (event === 'bitmap-mode' && sinceMs < knobs.dwellMs * 0.98)
       throw new Violation('flapping', `${site.name} says ${sinceMs.toFixed(0)} ms after the last change: ${line}`);
     this.#changedMs.set(key, nowMs);
+  }
+
+  #countCompared({ group }: SimSite): void {
+    for (const { name } of group.config.sites) {
+      const { comparedBytes, sameBytes } = group.resyncs.progress.resynced(name);
+      if (sameBytes > 0) this.#world.count('compared and the same');
+      if (comparedBytes > sameBytes) this.#world.count('compared and different');
+    }
   }
 
   /** What a site has behind a copy that is not consistent could still be taken back: it counts for nothing. */
@@ -45,9 +54,6 @@ export class BitmapOracle {
   /** Every sector that differs is in a dirty region, if the site can make use of the bitmap at all. */
   check(primary: SimSite, other: SimSite, bitmap: SiteBitmap): void {
     const [ours, theirs] = [primary.group, other.group];
-    const { comparedBytes, sameBytes } = ours.resyncs.progress.resynced(other.name);
-    if (sameBytes > 0) this.#world.count('compared and the same');
-    if (comparedBytes > sameBytes) this.#world.count('compared and different');
     const { resync } = theirs.log.store.current;
     const isQuiet = (group: SimSite['group']): boolean => group.applier.startedLsn === group.applier.appliedLsn;
     if (!isQuiet(ours) || !isQuiet(theirs) || theirs.role === 'primary') return;
