@@ -29,6 +29,8 @@ export const LOG_WRITES_IN_FLIGHT_MAX = 8;
 export const OPEN_BATCH_WRITES_MAX = 2;
 /** How long the open batch may grow while nobody waits for it (asynchronous writes that are answered already). */
 export const GATHER_MS = 2;
+/** Most that the high-water mark of a log moves ahead at a time: a start reads a few times this much behind the end of the log. */
+export const HIGH_WATER_STEP_BYTES_MAX = 64 * MIB;
 /** Smallest log that is accepted. */
 export const LOG_BYTES_MIN = 16 * MIB;
 

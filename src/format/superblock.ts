@@ -4,7 +4,7 @@
 //
 //      at  size  field
 //       0     8  magic "LVRsuper"
-//       8     4  version (2; a reader of version 2 takes 1, whose added fields are zero); a reader refuses a higher one
+//       8     4  version (3; a reader takes lower ones, whose missing fields are zero); a reader refuses a higher one
 //      12     4  CRC32C over bytes 0..12 and 16..16384
 //      16     8  sequence, grows by one with every write
 //      24    16  UUID of this log                      40    16  UUID of the group's history (zero: blank)
@@ -23,7 +23,8 @@
 //     336    16  UUID of what is kept
 //     352     8  position at the start of the ring, after its size was changed (a flag follows)
 //     360     8  positions from here on lie so     368  8  size, 376  8  base of the ring as it was before: earlier ones lie so
-//     384     1  its size was changed              385..512 zero
+//     384     1  its size was changed              385     7  zero
+//     392     8  high-water mark: no batch was ever written at this position or behind it (zero: not known)       400..512 zero
 //     512   128 each  volumes (32): name 64, size 8, block size 4, zero
 //    4608   128 each  sites (16): name 64, acked LSN 8, tracking 1 (1: bitmap), flags 1 (bit 0: the log is kept from the base on,
 //                     bit 1: no base, bit 2: given up, there is no bitmap), bitmap slot 1, zero 5, base LSN 8, UUID of the bitmap 16, zero
@@ -45,7 +46,7 @@ import { getName, getU16, getU32, getU64, getUuid, isZero, putName, putU16, putU
 import { crc32cSmall } from './crc32c.js';
 
 export const SUPERBLOCK_BYTES = 16 * 1024;
-export const SUPERBLOCK_VERSION = 2;
+export const SUPERBLOCK_VERSION = 3;
 /** The ring starts here; the two slots stand at 0 and SUPERBLOCK_BYTES. */
 export const RING_START = 64 * 1024;
 
@@ -60,6 +61,7 @@ const LINEAGE_AT = 6656;
 const ENTRY_BYTES = 128;
 const RESYNC_AT = 294;
 const RING_CHANGE_AT = 352;
+const HIGH_WATER_AT = 392;
 const LINEAGE_ENTRY_BYTES = 32;
 
 /**
@@ -115,6 +117,8 @@ export type Superblock = {
   sites: readonly SuperblockSite[];
   lineage: Lineage;
   resync?: ResyncState | undefined;
+  /** See core/high-water.ts; undefined in a superblock of a version that did not have it. */
+  highWater?: number | undefined;
 };
 
 /** What stands in a slot: nothing (zeroes), a newer version, bytes that are no superblock, or one. */
@@ -156,6 +160,7 @@ export function encodeSuperblock(superblock: Superblock, bytes: Uint8Array): voi
   putU16(bytes, 292, superblock.lineage.length);
   putResync(superblock.resync, bytes);
   putRingChange(superblock.ringChange, bytes);
+  putU64(bytes, HIGH_WATER_AT, superblock.highWater ?? 0);
   putTables(superblock, bytes);
   putU32(bytes, CRC_AT, checksum(bytes));
 }
@@ -284,23 +289,26 @@ export function decodeSuperblock(bytes: Uint8Array): SlotContent {
   if (resync !== undefined) superblock.resync = resync;
   const ringChange = getRingChange(bytes);
   if (ringChange !== undefined) superblock.ringChange = ringChange;
+  const highWater = getU64(bytes, HIGH_WATER_AT);
+  if (highWater !== 0) superblock.highWater = highWater;
   return isPossible(superblock) ? { kind: 'valid', superblock } : { kind: 'invalid' };
 }
 
 /** What everybody relies on who is given a superblock. Numbers that are too large were read as NaN, which is no safe integer. */
 function isPossible(superblock: Superblock): boolean {
   const { voidAfter, volumes, sites, lineage, ringBytes, trimmedPosition, resync } = superblock;
-  const { sequence, epoch, incarnation, trimmedLsn, appliedLsn, durableLsn, primaryDurableLsn } = superblock;
+  const { sequence, epoch, incarnation, trimmedLsn, appliedLsn, durableLsn, primaryDurableLsn, highWater = 0 } = superblock;
   const numbers = [sequence, epoch, incarnation, trimmedLsn, appliedLsn, durableLsn, primaryDurableLsn, ringBytes, trimmedPosition];
   return (
     numbers.every(Number.isSafeInteger) &&
-    [voidAfter.lsn, voidAfter.epoch, voidAfter.incarnation].every(Number.isSafeInteger) &&
+    [voidAfter.lsn, voidAfter.epoch, voidAfter.incarnation, highWater].every(Number.isSafeInteger) &&
     volumes.every(({ sizeBytes }) => Number.isSafeInteger(sizeBytes)) &&
     sites.every(({ ackedLsn, bitmap }) => [ackedLsn, bitmap?.base ?? 0].every(Number.isSafeInteger)) &&
     [resync?.fromLsn ?? 0, resync?.endLsn ?? 0].every(Number.isSafeInteger) &&
     ringBytes > 0 &&
     ringBytes % BLOCK_BYTES === 0 &&
     trimmedPosition % BLOCK_BYTES === 0 &&
+    highWater % BLOCK_BYTES === 0 &&
     [superblock.group, superblock.site, ...[...volumes, ...sites].map(({ name }) => name)].every((name) => NAME_PATTERN.test(name)) &&
     isInOrder(lineage)
   );

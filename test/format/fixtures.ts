@@ -112,12 +112,22 @@ const withBitmaps: Superblock = {
   resync: { uuid: 'ffeeddccbbaa99887766554433221100', fromLsn: 4_294_967_299, fromChain: 0x0a0b_0c0d, endLsn: 4_294_967_400, undo: UUID },
 };
 
-t.test('a superblock of version 2', async (t) => {
-  const bytes = new Uint8Array(SUPERBLOCK_BYTES);
-  encodeSuperblock(withBitmaps, bytes);
+t.test('a superblock of version 2, which knew no high-water mark', async (t) => {
   const stored = fixture('superblock-v2.hex', SUPERBLOCK_BYTES);
-  t.same(bytes, stored, 'is written as it was');
   t.same(decodeSuperblock(stored), { kind: 'valid', superblock: withBitmaps }, 'is read as it was');
+});
+
+t.test('a superblock of version 3', async (t) => {
+  const superblock: Superblock = {
+    ...withBitmaps,
+    ringChange: { base: 123_456_770_048, from: 123_456_778_240, oldBytes: 536_870_912, oldBase: 4096 },
+    highWater: 123_624_554_496,
+  };
+  const bytes = new Uint8Array(SUPERBLOCK_BYTES);
+  encodeSuperblock(superblock, bytes);
+  const stored = fixture('superblock-v3.hex', SUPERBLOCK_BYTES);
+  t.same(bytes, stored, 'is written as it was');
+  t.same(decodeSuperblock(stored), { kind: 'valid', superblock }, 'is read as it was');
 });
 
 t.test('a page of a dirty bitmap of version 1', async (t) => {

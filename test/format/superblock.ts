@@ -32,6 +32,7 @@ const full: Superblock = {
   durableLsn: 120,
   voidAfter: { lsn: 90, epoch: 6, incarnation: 5 },
   primaryDurableLsn: 119,
+  highWater: 2 ** 42 + 4096 * 7,
   volumes: Array.from({ length: VOLUMES_PER_GROUP_MAX }, (_, i) => ({ name: `v${i}`, sizeBytes: 2 ** 40 + i, blockBytes: 512 << (i % 4) })),
   sites: Array.from({ length: SITES_PER_GROUP_MAX }, (_, i) => ({ name: `s${i}`, ackedLsn: 1000 + i })),
   lineage: Array.from({ length: LINEAGE_ENTRIES_MAX }, (_, i) => ({
@@ -57,6 +58,7 @@ function resealed(change: (bytes: Uint8Array) => void): Uint8Array {
 
 t.test('every field comes back, with tables full and empty', async (t) => {
   const sparse: Superblock = { ...full, role: 'primary', bornZero: false, volumes: [], sites: [], lineage: [] };
+  delete sparse.highWater;
   const bitmaps = ([{ isKept: true, base: 7 }, { isKept: false }, { isKept: false, isDetached: true }] as const).map((bitmap, i) => ({
     name: `t${i}`,
     ackedLsn: i,
@@ -128,7 +130,7 @@ t.test('a newer version is called newer, impossible counts invalid', async (t) =
 });
 
 t.test('fields that no version writes make a superblock invalid, although its checksum is right', async (t) => {
-  const u64s = [16, 184, 192, 200, 216, 224, 240, 248, 256, 264, 272, 280, 512 + 64, 4608 + 64, 6656, 6664, 6672];
+  const u64s = [16, 184, 192, 200, 216, 224, 240, 248, 256, 264, 272, 280, 392, 512 + 64, 4608 + 64, 6656, 6664, 6672];
   for (const at of u64s) t.equal(decodeSuperblock(resealed((bytes) => bytes.fill(0xff, at, at + 8))).kind, 'invalid', `2^64-1 at ${at}`);
   const bad: [string, (bytes: Uint8Array) => void][] = [
     ['version 0', (bytes) => putU32(bytes, 8, 0)],
@@ -137,6 +139,7 @@ t.test('fields that no version writes make a superblock invalid, although its ch
     ['no ring', (bytes) => bytes.fill(0, 184, 192)],
     ['a ring of half a block', (bytes) => putU32(bytes, 184, 2048)],
     ['a position inside a block', (bytes) => putU32(bytes, 224, 512)],
+    ['a high-water mark inside a block', (bytes) => putU32(bytes, 392, 512)],
     ['a group without a name', (bytes) => bytes.fill(0, 56, 120)],
     ['a site name without an end', (bytes) => bytes.fill(0x61, 120, 184)],
     ['a volume name in another alphabet', (bytes) => bytes.fill(0x1b, 512, 513)],

@@ -26,7 +26,7 @@ export const arbitrarySuperblock: fc.Arbitrary<DrawnSuperblock> = fc.record({
   volumes: fc.oneof(fc.nat(2), fc.nat(VOLUMES_PER_GROUP_MAX)),
   sites: fc.oneof(fc.nat(2), fc.nat(SITES_PER_GROUP_MAX)),
   lineage: fc.oneof(fc.nat(3), fc.nat(LINEAGE_ENTRIES_MAX)),
-  flags: fc.nat(3),
+  flags: fc.nat(7),
 });
 
 /** The superblock that was drawn. */
@@ -61,6 +61,7 @@ export function superblockFrom(drawn: DrawnSuperblock): Superblock {
       startLsn: 1 + 7 * i,
       own: i % 2 === 0,
     })),
+    ...((drawn.flags & 4) === 0 ? {} : { highWater: 4096 * (1 + Math.floor(number() / 4097)) }),
   };
 }
 
@@ -73,7 +74,7 @@ const u64 = (at: number): Field => ({ at, bytes: 8 });
 
 /** Where the numbers of a superblock stand: see src/format/superblock.ts. */
 export const SUPERBLOCK_FIELDS: readonly Field[] = [
-  ...[16, 184, 192, 200, 216, 224, 240, 248, 256, 264, 272, 280].map(u64),
+  ...[16, 184, 192, 200, 216, 224, 240, 248, 256, 264, 272, 280, 392].map(u64),
   ...[8, 232, 236].map((at): Field => ({ at, bytes: 4 })),
   ...[288, 290, 292].map((at): Field => ({ at, bytes: 2 })),
   ...[208, 209, 0, 56, 120].map((at): Field => ({ at, bytes: 1 })),

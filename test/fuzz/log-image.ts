@@ -25,6 +25,8 @@ export type DrawnLog = {
   /** Batches that a reader may find, counted from the end. */
   readonly retained: number;
   readonly durableLag: number;
+  /** Blocks from the end to the high-water mark; 0: the log has none. */
+  readonly highWaterBlocks?: number;
 };
 
 export const arbitraryLog: fc.Arbitrary<DrawnLog> = fc.record({
@@ -44,6 +46,7 @@ export const arbitraryLog: fc.Arbitrary<DrawnLog> = fc.record({
   ),
   retained: fc.integer({ min: 1, max: 5 }),
   durableLag: fc.nat(8),
+  highWaterBlocks: fc.nat(12),
 });
 
 const KINDS: readonly RecordKind[] = ['write', 'zero', 'trim'];
@@ -115,7 +118,7 @@ export function imageOf(drawn: DrawnLog): LogImage {
   }
   // Of the batch after the trimmed record, not of the byte after it: the end of a lap may lie between.
   before.position = (placed[0] as { position: number }).position;
-  const superblock = superblockOf(drawn, ring, before, lineage, lsn - 1, writer);
+  const superblock = superblockOf(drawn, ring, { ...before, end: position }, lineage, lsn - 1, writer);
   encodeSuperblock(superblock, bytes.subarray(0, SUPERBLOCK_BYTES));
   return { bytes, superblock, batches: placed, fields: placed.flatMap(fieldsOf), lastLsn: lsn - 1 };
 }
@@ -123,11 +126,12 @@ export function imageOf(drawn: DrawnLog): LogImage {
 function superblockOf(
   drawn: DrawnLog,
   ring: Ring,
-  trimmed: { lsn: number; position: number; chain: number; lineage: Lineage },
+  trimmed: { lsn: number; position: number; chain: number; lineage: Lineage; end: number },
   lineage: Lineage,
   lastLsn: number,
   writer: { epoch: number; incarnation: number },
 ): Superblock {
+  const { highWaterBlocks = 0 } = drawn;
   return {
     sequence: 7,
     logUuid: LOG_UUID,
@@ -145,6 +149,7 @@ function superblockOf(
     durableLsn: Math.max(trimmed.lsn, lastLsn - drawn.durableLag),
     voidAfter: { lsn: 0, epoch: 0, incarnation: 0 },
     primaryDurableLsn: 0,
+    ...(highWaterBlocks === 0 ? {} : { highWater: trimmed.end + highWaterBlocks * BLOCK_BYTES }),
     volumes: [{ name: 'data', sizeBytes: VOLUME_BYTES, blockBytes: 512 }],
     sites: [],
     lineage,

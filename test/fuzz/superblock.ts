@@ -11,7 +11,7 @@ import { inPlace, mutate, several } from './mutate.js';
 /** What the rest of lvr relies on without looking again. */
 function isPossible(superblock: Superblock): boolean {
   const { voidAfter, volumes, sites, lineage, ringBytes, trimmedPosition } = superblock;
-  const { sequence, epoch, incarnation, trimmedLsn, trimmedChain, appliedLsn, durableLsn, primaryDurableLsn } = superblock;
+  const { sequence, epoch, incarnation, trimmedLsn, trimmedChain, appliedLsn, durableLsn, primaryDurableLsn, highWater = 0 } = superblock;
   const own = [
     sequence,
     epoch,
@@ -23,6 +23,7 @@ function isPossible(superblock: Superblock): boolean {
     primaryDurableLsn,
     ringBytes,
     trimmedPosition,
+    highWater,
   ];
   const others = [
     ...[voidAfter.lsn, voidAfter.epoch, voidAfter.incarnation],
@@ -41,6 +42,7 @@ function isPossible(superblock: Superblock): boolean {
     ringBytes > 0 &&
     ringBytes % 4096 === 0 &&
     trimmedPosition % 4096 === 0 &&
+    highWater % 4096 === 0 &&
     volumes.length <= VOLUMES_PER_GROUP_MAX &&
     sites.length <= SITES_PER_GROUP_MAX &&
     lineage.length <= LINEAGE_ENTRIES_MAX &&
