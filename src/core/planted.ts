@@ -55,7 +55,9 @@ export type PlantedBug =
   | 'compared-always-same'
   | 'unflushed-content-trusted'
   | 'remote-read-too-early'
-  | 'remote-read-over-newer';
+  | 'remote-read-over-newer'
+  | 'high-water-ignored'
+  | 'high-water-of-one-slot';
 
 /** The fault that is in, none in production. */
 export const PLANTED = '' as PlantedBug | '';

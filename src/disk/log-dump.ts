@@ -59,6 +59,7 @@ function details(s: Superblock): string[] {
   return [
     `log ${s.logUuid}, group ${s.groupUuid}, ring ${s.ringBytes} bytes, volumes ${s.bornZero ? '' : 'not '}known zero at birth`,
     `trimmed ${s.trimmedLsn} (next batch at ${s.trimmedPosition}), applied ${s.appliedLsn}, durable ${s.durableLsn}, durable at primary ${s.primaryDurableLsn}`,
+    `high-water mark: ${s.highWater ?? 'none'}`,
     `void: after LSN ${s.voidAfter.lsn}, writers up to ${s.voidAfter.epoch}.${s.voidAfter.incarnation}`,
     ...s.volumes.map((v, i) => `volume ${i}: ${v.name}, ${v.sizeBytes} bytes, block ${v.blockBytes}`),
     ...s.sites.map((site) => `site ${site.name}: acked ${site.ackedLsn}`),

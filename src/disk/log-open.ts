@@ -4,6 +4,7 @@
 
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
+import { nextHighWater } from '../core/high-water.js';
 import { BLOCK_BYTES, LOG_BYTES_MIN, MIB } from '../core/limits.js';
 import { PLANTED } from '../core/planted.js';
 import type { Arena, Crc32c, Device } from '../core/ports.js';
@@ -91,7 +92,11 @@ export async function openLog(
   if (PLANTED !== 'open-without-flush') await syncDevice(device);
   const superblock = loaded.superblock;
   const slot = loaded.slots.findIndex((s) => s.kind === 'valid' && s.superblock === superblock);
-  return { log: assemble(device, new SuperblockStore(device, slots, superblock, slot), scan, memory), decision, created: false };
+  return {
+    log: assemble(device, new SuperblockStore(device, slots, superblock, slot, loaded.older), scan, memory),
+    decision,
+    created: false,
+  };
 }
 
 function knownLsn(superblock: Superblock, known: KnownEnd | undefined): number | undefined {
@@ -154,13 +159,15 @@ function refusal(device: Device, decision: RecoveryDecision & { action: 'refuse'
 }
 
 function blankSuperblock(device: Device, identity: LogIdentity, role: 'primary' | 'secondary', logUuid: string): Superblock {
+  const ringBytes = identity.ringBytes ?? Math.floor((device.sizeBytes - RING_START) / BLOCK_BYTES) * BLOCK_BYTES;
   return {
     sequence: 0,
     logUuid,
     groupUuid: UUID_NONE,
     group: identity.group,
     site: identity.site,
-    ringBytes: identity.ringBytes ?? Math.floor((device.sizeBytes - RING_START) / BLOCK_BYTES) * BLOCK_BYTES,
+    ringBytes,
+    highWater: nextHighWater(undefined, 0, ringBytes),
     epoch: 0,
     incarnation: 0,
     role,

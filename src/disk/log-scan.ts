@@ -2,6 +2,7 @@
 // batch is checked for log, position, LSN, writer order, chain and every CRC. What stops the run is judged by core/recovery.ts, for which
 // the scan also looks behind the end for records that vouch for what is missing.
 
+import { lookBehindEnd } from '../core/high-water.js';
 import { BLOCK_BYTES, MIB, RECORD_PAYLOAD_BYTES_MAX, RECORD_ZERO_BYTES_MAX } from '../core/limits.js';
 import { compareWriters, extendLineage, type Lineage, writerOf } from '../core/lineage.js';
 import { PLANTED } from '../core/planted.js';
@@ -222,8 +223,9 @@ export class LogScan {
     return known !== undefined && compareWriters(writer, known) < 0;
   }
 
-  /** Highest durable LSN that any acceptable record between the end and the end of the ring vouches for. */
-  async #lookBehind(position: number, end: number): Promise<number> {
+  /** Highest durable LSN that any acceptable record vouches for between the end and where nothing was written any more. */
+  async #lookBehind(position: number, ringEnd: number): Promise<number> {
+    const end = lookBehindEnd(this.#superblock.highWater, position, ringEnd);
     let vouched = 0;
     for (let p = position; p < end; p += BLOCK_BYTES) {
       p += this.#zeroRun(p, end);

@@ -1,20 +1,20 @@
 // The ring log of a group: appends batches, knows what is durable, reads batches back, cuts and frees.
 //
-// Order of durability. A batch is written with O_DIRECT and RWF_DSYNC; several are in flight, and `durable` moves over a batch only when it
-// and all before it have completed. Ring space is reused only after the superblock that no longer needs it is durable (free() is called
-// by the checkpoint after its superblock write). A failed write is final: nothing further becomes durable until the agent is restarted.
+// Order of durability. `durable` moves over a batch only when it and all before it have been written (write-queue.ts). Ring space is reused
+// only after the superblock that no longer needs it is durable (free() is called by the checkpoint after its superblock write). A failed
+// write is final: nothing further becomes durable until the agent is restarted.
 
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
-import { LOG_WRITES_IN_FLIGHT_MAX } from '../core/limits.js';
 import { cutLineage, extendLineage, type Lineage, type LineageEntry } from '../core/lineage.js';
 import { PLANTED } from '../core/planted.js';
-import type { Device, IoTarget } from '../core/ports.js';
+import type { Device } from '../core/ports.js';
 import type { Ring } from '../core/ring.js';
 import { batchBytes } from '../format/batch.js';
 import { putUuid } from '../format/bytes.js';
 import { recordEpoch, recordIncarnation, recordTimeUs } from '../format/record.js';
-import { RING_START, type Superblock } from '../format/superblock.js';
+import type { Superblock } from '../format/superblock.js';
+import { HighWater } from './high-water.js';
 import type { LogBatch } from './log-batch.js';
 import type { LogIndex } from './log-index.js';
 import type { LogOwner, LogParts } from './log-parts.js';
@@ -22,14 +22,11 @@ import type { LogReader } from './log-reader.js';
 import { ackedUpTo, welcomeOf } from './log-welcome.js';
 import { wipeBehind, wipeLeftovers } from './log-wipe.js';
 import { LsnWaiters } from './lsn-waiters.js';
-import { deviceError } from './promises.js';
 import { type CrcSpans, sealForLog, sealIdentities } from './seal.js';
 import type { SuperblockStore } from './superblock-store.js';
+import { WriteQueue, type WriteQueueOwner } from './write-queue.js';
 
-// Batches sealed but not yet durable; bounded by the pool they come from.
-const QUEUE_SLOTS = 512;
-
-export class Log implements IoTarget {
+export class Log implements WriteQueueOwner {
   readonly device: Device;
   readonly store: SuperblockStore;
   readonly index: LogIndex;
@@ -49,13 +46,9 @@ export class Log implements IoTarget {
   /** Durable at the primary: as told, and as written in a durable batch or superblock of this log. */
   #primaryDurableLsn: number;
   #recordedPrimaryDurableLsn: number;
-  // Queue of sealed batches as counters over a ring of slots: head <= submitted <= tail.
-  readonly #queue: (LogBatch | undefined)[] = new Array<LogBatch | undefined>(QUEUE_SLOTS).fill(undefined);
-  readonly #done = new Uint8Array(QUEUE_SLOTS);
+  readonly #highWater: HighWater;
+  readonly #writes: WriteQueue;
   readonly #waiters = new LsnWaiters();
-  #head = 0;
-  #submitted = 0;
-  #tail = 0;
   /** Nothing may be appended: the layout of the ring is about to change. */
   isHeld = false;
   /** Counts how often the log began anew: positions noted before mean nothing afterwards. */
@@ -78,6 +71,13 @@ export class Log implements IoTarget {
     this.#trimmedLsn = parts.store.current.trimmedLsn;
     this.#primaryDurableLsn = parts.primaryDurableLsn;
     this.#recordedPrimaryDurableLsn = parts.primaryDurableLsn;
+    this.#highWater = new HighWater(
+      parts.store,
+      parts.ring,
+      () => this.#appendPosition,
+      () => this.#writes.submit(),
+    );
+    this.#writes = new WriteQueue(parts.device, parts.ring, this.#highWater, this);
     // A superblock whose write failed may stand on the disk all the same: whatever is done after it could contradict it.
     parts.store.onFailed = (error) => this.fail(error);
   }
@@ -129,19 +129,19 @@ export class Log implements IoTarget {
 
   /** Log writes submitted and not completed. */
   get inFlight(): number {
-    return this.#submitted - this.#head;
+    return this.#writes.inFlight;
   }
 
   /** Batches appended and not yet durable. */
   get undurable(): number {
-    return this.#tail - this.#head;
+    return this.#writes.undurable;
   }
 
   /** True when a batch with up to `payloadBytes` of payload can be appended now. */
   hasRoom(payloadBytes: number): boolean {
     if (this.isHeld) return false;
     if (PLANTED === 'room-ignored') return true;
-    return this.ring.fits(this.#appendPosition, this.#freePosition, batchBytes(payloadBytes)) && this.undurable < QUEUE_SLOTS;
+    return this.ring.fits(this.#appendPosition, this.#freePosition, batchBytes(payloadBytes)) && !this.#writes.isFull;
   }
 
   /** Seals a batch of own records (identities complete but for CRC and chain) and queues its write. Room was checked. */
@@ -176,45 +176,22 @@ export class Log implements IoTarget {
     this.#appendPosition = position + total;
     this.#appendedLsn = batch.lastLsn;
     this.#chain = chain;
-    batch.hold();
-    this.#queue[this.#tail % QUEUE_SLOTS] = batch;
-    this.#tail++;
-    this.#submit();
+    this.#highWater.appended();
+    this.#writes.push(batch);
   }
 
-  #submit(): void {
-    let submitted = false;
-    while (this.#submitted < this.#tail && this.inFlight < LOG_WRITES_IN_FLIGHT_MAX && this.#failed === undefined) {
-      const slot = this.#submitted % QUEUE_SLOTS;
-      const batch = this.#queue[slot] as LogBatch;
-      this.#done[slot] = 0;
-      this.#submitted++;
-      const offset = RING_START + this.ring.offset(batch.position);
-      this.device.write(batch.arena, batch.start, batchBytes(batch.payloadBytes), offset, PLANTED !== 'log-without-flush', this, slot);
-      submitted = true;
-    }
-    if (submitted) this.device.kick();
+  batchWritten(batch: LogBatch): void {
+    this.#durableLsn = batch.lastLsn;
+    if (batch.primaryDurableLsn > this.#recordedPrimaryDurableLsn) this.#recordedPrimaryDurableLsn = batch.primaryDurableLsn;
+    this.#owner?.batchDurable(batch);
   }
 
-  ioDone(slot: number, error: number): void {
-    if (error !== 0 && PLANTED !== 'failed-log-write-ignored') {
-      this.fail(deviceError('write log', this.device.path, error));
-      return;
-    }
-    this.#done[slot] = 1;
-    if (this.#failed !== undefined) return;
-    while (this.#head < this.#submitted && this.#done[this.#head % QUEUE_SLOTS] === 1) {
-      const at = this.#head % QUEUE_SLOTS;
-      const batch = this.#queue[at] as LogBatch;
-      this.#queue[at] = undefined;
-      this.#head++;
-      this.#durableLsn = batch.lastLsn;
-      if (batch.primaryDurableLsn > this.#recordedPrimaryDurableLsn) this.#recordedPrimaryDurableLsn = batch.primaryDurableLsn;
-      this.#owner?.batchDurable(batch);
-      batch.release();
-    }
-    this.#submit();
+  writesEnded(): void {
     this.#settle();
+  }
+
+  writeFailed(error: LvrError): void {
+    this.fail(error);
   }
 
   /** The primary says that records up to `lsn` are durable there. Written with the next batch, or by recordPrimaryDurable(). */
@@ -250,6 +227,7 @@ export class Log implements IoTarget {
       hint: 'repair the device, then restart the agent: it recovers from what is durable',
       cause,
     });
+    this.#writes.stop();
     this.#owner?.logFailed(this.#failed);
     this.#settle();
   }
@@ -359,6 +337,11 @@ export class Log implements IoTarget {
     if (this.#failed !== undefined) return Promise.reject(this.#failed);
     if (this.undurable === 0 || lsn <= this.#durableLsn) return Promise.resolve();
     return this.#waiters.wait(lsn);
+  }
+
+  /** Resolves when the log writes nothing by itself any more, provided that nothing is appended: its device can be closed. */
+  settled(): Promise<void> {
+    return this.#highWater.settled();
   }
 
   #settle(): void {

@@ -12,6 +12,8 @@ export type LoadedSuperblock = {
   readonly slots: readonly [SlotContent, SlotContent];
   readonly state: 'zero' | 'valid' | 'invalid' | 'newer';
   readonly superblock: Superblock | undefined;
+  /** The valid one that does not count, and would if that one were lost. */
+  readonly older: Superblock | undefined;
 };
 
 /** Reads both slots; `arena` needs 2 x SUPERBLOCK_BYTES at its start. */
@@ -20,13 +22,17 @@ export async function loadSuperblock(device: Device, arena: Arena): Promise<Load
   const first = decodeSuperblock(arena.bytes.subarray(0, SUPERBLOCK_BYTES));
   const second = decodeSuperblock(arena.bytes.subarray(SUPERBLOCK_BYTES, 2 * SUPERBLOCK_BYTES));
   const slots = [first, second] as const;
-  if (first.kind === 'newer' || second.kind === 'newer') return { slots, state: 'newer', superblock: undefined };
+  if (first.kind === 'newer' || second.kind === 'newer') return { slots, state: 'newer', superblock: undefined, older: undefined };
   let newest: Superblock | undefined;
+  let older: Superblock | undefined;
   for (const slot of slots) {
-    if (slot.kind === 'valid' && (newest === undefined || slot.superblock.sequence > newest.sequence)) newest = slot.superblock;
+    if (slot.kind !== 'valid') continue;
+    const isNewest = newest === undefined || slot.superblock.sequence > newest.sequence;
+    older = isNewest ? newest : slot.superblock;
+    if (isNewest) newest = slot.superblock;
   }
-  if (newest !== undefined) return { slots, state: 'valid', superblock: newest };
-  return { slots, state: slots.every((slot) => slot.kind === 'zero') ? 'zero' : 'invalid', superblock: undefined };
+  if (newest !== undefined) return { slots, state: 'valid', superblock: newest, older };
+  return { slots, state: slots.every((slot) => slot.kind === 'zero') ? 'zero' : 'invalid', superblock: undefined, older };
 }
 
 export class SuperblockStore {
@@ -34,18 +40,23 @@ export class SuperblockStore {
   readonly #arena: Arena;
   #current: Superblock;
   #newest: Superblock;
+  #older: Superblock | undefined;
   #slot: number;
   #tail: Promise<void> = Promise.resolve();
   #failed: LvrError | undefined;
   /** Called once, when a write failed. It is final: which of the two superblocks a start would find is not known any more. */
   onFailed: ((error: LvrError) => void) | undefined;
 
-  /** `slot` holds the current superblock; the next write goes to the other one. */
-  constructor(device: Device, arena: Arena, current: Superblock, slot: number) {
+  /** Gives each superblock that is written its high-water mark; until it is set they keep the one of the superblock before. */
+  markOf: ((current: Superblock) => number) | undefined;
+
+  /** `slot` holds the current superblock; the next write goes to the other one, which holds `older` if it is valid. */
+  constructor(device: Device, arena: Arena, current: Superblock, slot: number, older?: Superblock) {
     this.#device = device;
     this.#arena = arena;
     this.#current = current;
     this.#newest = current;
+    this.#older = older;
     this.#slot = slot;
   }
 
@@ -59,6 +70,11 @@ export class SuperblockStore {
     return this.#newest;
   }
 
+  /** What a start would find if the current one were lost; undefined: nothing, as far as is known. */
+  get older(): Superblock | undefined {
+    return this.#older;
+  }
+
   /**
    * Writes the superblock that `change` makes of the current one (sequence is counted up here). The returned promise resolves when it is
    * durable; only then `current` shows it. Rejects with DEVICE_FAILED or DISK_FULL, and so does every later call.
@@ -67,6 +83,7 @@ export class SuperblockStore {
     const write = this.#tail.then(async () => {
       if (this.#failed !== undefined) throw this.#failed;
       const next = { ...change(this.#current), sequence: this.#current.sequence + 1 };
+      if (this.markOf !== undefined) next.highWater = this.markOf(this.#current);
       this.#newest = next;
       const slot = PLANTED === 'superblock-one-slot' ? 0 : 1 - this.#slot;
       encodeSuperblock(next, this.#arena.bytes.subarray(0, SUPERBLOCK_BYTES));
@@ -75,6 +92,7 @@ export class SuperblockStore {
         this.onFailed?.(error);
         throw error;
       });
+      this.#older = this.#current;
       this.#current = next;
       this.#slot = slot;
     });

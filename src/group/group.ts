@@ -239,7 +239,7 @@ export class Group {
   /** Closes volumes, ends links, applies and checkpoints everything, closes the devices. */
   async stop(options: { quick: boolean } = { quick: false }): Promise<void> {
     await this.#roles.stop(options.quick);
-    await Promise.all([this.resizing, this.checkpointer.settled()]);
+    await Promise.all([this.resizing, this.checkpointer.settled(), this.log.settled()]);
     this.#primaryDurable.stop();
     this.resyncs.stop();
     // What is not applied is left to the next start: nothing may reach a device that is being closed.

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Random } from '../../src/sim/random.js';
 import { runScenario } from '../../src/sim/scenario.js';
 import { selftest } from '../../src/sim/selftest.js';
+import { highWaterWorlds } from '../disk/high-water-worlds.js';
 import { DISK_BYTES, resizeWorlds } from '../disk/resize-worlds.js';
 import { nthIo } from './nth-io.js';
 import { damagedLogs, smallWorlds } from './small-worlds.js';
@@ -62,7 +63,20 @@ async function resize(): Promise<Caught | undefined> {
   return violation === undefined ? undefined : { by: 'change of size', oracle: 'durability', message: violation, script: [] };
 }
 
-const WAYS: Readonly<Record<string, () => Promise<Caught | undefined>>> = { runs, small, damage, nth, scenario, resize };
+async function highWater(): Promise<Caught | undefined> {
+  const { violation } = await highWaterWorlds();
+  return violation === undefined ? undefined : { by: 'high-water mark', oracle: 'loud', message: violation, script: [] };
+}
+
+const WAYS: Readonly<Record<string, () => Promise<Caught | undefined>>> = {
+  runs,
+  small,
+  damage,
+  nth,
+  scenario,
+  resize,
+  'high-water': highWater,
+};
 let caught: Caught | undefined;
 for (const way of order.split(',')) caught ??= await WAYS[way]?.();
 console.log(JSON.stringify(caught ?? null));

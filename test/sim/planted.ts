@@ -31,6 +31,8 @@ const LOOK: Readonly<Record<string, readonly string[]>> = {
   'cut-forgotten': ['nth', 'the end of the primary log is lost'],
   'tail-always-cut': ['damage'],
   'resize-in-one-slot': ['resize'],
+  'high-water-ignored': ['high-water'],
+  'high-water-of-one-slot': ['high-water'],
   'promotion-not-recorded': ['scenario', 'promotion-cut-off.txt'],
   'acked-not-clamped': ['scenario', 'acked-ahead.txt'],
   'leftovers-kept': ['scenario', 'void-for-ever.txt'],
@@ -97,6 +99,7 @@ t.test(
     const { PLANTED } = await import('../../src/core/planted.js');
     t.equal(PLANTED, '');
     t.equal(await probe('', ['damage']), null);
+    t.equal(await probe('', ['high-water']), null);
     t.equal(await probe('', ['runs', '1', '5']), null);
     for (const look of Object.values(LOOK).filter(([way]) => way === 'scenario')) t.equal(await probe('', look), null);
     t.comment(`figure simulator, planted bugs caught: ${caughtCount} of ${BUGS.length}`);
