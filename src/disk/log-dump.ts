@@ -2,14 +2,18 @@
 
 import { existsSync } from 'node:fs';
 import { LvrError } from '../core/errors.js';
+import { MIB } from '../core/limits.js';
 import { decideRecovery } from '../core/recovery.js';
 import type { Superblock } from '../format/superblock.js';
 import { createEngines } from './engine.js';
 import { openDevice } from './file-device.js';
 import { gatherFacts } from './log-open.js';
-import { LogScan, scanArenaBytes } from './log-scan.js';
+import { LogScan } from './log-scan.js';
 import { crc32c, createArena } from './memory.js';
 import { loadSuperblock } from './superblock-store.js';
+
+/** Memory for reading. */
+const DUMP_BYTES = 32 * MIB;
 
 /** Prints superblocks, every retained record and the verdict of the recovery table, one line each, through `out`. Rejects with LvrError. */
 export async function dumpLog(path: string, out: (line: string) => void): Promise<void> {
@@ -17,7 +21,7 @@ export async function dumpLog(path: string, out: (line: string) => void): Promis
   const engines = createEngines();
   const device = await openDevice({ path, io: 'buffered', exclusive: true, engines });
   try {
-    const arena = createArena(scanArenaBytes(device.sizeBytes));
+    const arena = createArena(DUMP_BYTES);
     const loaded = await loadSuperblock(device, arena);
     loaded.slots.forEach((slot, i) => {
       if (slot.kind === 'valid') out(`slot ${i}: ${describe(slot.superblock)}`);

@@ -5,7 +5,7 @@
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
 import { nextHighWater } from '../core/high-water.js';
-import { BLOCK_BYTES, LOG_BYTES_MIN, MIB } from '../core/limits.js';
+import { BLOCK_BYTES, LOG_BYTES_MIN, MIB, SLAB_LARGE_PAYLOAD_BYTES } from '../core/limits.js';
 import { PLANTED } from '../core/planted.js';
 import type { Arena, Crc32c, Device } from '../core/ports.js';
 import { decideRecovery, type LogFacts, type RecoveryDecision } from '../core/recovery.js';
@@ -16,7 +16,7 @@ import { BatchPool, type CreateArena } from './batch-pool.js';
 import { Log } from './log.js';
 import { LogIndex } from './log-index.js';
 import { LogReader } from './log-reader.js';
-import { LogScan, type ScanResult, scanArenaBytes } from './log-scan.js';
+import { LogScan, type ScanResult } from './log-scan.js';
 import { readDevice, syncDevice } from './promises.js';
 import type { CrcSpans } from './seal.js';
 import { type LoadedSuperblock, loadSuperblock, SuperblockStore } from './superblock-store.js';
@@ -39,8 +39,11 @@ export type LogMemory = {
   readonly newUuid: () => string;
 };
 
-/** Slabs for reading batches back, shared by all readers of a log. */
-const READER_BYTES = 16 * MIB;
+/**
+ * Memory for the scan, and then for reading batches back: slabs that all readers of a log share. The same memory, because a replay follows
+ * the scan, and pages that were touched are much cheaper than fresh ones.
+ */
+const READER_BYTES = 32 * (BLOCK_BYTES + SLAB_LARGE_PAYLOAD_BYTES);
 
 export type OpenedLog = { readonly log: Log; readonly decision: RecoveryDecision; readonly created: boolean };
 
@@ -63,7 +66,7 @@ export async function openLog(
   if (device.sizeBytes < LOG_BYTES_MIN) {
     throw new LvrError('DEVICE_UNUSABLE', `log ${device.path}: ${device.sizeBytes} bytes are too few`, { hint: 'give it at least 16 MiB' });
   }
-  const arena = memory.createArena(scanArenaBytes(device.sizeBytes));
+  const arena = memory.createArena(READER_BYTES);
   const loaded = await loadSuperblock(device, arena);
   const foreign = loaded.superblock === undefined ? undefined : whyForeign(loaded.superblock, identity, device);
   const scan =
@@ -85,7 +88,7 @@ export async function openLog(
     }
     const store = new SuperblockStore(device, slots, blank, 1);
     await store.update((current) => current);
-    return { log: assemble(device, store, nothingFound(), memory), decision, created: true };
+    return { log: assemble(device, store, nothingFound(), memory, arena), decision, created: true };
   }
   assert(loaded.superblock !== undefined && scan !== undefined, 'an opened log was scanned');
   // What was read may still stand in a volatile cache, left by a process that ended before its writes were durable: make it so first.
@@ -93,7 +96,7 @@ export async function openLog(
   const superblock = loaded.superblock;
   const slot = loaded.slots.findIndex((s) => s.kind === 'valid' && s.superblock === superblock);
   return {
-    log: assemble(device, new SuperblockStore(device, slots, superblock, slot, loaded.older), scan, memory),
+    log: assemble(device, new SuperblockStore(device, slots, superblock, slot, loaded.older), scan, memory, arena),
     decision,
     created: false,
   };
@@ -199,11 +202,11 @@ function nothingFound(): ScanResult {
   };
 }
 
-function assemble(device: Device, store: SuperblockStore, found: ScanResult, memory: LogMemory): Log {
+function assemble(device: Device, store: SuperblockStore, found: ScanResult, memory: LogMemory, arena: Arena): Log {
   const uuid = new Uint8Array(16);
   putUuid(uuid, 0, store.current.logUuid);
   const ring = new Ring(store.current.ringBytes, store.current.ringChange);
-  const pool = new BatchPool(memory.createArena, READER_BYTES);
+  const pool = BatchPool.within(arena);
   const { crc32cSpans } = memory;
   const reader = new LogReader({ device, ring, index: found.index, pool, uuid, crc32cSpans });
   return new Log({ ...found, device, store, ring, reader, crc32cSpans });

@@ -1,9 +1,9 @@
-// Reads a log from its trimmed position on and finds the unbroken run of valid records: the retained history. Large sequential reads; each
-// batch is checked for log, position, LSN, writer order, chain and every CRC. What stops the run is judged by core/recovery.ts, for which
+// Reads a log from its trimmed position on and finds the unbroken run of valid records: the retained history. Each batch
+// is checked for log, position, LSN, writer order, chain and every CRC. What stops the run is judged by core/recovery.ts, for which
 // the scan also looks behind the end for records that vouch for what is missing.
 
 import { lookBehindEnd } from '../core/high-water.js';
-import { BLOCK_BYTES, MIB, RECORD_PAYLOAD_BYTES_MAX, RECORD_ZERO_BYTES_MAX } from '../core/limits.js';
+import { BLOCK_BYTES, RECORD_PAYLOAD_BYTES_MAX, RECORD_ZERO_BYTES_MAX } from '../core/limits.js';
 import { compareWriters, extendLineage, type Lineage, writerOf } from '../core/lineage.js';
 import { PLANTED } from '../core/planted.js';
 import type { Arena, Crc32c, Device } from '../core/ports.js';
@@ -23,17 +23,7 @@ import {
 } from '../format/record.js';
 import { RING_START, type Superblock } from '../format/superblock.js';
 import { LogIndex } from './log-index.js';
-import { readDevice } from './promises.js';
-
-const SCAN_ARENA_BYTES_MIN = 4 * MIB;
-const SCAN_ARENA_BYTES_MAX = 16 * MIB;
-/** Reads are made in pieces of this size, all of them in flight at once. */
-const READ_BYTES = MIB;
-
-/** Memory for the scan of a log on a device of this size. */
-export function scanArenaBytes(deviceBytes: number): number {
-  return Math.min(SCAN_ARENA_BYTES_MAX, Math.max(SCAN_ARENA_BYTES_MIN, Math.ceil(deviceBytes / MIB) * MIB));
-}
+import { LogWindow } from './log-window.js';
 
 /** What a scan found. `endPosition` is where the next batch goes; `endReason` says what stopped the run. */
 export type ScanResult = {
@@ -67,14 +57,12 @@ export class LogScan {
   #writer: { epoch: number; incarnation: number };
   #lsn: number;
   #chain: number;
-  // The arena holds ring bytes of positions [#heldFrom, #heldTo).
-  #heldFrom = 0;
-  #heldTo = 0;
-  /** What the next read takes: little at first, because most logs have little to replay. */
-  #readBytes = SCAN_ARENA_BYTES_MIN;
   #stop = '';
   #primaryDurableLsn: number;
   readonly #knownEnd: number | undefined;
+  readonly #window: LogWindow;
+  /** Where the ring ends for this scan. */
+  readonly #end: number;
 
   /** `knownEnd`: the last LSN ever appended, from whoever appended it; a run that reaches it needs no look behind its end. */
   constructor(device: Device, arena: Arena, superblock: Superblock, crc32c: Crc32c, visitor: ScanVisitor = {}, knownEnd?: number) {
@@ -85,6 +73,8 @@ export class LogScan {
     this.#superblock = superblock;
     this.#visitor = visitor;
     this.#ring = new Ring(superblock.ringBytes, superblock.ringChange);
+    this.#window = new LogWindow(device, arena, this.#ring);
+    this.#end = this.#ring.limit(superblock.trimmedPosition);
     putUuid(this.#uuid, 0, superblock.logUuid);
     this.#lineage = superblock.lineage.filter((e) => e.startLsn <= superblock.trimmedLsn);
     this.#writer = writerOf(this.#lineage, superblock.trimmedLsn) ?? { epoch: 0, incarnation: 0 };
@@ -96,13 +86,14 @@ export class LogScan {
   /** Runs the scan. Rejects with DEVICE_FAILED when the log cannot be read. */
   async run(): Promise<ScanResult> {
     let position = this.#superblock.trimmedPosition;
-    const end = this.#ring.limit(position);
-    while (position < end) {
-      const next = await this.#takeNext(position, end);
+    while (position < this.#end) {
+      const next = await this.#takeNext(position);
       if (next === undefined) break;
       position = next;
     }
-    const vouchedLsn = this.#lsn === this.#knownEnd ? 0 : await this.#lookBehind(position, end);
+    const vouchedLsn = this.#lsn === this.#knownEnd ? 0 : await this.#lookBehind(position);
+    // The memory can be used for other things.
+    await this.#window.settled();
     return {
       index: this.#index,
       lastLsn: this.#lsn,
@@ -119,7 +110,7 @@ export class LogScan {
    * Takes the batch that continues the log, at `position` or, when it did not fit there, at the start of the next lap; returns where it
    * ends. What a crash or a cut has left at `position` does not hide it: a longer batch of a later writer does not overwrite that.
    */
-  async #takeNext(position: number, end: number): Promise<number | undefined> {
+  async #takeNext(position: number): Promise<number | undefined> {
     let stop = '';
     for (let next = position; ; ) {
       const bytes = (await this.#isNextBatch(next)) ? await this.#takeBatch(next) : 0;
@@ -127,14 +118,14 @@ export class LogScan {
       if (next === position) stop = this.#stop;
       const rest = this.#ring.toEnd(next);
       next += rest;
-      if (rest > BLOCK_BYTES + RECORD_PAYLOAD_BYTES_MAX || next >= end) break;
+      if (rest > BLOCK_BYTES + RECORD_PAYLOAD_BYTES_MAX || next >= this.#end) break;
     }
     this.#stop = stop;
     return undefined;
   }
 
   async #isNextBatch(position: number): Promise<boolean> {
-    const at = await this.#hold(position, BLOCK_BYTES);
+    const at = await this.#window.hold(position, BLOCK_BYTES, this.#end);
     const header = readBatchHeader(this.#arena.bytes, at, this.#uuid);
     if (header === undefined) {
       this.#stop = `no batch at position ${position}`;
@@ -154,9 +145,9 @@ export class LogScan {
 
   /** Accepts the records of a batch up to the first bad one; returns the bytes to move on, 0 when not even the first record is good. */
   async #takeBatch(position: number): Promise<number> {
-    let at = await this.#hold(position, BLOCK_BYTES);
+    let at = await this.#window.hold(position, BLOCK_BYTES, this.#end);
     const header = readBatchHeader(this.#arena.bytes, at, this.#uuid) as BatchHeader;
-    at = await this.#hold(position, header.totalBytes);
+    at = await this.#window.hold(position, header.totalBytes, this.#end);
     const bytes = this.#arena.bytes;
     let payloadAt = at + BLOCK_BYTES;
     let payloadBytes = 0;
@@ -224,21 +215,27 @@ export class LogScan {
   }
 
   /** Highest durable LSN that any acceptable record vouches for between the end and where nothing was written any more. */
-  async #lookBehind(position: number, ringEnd: number): Promise<number> {
-    const end = lookBehindEnd(this.#superblock.highWater, position, ringEnd);
+  async #lookBehind(position: number): Promise<number> {
+    const end = lookBehindEnd(this.#superblock.highWater, position, this.#end);
+    const bytes = this.#arena.bytes;
     let vouched = 0;
+    let dataEnd = position;
     for (let p = position; p < end; p += BLOCK_BYTES) {
-      p += this.#zeroRun(p, end);
+      while (p >= dataEnd && p < end && !this.#window.holds(p)) {
+        const run = this.#run(p, end);
+        if (run.zero) p += run.length;
+        else dataEnd = p + run.length;
+      }
       if (p >= end) break;
-      const at = await this.#hold(p, BLOCK_BYTES);
-      const header = readBatchHeader(this.#arena.bytes, at, this.#uuid);
+      const at = await this.#window.hold(p, BLOCK_BYTES, dataEnd);
+      const header = readBatchHeader(bytes, at, this.#uuid);
       if (header === undefined || header.position < position || this.#ring.offset(header.position) !== this.#ring.offset(p)) continue;
       for (let i = 0; i < header.count; i++) {
         const record = at + recordHeaderAt(i);
-        if (!isHeaderValid(this.#arena.bytes, record)) continue;
-        const writer = { epoch: recordEpoch(this.#arena.bytes, record), incarnation: recordIncarnation(this.#arena.bytes, record) };
+        if (!isHeaderValid(bytes, record)) continue;
+        const writer = { epoch: recordEpoch(bytes, record), incarnation: recordIncarnation(bytes, record) };
         if (compareWriters(writer, this.#writer) < 0 || this.#isVoid(header.firstLsn + i, writer)) continue;
-        const durable = recordDurableLsn(this.#arena.bytes, record);
+        const durable = recordDurableLsn(bytes, record);
         // Compared, because Math.max would let a number that is none win.
         if (durable > vouched) vouched = durable;
       }
@@ -246,28 +243,12 @@ export class LogScan {
     return vouched;
   }
 
-  /** Bytes from `position` on, in whole blocks, that the file system knows to be zero: a log in its first lap is mostly that. */
-  #zeroRun(position: number, end: number): number {
-    if (position >= this.#heldFrom && position < this.#heldTo) return 0;
+  /** What the file system knows of `position` and the whole blocks behind it: a log in its first lap is mostly zero. */
+  #run(position: number, end: number): { length: number; zero: boolean } {
     const length = Math.min(end - position, this.#ring.toEnd(position));
     const run = this.#device.extents(RING_START + this.#ring.offset(position), length, 1)[0];
-    return run?.zero === true ? Math.floor(Math.min(run.length, length) / BLOCK_BYTES) * BLOCK_BYTES : 0;
-  }
-
-  /** Makes the ring bytes of [position, position + length) available; returns their place in the arena. Never crosses the end of a lap. */
-  async #hold(position: number, length: number): Promise<number> {
-    if (position >= this.#heldFrom && position + length <= this.#heldTo) return position - this.#heldFrom;
-    const bytes = Math.min(this.#readBytes, this.#arena.bytes.length, this.#ring.toEnd(position));
-    this.#readBytes = SCAN_ARENA_BYTES_MAX;
-    const offset = RING_START + this.#ring.offset(position);
-    const reads: Promise<void>[] = [];
-    for (let at = 0; at < bytes; at += READ_BYTES) {
-      reads.push(readDevice(this.#device, this.#arena, at, Math.min(READ_BYTES, bytes - at), offset + at));
-    }
-    // All of them end before the memory is used for anything else.
-    for (const { reason } of (await Promise.allSettled(reads)) as { reason?: unknown }[]) if (reason !== undefined) throw reason;
-    this.#heldFrom = position;
-    this.#heldTo = position + bytes;
-    return 0;
+    const zeroes = run?.zero === true ? Math.floor(Math.min(run.length, length) / BLOCK_BYTES) * BLOCK_BYTES : 0;
+    if (zeroes > 0) return { length: zeroes, zero: true };
+    return { length: Math.min(length, Math.ceil((run?.length ?? length) / BLOCK_BYTES) * BLOCK_BYTES), zero: false };
   }
 }

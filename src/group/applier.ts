@@ -20,8 +20,8 @@ import { recordHasPayload, recordLength, recordMayUnmap, recordOffset, recordVol
 /** Device operations in flight. */
 const OPERATIONS_MAX = 256;
 /** Batches read ahead from the log, and how many of them at once. */
-const FETCHED_MAX = 12;
-const READS_MAX = 8;
+const FETCHED_MAX = 24;
+const READS_MAX = 20;
 
 /** Told by the applier. */
 export interface ApplyOwner {

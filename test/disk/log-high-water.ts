@@ -1,9 +1,10 @@
 // The high-water mark of a log: the writer stays below it, waits for it when it must, and a start looks no further.
 
 import t from 'tap';
+import { openLog } from '../../src/disk/log-open.js';
 import { decodeSuperblock, encodeSuperblock, RING_START, SUPERBLOCK_BYTES } from '../../src/format/superblock.js';
 import { SimDisk } from '../../src/sim/disk.js';
-import { drive, SimLog, SimMemory, verdictOf } from '../helpers/sim-log.js';
+import { drive, IDENTITY, SimLog, SimMemory, verdictOf } from '../helpers/sim-log.js';
 import { highWaterWorlds } from './high-water-worlds.js';
 
 const MIB = 1 << 20;
@@ -73,6 +74,28 @@ t.test('a lap costs one superblock for each step, and others take the mark along
   await site.trim(site.log.durableLsn);
   t.ok((site.log.store.current.highWater as number) > mark, 'that of a checkpoint as well');
   memory.recycle();
+});
+
+t.test('what lies beyond the mark is not read by a start', async (t) => {
+  const disk = blank();
+  const site = await SimLog.open(disk, memory);
+  // So little that the first read has all of it.
+  await appendTo(site, await site.lead(), 100 * 1024);
+  // Remains of an earlier lap everywhere behind the end.
+  disk.put(RING_START + 2 * MIB, new Uint8Array(13 * MIB).fill(0xa5), true);
+  const mark = site.log.store.current.highWater as number;
+  const furthest = async (copy: SimDisk): Promise<number> => {
+    const device = copy.open();
+    let end = 0;
+    device.onQueued = ({ kind, offset, length }) => {
+      if (kind === 'read') end = Math.max(end, offset + length - RING_START);
+    };
+    await drive([device], openLog(device, IDENTITY, 'primary', memory, false));
+    memory.recycle();
+    return end;
+  };
+  t.equal(await furthest(disk.clone()), mark);
+  t.ok((await furthest(withoutMark(disk))) >= 15 * MIB, 'a log without a mark is looked through');
 });
 
 /** The log as a version without marks would have left it. */

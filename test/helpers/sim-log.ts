@@ -10,6 +10,7 @@ import type { LogBatch } from '../../src/disk/log-batch.js';
 import { gatherFacts, type LogIdentity, type LogMemory, type OpenedLog, openLog } from '../../src/disk/log-open.js';
 import type { LogOwner } from '../../src/disk/log-parts.js';
 import { LogScan } from '../../src/disk/log-scan.js';
+import { WINDOW_BYTES_MIN } from '../../src/disk/log-window.js';
 import { crc32c, crc32cSpans } from '../../src/disk/memory.js';
 import { sealIdentities } from '../../src/disk/seal.js';
 import { type LoadedSuperblock, loadSuperblock } from '../../src/disk/superblock-store.js';
@@ -38,8 +39,7 @@ export async function drive<Value>(devices: readonly SimDevice[], work: Promise<
   return work;
 }
 
-const SCAN_BYTES = 64 * 1024;
-const scanArena: Arena = { bytes: new Uint8Array(SCAN_BYTES), address: 0 };
+const scanArena: Arena = { bytes: new Uint8Array(WINDOW_BYTES_MIN), address: 0 };
 
 /** The superblocks of a log at rest. */
 export function superblocksOf(disk: SimDisk): Promise<LoadedSuperblock> {
@@ -48,7 +48,7 @@ export function superblocksOf(disk: SimDisk): Promise<LoadedSuperblock> {
   return loadSuperblock(device, scanArena);
 }
 
-/** What a start would find, without the memory that an open log needs: `end LSN` or the code of the refusal. Batches up to 60 KiB. */
+/** What a start would find, without the memory that an open log needs: `end LSN` or the code of the refusal. */
 export async function verdictOf(disk: SimDisk, known?: LoadedSuperblock): Promise<string> {
   const loaded = known ?? (await superblocksOf(disk));
   const device = disk.open();
