@@ -9,45 +9,36 @@ import { assert } from './assert.js';
 /** `on`: every piece that is long enough, `off`: none, `auto`: as long as it pays. */
 export type Checksum = 'auto' | 'on' | 'off';
 
-/** Pieces after whose answers it is decided anew, and for the first time: a short copy must not wait long for answers of no use. */
+/** Pieces after whose answers it is decided anew. */
 export const COMPARE_SAMPLE_PIECES = 32;
-export const COMPARE_FIRST_PIECES = 8;
 /** While nothing is compared, one piece of so many is. */
 export const COMPARE_PROBE_EVERY = 32;
 /** Part that must be the same on any link: reading twice and waiting for an answer are not for nothing. */
 export const COMPARE_SHARE_MIN = 0.1;
 
 /**
- * `pieces`, `comparedBytes`, `sameBytes`: answers in this sample, which ends with `samplePieces` of them. `passed`: pieces that were not
- * compared since the last one that was.
+ * `pieces`, `comparedBytes`, `sameBytes`: answers in this sample. `passed`: pieces that were not compared since the last one that was.
  */
 export type CompareState = {
   readonly isComparing: boolean;
-  readonly samplePieces: number;
   readonly pieces: number;
   readonly comparedBytes: number;
   readonly sameBytes: number;
   readonly passed: number;
 };
 
-/** A copy begins with comparing. */
+/** A copy begins with sending: what comparing spares is not known before what the link carries is. Then a probe is due. */
 export const COMPARE_BEGIN: CompareState = {
-  isComparing: true,
-  samplePieces: COMPARE_FIRST_PIECES,
+  isComparing: false,
   pieces: 0,
   comparedBytes: 0,
   sameBytes: 0,
-  passed: 0,
+  passed: COMPARE_PROBE_EVERY - 1,
 };
 
-/** The next piece is compared. */
-export function comparesNext({ isComparing, passed }: CompareState): boolean {
-  return isComparing || passed >= COMPARE_PROBE_EVERY - 1;
-}
-
-/** With so many open questions the first decision is due with their answers: nothing more goes before, in one way or the other. */
-export function isUndecided({ isComparing, samplePieces, pieces }: CompareState, openQuestions: number): boolean {
-  return isComparing && samplePieces === COMPARE_FIRST_PIECES && pieces + openQuestions >= samplePieces;
+/** The next piece is compared. `linkBytesPerSecond`: 0 as long as it is not known. */
+export function comparesNext({ isComparing, passed }: CompareState, linkBytesPerSecond: number): boolean {
+  return linkBytesPerSecond > 0 && (isComparing || passed >= COMPARE_PROBE_EVERY - 1);
 }
 
 /** A piece goes, compared or not. */
@@ -57,10 +48,10 @@ export function pieceGoes(state: CompareState, isCompared: boolean): CompareStat
 
 /**
  * The part that must be the same for comparing to pay: hashes are made on the thread that also sends, so they may not take longer than what
- * they spare it. Rates in bytes per second; a link rate of 0, or a hash rate of Infinity, is not known.
+ * they spare it. Rates in bytes per second; a hash rate of Infinity is not known.
  */
 export function worthwhileShare(hashBytesPerSecond: number, linkBytesPerSecond: number): number {
-  assert(hashBytesPerSecond > 0 && linkBytesPerSecond >= 0, 'rates are rates');
+  assert(hashBytesPerSecond > 0 && linkBytesPerSecond > 0, 'rates are rates');
   return Math.max(COMPARE_SHARE_MIN, linkBytesPerSecond / hashBytesPerSecond);
 }
 
@@ -76,9 +67,8 @@ export function pieceCompared(state: CompareState, bytes: number, sameBytes: num
     comparedBytes: state.comparedBytes + bytes,
     sameBytes: state.sameBytes + sameBytes,
   };
-  if (sample.pieces < state.samplePieces) return { ...state, ...sample };
-  if (sample.sameBytes < sample.comparedBytes * worthwhile) return { ...COMPARE_BEGIN, isComparing: false };
+  if (sample.pieces < COMPARE_SAMPLE_PIECES) return { ...state, ...sample };
+  if (sample.sameBytes < sample.comparedBytes * worthwhile) return { ...COMPARE_BEGIN, passed: 0 };
   // What was long ago counts less and less.
-  const half = { pieces: sample.pieces / 2, comparedBytes: sample.comparedBytes / 2, sameBytes: sample.sameBytes / 2 };
-  return { ...state, ...half, samplePieces: COMPARE_SAMPLE_PIECES };
+  return { ...state, pieces: sample.pieces / 2, comparedBytes: sample.comparedBytes / 2, sameBytes: sample.sameBytes / 2 };
 }

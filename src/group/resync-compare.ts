@@ -4,15 +4,7 @@
 // what was read behind take(), as with any piece. An answer clears no bit: that does only what the site says to be durable (ResyncSource).
 // The memory is that of the pool of the copy, so there are never more questions open than it has batches.
 
-import {
-  type Checksum,
-  COMPARE_BEGIN,
-  comparesNext,
-  isUndecided,
-  pieceCompared,
-  pieceGoes,
-  worthwhileShare,
-} from '../core/compare-rule.js';
+import { type Checksum, COMPARE_BEGIN, comparesNext, pieceCompared, pieceGoes, worthwhileShare } from '../core/compare-rule.js';
 import { COMPARE_BLOCK_BYTES, COMPARE_PIECE_BYTES_MIN, MIB } from '../core/limits.js';
 import type { Clock, Crc32c } from '../core/ports.js';
 import { hashBlocks } from '../disk/content-hash.js';
@@ -65,7 +57,7 @@ export class ResyncCompare<Copy> {
   /** The hashes to ask with about a piece that is about to go, as frame `number`, and is kept then; undefined: it is to be sent. */
   ask(number: number, copy: Copy, meta: RegionMeta, batch: LogBatch): Uint8Array | undefined {
     if (this.#checksum === 'off' || meta.length < COMPARE_PIECE_BYTES_MIN) return undefined;
-    const isCompared = this.#checksum === 'on' || comparesNext(this.#state);
+    const isCompared = this.#checksum === 'on' || comparesNext(this.#state, this.#linkRate);
     this.#state = pieceGoes(this.#state, isCompared);
     if (!isCompared) return undefined;
     const beganMs = this.#clock.nowMs();
@@ -101,13 +93,8 @@ export class ResyncCompare<Copy> {
     this.comparedBytes += meta.length;
     this.sameBytes += sameBytes;
     const hashRate = this.#hashedMs > 0 ? (this.#hashedBytes * 1000) / this.#hashedMs : Number.POSITIVE_INFINITY;
-    this.#state = pieceCompared(this.#state, meta.length, sameBytes, worthwhileShare(hashRate, this.#linkRate));
+    this.#state = pieceCompared(this.#state, meta.length, sameBytes, worthwhileShare(hashRate, this.#linkRate || Number.MIN_VALUE));
     return { copy, pieces: differences.length, sameBytes };
-  }
-
-  /** Nothing is to go before an answer is here: it decides how. */
-  get isUndecided(): boolean {
-    return this.#checksum === 'auto' && isUndecided(this.#state, this.#questions.size);
   }
 
   /** Something that differs is ready to go. */

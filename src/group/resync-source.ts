@@ -130,7 +130,6 @@ export class ResyncSource {
     this.#assertSound();
     if (this.#mayFinish()) await this.#keepLog();
     await this.#readAhead();
-    while (this.compare.isUndecided && !this.compare.hasNext && !this.#stopped) await this.moved();
     if (this.compare.hasNext) return this.#difference();
     const read = await this.#ahead.shift();
     if (read === undefined) return undefined;

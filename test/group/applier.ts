@@ -75,6 +75,7 @@ const readPool = new BatchPool(createArena, 0);
 class Reads implements ReadsBack {
   readonly rows: Row[] = [];
   count = 0;
+  readonly #waiting: { readonly row: Row; readonly resolve: (batch: LogBatch) => void }[] = [];
   readonly #pending: (() => void)[] = [];
   readonly #random: Random;
 
@@ -85,13 +86,8 @@ class Reads implements ReadsBack {
   readBatch(lsn: number): Promise<LogBatch> {
     this.count++;
     return new Promise((resolve) => {
-      const row = this.#row(lsn) as Row;
-      const end = (): void => {
-        const batch = readPool.take(row.places.length * BLOCK);
-        if (batch === undefined) this.#pending.push(end);
-        else resolve(fill(batch, row));
-      };
-      this.#pending.push(end);
+      this.#waiting.push({ row: this.#row(lsn) as Row, resolve });
+      this.#begin();
     });
   }
 
@@ -101,9 +97,21 @@ class Reads implements ReadsBack {
   }
 
   step(): boolean {
+    this.#begin();
     const [end] = this.#pending.splice(this.#random.below(Math.max(1, this.#pending.length)), 1);
     end?.();
     return end !== undefined;
+  }
+
+  /** Memory goes to the reads in their order. */
+  #begin(): void {
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      const { row, resolve } = next;
+      const batch = readPool.take(row.places.length * BLOCK);
+      if (batch === undefined) return;
+      this.#waiting.shift();
+      this.#pending.push(() => resolve(fill(batch, row)));
+    }
   }
 
   #row(lsn: number): Row | undefined {

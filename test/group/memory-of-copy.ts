@@ -12,7 +12,11 @@ t.test('a resync under many small writes ends', async (t) => {
   const random = new Random();
   t.comment(`SEED=${random.seed}`);
   const world = new SimWorld(random);
-  const a = await world.add('a', { sites: ['b'], volumeBytes: VOLUME_BYTES, resync: { minDwellMs: 1, minRate: 65536, maxRate: 262144 } });
+  const a = await world.add('a', {
+    sites: ['b'],
+    volumeBytes: VOLUME_BYTES,
+    resync: { minDwellMs: 1, minRate: 65536, maxRate: 262144, checksum: 'off' },
+  });
   const b = await world.add('b', { sites: ['a'], role: 'secondary', volumeBytes: VOLUME_BYTES });
   await world.advance(5000);
   const history = new History();

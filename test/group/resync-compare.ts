@@ -52,20 +52,26 @@ function isEqual(t: Test, { a, b, client }: Story): void {
   for (const site of [a, b]) t.same(differences(client.history, client.history.written.length, site.image()).slice(0, 5), []);
 }
 
-for (const checksum of ['on', 'auto'] as const) {
-  t.test(`checksum = ${checksum}: what the site has is neither sent nor written nor kept for undoing`, async (t) => {
-    const told = await story(t, checksum);
-    const { b } = told;
-    let written = 0;
-    for (const device of [...b.volumeDevices, b.devices.at(-1)]) {
-      if (device !== undefined) device.onQueued = (op) => void (op.kind === 'write' && op.length >= BLOCK && written++);
-    }
-    const sent = await meet(told);
-    t.ok(sent < BLOCK, `${sent} bytes`);
-    t.equal(written, 0);
-    isEqual(t, told);
-  });
-}
+t.test('what the site has is neither sent nor written nor kept for undoing', async (t) => {
+  const told = await story(t, 'on');
+  const { b } = told;
+  let written = 0;
+  for (const device of [...b.volumeDevices, b.devices.at(-1)]) {
+    if (device !== undefined) device.onQueued = (op) => void (op.kind === 'write' && op.length >= BLOCK && written++);
+  }
+  const sent = await meet(told);
+  t.ok(sent < BLOCK, `${sent} bytes`);
+  t.equal(written, 0);
+  isEqual(t, told);
+});
+
+t.test('with auto it is sent until it is known what the link carries, and then no more', async (t) => {
+  const told = await story(t, 'auto', { resync: { minRate: 65536, maxRate: 4 * BLOCK } });
+  const sent = await meet(told);
+  // Two pieces of 16 blocks: the second one goes when its time has come, and with it the rate is known.
+  t.ok(sent > 32 * BLOCK && sent < 33 * BLOCK, `${sent} bytes`);
+  isEqual(t, told);
+});
 
 t.test('only the blocks that differ are sent', async (t) => {
   const told = await story(t, 'on');
