@@ -72,72 +72,74 @@ t.test('a group without a role begins as secondary', async (t) => {
   t.equal(parseConfig(GOOD.replace('role = "primary"\n', ''), 'x').groups[0]?.role, 'secondary');
 });
 
+/** What is replaced in GOOD, by what, and how the message begins. */
+const WRONG: [string, string, string][] = [
+  [
+    '"logged"',
+    '"asynch"',
+    'lvr.toml:14 groups.app.sites.b.mode: expected "async"|"memory"|"logged"|"applied", got "asynch" (did you mean "async"?)',
+  ],
+  [
+    '[groups.app]',
+    '[groups.app]\nregion = "96KiB"',
+    'lvr.toml:7 groups.app.region: expected a power of two from "4KiB" to "4MiB", got "96KiB"',
+  ],
+  ['[groups.app]', '[groups.app]\non_io_error = "x"', 'lvr.toml:7 groups.app.on_io_error: expected "retry-remote"|"pass_on"|'],
+  ['role =', 'rolle =', 'lvr.toml:7 groups.app.rolle: unknown key (did you mean "role"?)'],
+  ['[groups.app]', '[groups.app]\nwrite_cache = "yes"', 'lvr.toml:7 groups.app.write_cache: expected a boolean, got "yes"'],
+  [
+    'size = "256MiB"',
+    'size = "256 apples"',
+    'lvr.toml:11 groups.app.volumes.data.size: expected a size such as "256MiB", got "256 apples"',
+  ],
+  ['size = "256MiB"', 'size = true', 'lvr.toml:11 groups.app.volumes.data.size: expected a size such as "256MiB", got true'],
+  ['size = "256MiB"', 'size = 5000', 'lvr.toml:11 groups.app.volumes.data.size: expected a multiple of 4096 bytes, got 5000'],
+  ['"1GiB"', '"15MiB"', 'lvr.toml:8 groups.app.log.size: expected at least 16MiB, got 15728640 bytes'],
+  [', size = "1GiB"', '', 'lvr.toml:8 groups.app.log.size: missing: a log in a file needs a size'],
+  ['site = "a"\n', '', 'lvr.toml:1 agent.site: missing'],
+  ['site = "a"', 'site = "A b"', 'lvr.toml:2 agent.site: expected 1 to 63 of a-z 0-9 . _ - beginning with a letter or digit, got "A b"'],
+  ['sites.b]', 'sites.a]', 'lvr.toml:12 groups.app.sites.a: this is the name of this agent (agent.site); list only the others'],
+  ['"127.0.0.1:7749"', '"here"', 'lvr.toml:13 groups.app.sites.b.address: expected an address such as "10.0.0.2:7749", got "here"'],
+  ['"127.0.0.1:7749"', '"h:77490"', 'lvr.toml:13 groups.app.sites.b.address: expected an address such as "10.0.0.2:7749", got "h:77490"'],
+  ['"/nowhere/data"', '"nowhere"', 'lvr.toml:10 groups.app.volumes.data.device: expected an absolute path, got "nowhere"'],
+  [
+    'mode = "logged"',
+    'on_disconnect = "blok"',
+    'lvr.toml:14 groups.app.sites.b.on_disconnect: expected "continue"|"block"|"fail", got "blok" (did you mean "block"?)',
+  ],
+  [
+    '[groups.app.volumes.data]\ndevice = "/nowhere/data"\nsize = "256MiB"',
+    'volumes = {}',
+    'lvr.toml:9 groups.app.volumes: expected at least one volume',
+  ],
+  [
+    'listen =',
+    'nbd = ["unix:relative"]\nlisten =',
+    'lvr.toml:4 agent.nbd.0: expected "unix:/path" (at most 107 bytes) or "tcp:host:port", got "unix:relative"',
+  ],
+  ['listen =', `control = "/${'x'.repeat(107)}"\nlisten =`, 'lvr.toml:4 agent.control: expected a path of at most 107 bytes, got'],
+  ['listen =', 'metrics = "0.0.0.0:7749"\nlisten =', 'lvr.toml:4 agent.metrics: 0.0.0.0:7749 is already used by agent.listen'],
+  ['role = "primary"', 'role = primary', 'lvr.toml:7 not TOML'],
+  ['listen =', 'resync_parallel = 0\nlisten =', 'lvr.toml:4 agent.resync_parallel: expected a whole number from 1 to 64, got 0'],
+  [
+    'size = "256MiB"',
+    'size = "16TiB"\n[groups.app.resync]\nmin_rate = "2MiB"\nmax_rate = "1MiB"',
+    'lvr.toml:13 groups.app.resync.min_rate: min_rate',
+  ],
+  [
+    'size = "256MiB"',
+    'size = "256MiB"\n[groups.app.resync]\nchecksum = "yes"',
+    'lvr.toml:13 groups.app.resync.checksum: expected "auto"|"on"|"off", got "yes"',
+  ],
+  [
+    'role = "primary"\n',
+    'role = "primary"\nregion = "4KiB"\nvolumes.big = { device = "/nowhere/big", size = "8TiB" }\n',
+    'lvr.toml:8 groups.app.region: volume big would have 2147483648 regions, at most 2147483647 are possible: use a larger one',
+  ],
+];
+
 t.test('wrong values are named with file, line, key and what was expected', async (t) => {
-  const rows: [string, string, string][] = [
-    [
-      '"logged"',
-      '"asynch"',
-      'lvr.toml:14 groups.app.sites.b.mode: expected "async"|"memory"|"logged"|"applied", got "asynch" (did you mean "async"?)',
-    ],
-    [
-      '[groups.app]',
-      '[groups.app]\nregion = "96KiB"',
-      'lvr.toml:7 groups.app.region: expected a power of two from "4KiB" to "4MiB", got "96KiB"',
-    ],
-    ['[groups.app]', '[groups.app]\non_io_error = "x"', 'lvr.toml:7 groups.app.on_io_error: expected "retry-remote"|"pass_on"|'],
-    ['role =', 'rolle =', 'lvr.toml:7 groups.app.rolle: unknown key (did you mean "role"?)'],
-    ['[groups.app]', '[groups.app]\nwrite_cache = "yes"', 'lvr.toml:7 groups.app.write_cache: expected a boolean, got "yes"'],
-    [
-      'size = "256MiB"',
-      'size = "256 apples"',
-      'lvr.toml:11 groups.app.volumes.data.size: expected a size such as "256MiB", got "256 apples"',
-    ],
-    ['size = "256MiB"', 'size = true', 'lvr.toml:11 groups.app.volumes.data.size: expected a size such as "256MiB", got true'],
-    ['size = "256MiB"', 'size = 5000', 'lvr.toml:11 groups.app.volumes.data.size: expected a multiple of 4096 bytes, got 5000'],
-    ['"1GiB"', '"15MiB"', 'lvr.toml:8 groups.app.log.size: expected at least 16MiB, got 15728640 bytes'],
-    [', size = "1GiB"', '', 'lvr.toml:8 groups.app.log.size: missing: a log in a file needs a size'],
-    ['site = "a"\n', '', 'lvr.toml:1 agent.site: missing'],
-    ['site = "a"', 'site = "A b"', 'lvr.toml:2 agent.site: expected 1 to 63 of a-z 0-9 . _ - beginning with a letter or digit, got "A b"'],
-    ['sites.b]', 'sites.a]', 'lvr.toml:12 groups.app.sites.a: this is the name of this agent (agent.site); list only the others'],
-    ['"127.0.0.1:7749"', '"here"', 'lvr.toml:13 groups.app.sites.b.address: expected an address such as "10.0.0.2:7749", got "here"'],
-    ['"127.0.0.1:7749"', '"h:77490"', 'lvr.toml:13 groups.app.sites.b.address: expected an address such as "10.0.0.2:7749", got "h:77490"'],
-    ['"/nowhere/data"', '"nowhere"', 'lvr.toml:10 groups.app.volumes.data.device: expected an absolute path, got "nowhere"'],
-    [
-      'mode = "logged"',
-      'on_disconnect = "blok"',
-      'lvr.toml:14 groups.app.sites.b.on_disconnect: expected "continue"|"block"|"fail", got "blok" (did you mean "block"?)',
-    ],
-    [
-      '[groups.app.volumes.data]\ndevice = "/nowhere/data"\nsize = "256MiB"',
-      'volumes = {}',
-      'lvr.toml:9 groups.app.volumes: expected at least one volume',
-    ],
-    [
-      'listen =',
-      'nbd = ["unix:relative"]\nlisten =',
-      'lvr.toml:4 agent.nbd.0: expected "unix:/path" (at most 107 bytes) or "tcp:host:port", got "unix:relative"',
-    ],
-    ['listen =', `control = "/${'x'.repeat(107)}"\nlisten =`, 'lvr.toml:4 agent.control: expected a path of at most 107 bytes, got'],
-    ['listen =', 'metrics = "0.0.0.0:7749"\nlisten =', 'lvr.toml:4 agent.metrics: 0.0.0.0:7749 is already used by agent.listen'],
-    ['role = "primary"', 'role = primary', 'lvr.toml:7 not TOML'],
-    ['listen =', 'resync_parallel = 0\nlisten =', 'lvr.toml:4 agent.resync_parallel: expected a whole number from 1 to 64, got 0'],
-    [
-      'size = "256MiB"',
-      'size = "16TiB"\n[groups.app.resync]\nmin_rate = "2MiB"\nmax_rate = "1MiB"',
-      'lvr.toml:13 groups.app.resync.min_rate: min_rate',
-    ],
-    [
-      'size = "256MiB"',
-      'size = "256MiB"\n[groups.app.resync]\nchecksum = "yes"',
-      'lvr.toml:13 groups.app.resync.checksum: expected "auto"|"on"|"off", got "yes"',
-    ],
-    [
-      'role = "primary"\n',
-      'role = "primary"\nregion = "4KiB"\nvolumes.big = { device = "/nowhere/big", size = "8TiB" }\n',
-      'lvr.toml:8 groups.app.region: volume big would have 2147483648 regions, at most 2147483647 are possible: use a larger one',
-    ],
-  ];
-  for (const [from, to, message] of rows) {
+  for (const [from, to, message] of WRONG) {
     const error = errorOf(from, to);
     t.equal(error.code, 'CONFIG_INVALID', message);
     t.equal(error.exit, 10, 'exit code');
