@@ -150,7 +150,7 @@ export class Oracle {
   answered(site: SimSite, client: SimClient, request: SimRequest): void {
     this.answers++;
     this.#world.trace(3, request.lsn, request.errno ?? 0);
-    if (client.wrongReads.length > 0 && !this.#world.tainted.has(site.name)) this.fail('reads', `${site.name} ${client.wrongReads[0]}`);
+    if (client.wrongReads.length > 0 && !this.#world.mayReadDamage(site)) this.fail('reads', `${site.name} ${client.wrongReads[0]}`);
     if (request.errno !== 0 || request.op === 'read' || !site.isUp) return;
     this.#oneAcker(site);
     const { history } = client;

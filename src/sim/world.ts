@@ -140,6 +140,12 @@ export class World implements SiteWorld {
     if (this.tainted.size > 0) this.tainted.add(site.name);
   }
 
+  /** What clients of a site read may be damaged without an error: on its own disks, or on those of a site that was read instead. */
+  mayReadDamage(site: SimSite): boolean {
+    if (this.tainted.has(site.name)) return true;
+    return this.tainted.size > 0 && site.isUp && site.group.status().volumes.some(({ remoteReads }) => remoteReads > 0);
+  }
+
   count(what: string): void {
     this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
   }
