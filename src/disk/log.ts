@@ -113,6 +113,11 @@ export class Log implements WriteQueueOwner {
     return this.#appendPosition - this.#freePosition;
   }
 
+  /** Ring bytes of the batches that hold records behind `lsn`, which is retained or the last one trimmed. */
+  bytesBehind(lsn: number): number {
+    return this.#appendPosition - (this.index.find(lsn + 1)?.position ?? this.#appendPosition);
+  }
+
   /** Where the next batch goes, unless the rest of the lap is too short for it. */
   get appendPosition(): number {
     return this.#appendPosition;

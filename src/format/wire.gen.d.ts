@@ -50,6 +50,9 @@ export namespace lvr {
         /** Hello frameBytesMax. */
         frameBytesMax: number;
 
+        /** Hello logBytes. */
+        logBytes: number;
+
         /**
          * Encodes the specified Hello message. Does not implicitly {@link lvr.Hello.verify|verify} messages.
          * @param message Hello message or plain object to encode
@@ -100,6 +103,9 @@ export namespace lvr {
 
             /** Hello frameBytesMax */
             frameBytesMax?: (number|null);
+
+            /** Hello logBytes */
+            logBytes?: (number|null);
 
             /** Unknown fields preserved while decoding when enabled */
             $unknowns?: Uint8Array[];

@@ -31,6 +31,7 @@ export const lvr = $root.lvr = (() => {
          * @property {lvr.History.$Properties|null} [history] Hello history
          * @property {Array.<lvr.Volume.$Properties>|null} [volumes] Hello volumes
          * @property {number|null} [frameBytesMax] Hello frameBytesMax
+         * @property {number|null} [logBytes] Hello logBytes
          * @property {Array.<Uint8Array>} [$unknowns] Unknown fields preserved while decoding when enabled
          */
 
@@ -136,6 +137,14 @@ export const lvr = $root.lvr = (() => {
         Hello.prototype.frameBytesMax = 0;
 
         /**
+         * Hello logBytes.
+         * @member {number} logBytes
+         * @memberof lvr.Hello
+         * @instance
+         */
+        Hello.prototype.logBytes = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+        /**
          * Encodes the specified Hello message. Does not implicitly {@link lvr.Hello.verify|verify} messages.
          * @function encode
          * @memberof lvr.Hello
@@ -170,6 +179,8 @@ export const lvr = $root.lvr = (() => {
                     $root.lvr.Volume.encode(message.volumes[i], writer.uint32(/* id 8, wireType 2 =*/66).fork(), _depth + 1).ldelim();
             if (message.frameBytesMax != null && $Object.hasOwnProperty.call(message, "frameBytesMax") && message.frameBytesMax !== 0)
                 writer.uint32(/* id 9, wireType 0 =*/72).uint32(message.frameBytesMax);
+            if (message.logBytes != null && $Object.hasOwnProperty.call(message, "logBytes") && (typeof message.logBytes === "object" ? message.logBytes.low || message.logBytes.high : message.logBytes !== 0))
+                writer.uint32(/* id 10, wireType 0 =*/80).uint64(message.logBytes);
             if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                 for (let i = 0; i < message.$unknowns.length; ++i)
                     writer.raw(message.$unknowns[i]);
@@ -289,6 +300,15 @@ export const lvr = $root.lvr = (() => {
                             message.frameBytesMax = value;
                         else
                             delete message.frameBytesMax;
+                        continue;
+                    }
+                case 10: {
+                        if (wireType !== 0)
+                            break;
+                        if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                            message.logBytes = value;
+                        else
+                            delete message.logBytes;
                         continue;
                     }
                 }

@@ -44,6 +44,8 @@ export type Hello = {
   readonly history: SiteHistory;
   readonly volumes: readonly WireVolume[];
   readonly frameBytesMax: number;
+  /** Size of the ring of its log, which a resync must not leave more to than it holds; 0: not told. */
+  readonly logBytes: number;
 };
 
 /** See wire.proto; `sender` is the name of the sending site, `mode` what it waits for at the receiving one, `uuid` that of a resync. */
@@ -100,14 +102,15 @@ export function decodeHello(bytes: Uint8Array): Hello | { readonly protocol: num
     if (!NAME_PATTERN.test(wire.fromSite) || !NAME_PATTERN.test(wire.toSite)) return 'hello: no valid site name';
     const features = count(wire.features);
     const session = count(wire.session);
-    if (!isCount(features) || !isCount(session)) return 'hello: a number is out of range';
+    const logBytes = count(wire.logBytes);
+    if (!isCount(features) || !isCount(session) || !isCount(logBytes)) return 'hello: a number is out of range';
     if (wire.frameBytesMax < FRAME_BYTES_MAX_BEFORE_HELLO) return 'hello: frame limit is too small';
     const volumes = readVolumes(wire.volumes as lvr.Volume[]);
     if (typeof volumes === 'string') return volumes;
     const history = readHistory(wire.fromSite, wire.history);
     if (typeof history === 'string') return history;
     const { protocol, group, fromSite, toSite, frameBytesMax } = wire;
-    return { protocol, features, group, fromSite, toSite, session, frameBytesMax, volumes, history };
+    return { protocol, features, group, fromSite, toSite, session, frameBytesMax, logBytes, volumes, history };
   });
 }
 

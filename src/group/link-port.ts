@@ -13,7 +13,17 @@ import type { RegionMeta } from '../format/frame.js';
 import { recordEpoch, recordIncarnation } from '../format/record.js';
 import { FEATURE_COMPARE, type ResyncEnd } from '../format/wire.js';
 import type { SiteLink } from '../link/link.js';
-import type { ReadAnswer, ReceiveSink, Refusal, RegionEvent, ResyncRun, ShipSource, VolumeDescription, VolumeRead } from '../link/ports.js';
+import type {
+  ReadAnswer,
+  ReceiveSink,
+  Refusal,
+  RegionEvent,
+  ResyncRun,
+  ShipSource,
+  SiteOffer,
+  VolumeDescription,
+  VolumeRead,
+} from '../link/ports.js';
 import type { Applier } from './applier.js';
 import type { ReadServer } from './read-server.js';
 import type { Resyncs } from './resyncs.js';
@@ -64,6 +74,10 @@ export class LinkPort implements ShipSource, ReceiveSink {
     return this.#group.site;
   }
 
+  get logBytes(): number {
+    return this.#group.log.ring.bytes;
+  }
+
   volumes(): readonly VolumeDescription[] {
     return this.#group.volumes();
   }
@@ -105,11 +119,11 @@ export class LinkPort implements ShipSource, ReceiveSink {
     return this.#group.log.reader.readBatch(lsn);
   }
 
-  resync(site: string, uuid: string, features: number): ResyncRun {
+  resync(site: string, uuid: string, { features, logBytes }: SiteOffer): ResyncRun {
     if (this.#site(site).bitmap?.uuid !== uuid || this.#group.role !== 'primary') {
       throw new LvrError('FAILED', `group ${this.name}: there is no bitmap of site ${site} any more`);
     }
-    return this.#group.resyncs.startCopy(site, (features & FEATURE_COMPARE) !== 0);
+    return this.#group.resyncs.startCopy(site, (features & FEATURE_COMPARE) !== 0, logBytes);
   }
 
   siteStreaming(site: string, from: number, isBehindCopy: boolean): void {

@@ -10,6 +10,7 @@
 
 import type { Checksum } from '../core/compare-rule.js';
 import type { DirtyMap } from '../core/dirty-map.js';
+import { LvrError } from '../core/errors.js';
 import { MIB, RECORD_PAYLOAD_BYTES_MAX, RESYNC_ZERO_BYTES_MAX } from '../core/limits.js';
 import { cutLineage } from '../core/lineage.js';
 import { PLANTED } from '../core/planted.js';
@@ -49,6 +50,8 @@ type Read = { readonly sent: Sent; readonly batch: LogBatch | undefined };
 
 export type ResyncParts = {
   readonly site: string;
+  /** Size of the ring of the log of the site, which has to hold what is written from the base to the end; Infinity: not known. */
+  readonly siteLogBytes: number;
   readonly devices: readonly Device[];
   readonly log: Log;
   readonly applier: Applier;
@@ -185,7 +188,7 @@ export class ResyncSource {
 
   /** Everything is copied and durable there: the end mark, or undefined when there is more to copy. */
   async end(): Promise<ResyncEnd | undefined> {
-    const { log, applier, site, bitmaps } = this.#parts;
+    const { log, applier, site, bitmaps, siteLogBytes } = this.#parts;
     if (this.#base === undefined) {
       await this.#dwell();
       await this.#keepLog();
@@ -194,6 +197,8 @@ export class ResyncSource {
     if ((this.#map as DirtyMap).pendingRegions > 0 || this.#sent.length + this.#ahead.length > 0) return undefined;
     this.#assertSound();
     const base = PLANTED === 'resync-overwrites-newer-write' ? applier.appliedLsn : this.#base;
+    if (log.bytesBehind(base) > siteLogBytes)
+      throw new LvrError('FAILED', `since LSN ${base} more was written than the log of ${site} holds`);
     // 0 would say that the end is not known.
     const end = Math.max(base, Math.min(applier.startedLsn, log.durableLsn), 1);
     const chain = await log.chainAt(base);
@@ -255,11 +260,11 @@ export class ResyncSource {
   }
 
   #mayFinish(): boolean {
-    const { log, clock, bitmaps, site, pacer, writtenBytes, minDwellMs } = this.#parts;
+    const { log, clock, bitmaps, site, siteLogBytes, pacer, writtenBytes, minDwellMs } = this.#parts;
     const nowMs = clock.nowMs();
     pacer.step(writtenBytes(), nowMs);
     if (this.#base !== undefined || this.#stopped) return false;
-    const headroom = Math.min(log.ring.bytes - log.usedBytes, log.ring.bytes / 2);
+    const headroom = Math.min(log.ring.bytes - log.usedBytes, log.ring.bytes / 2, siteLogBytes / 2);
     return pacer.mayFinish(this.leftBytes ?? 0, headroom, nowMs - bitmaps.foldedMs(site), minDwellMs);
   }
 

@@ -120,12 +120,13 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
   }
 
   /** A copy to a site, from its bitmap. `canCompare`: the site answers what it has of a piece. */
-  startCopy(site: string, canCompare: boolean): ResyncSource {
+  startCopy(site: string, canCompare: boolean, siteLogBytes: number): ResyncSource {
     const { env, config, devices, log, applier, writtenBytes } = this.#group;
     const { clock, memory } = env;
     this.#copies++;
     const source: ResyncSource = new ResyncSource({
       site,
+      siteLogBytes: siteLogBytes || Number.POSITIVE_INFINITY,
       devices,
       log,
       applier,

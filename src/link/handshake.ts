@@ -31,6 +31,7 @@ export function makeHello(group: LinkGroup, toSite: string, session: number, his
     history,
     volumes: group.volumes(),
     frameBytesMax: FRAME_BYTES_MAX,
+    logBytes: group.logBytes,
   };
 }
 

@@ -4,7 +4,7 @@
 import type { ReconnectPlan, SiteHistory } from '../core/reconnect.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import type { RegionMeta } from '../format/frame.js';
-import type { Compared, ReadMessage, ResyncEnd } from '../format/wire.js';
+import type { Compared, Hello, ReadMessage, ResyncEnd } from '../format/wire.js';
 
 /** Volume as described in a hello: both sites must agree on order, names and sizes. */
 export type VolumeDescription = { readonly name: string; readonly sizeBytes: number; readonly blockBytes: number };
@@ -17,6 +17,8 @@ export interface LinkGroup {
   readonly name: string;
   readonly site: string;
   volumes(): readonly VolumeDescription[];
+  /** Size of the ring of its log. */
+  readonly logBytes: number;
   /** This site's history as of now, as another site is to know it. */
   history(forSite: string): SiteHistory;
   /** The chain value of record `lsn` (trimmed <= lsn <= last; 0 for lsn 0). Reads the log. Rejects with LvrError. */
@@ -63,6 +65,9 @@ export type RegionPiece = {
 /** What a site says in a resync: so many pieces of this session are durable, what it has of one, or why it cannot go on. */
 export type RegionEvent = number | Compared | Refusal;
 
+/** What a site says of itself that a resync goes by; see Hello. */
+export type SiteOffer = Pick<Hello, 'features' | 'logBytes'>;
+
 /** One resync of one site, as long as its session lasts. */
 export interface ResyncRun {
   /** Prepares the bitmap, durably; before the first piece is asked for. */
@@ -101,10 +106,10 @@ export interface ShipSource extends LinkGroup {
    */
   readBatch(lsn: number): Promise<LogBatch>;
   /**
-   * A resync of the site with the bitmap `uuid`; `features`: what the site offers in its hello. Throws LvrError when there is no such bitmap
-   * any more.
+   * A resync of the site with the bitmap `uuid`; `other`: what the site says in its hello. Throws LvrError when there is no such bitmap any
+   * more.
    */
-  resync(site: string, uuid: string, features: number): ResyncRun;
+  resync(site: string, uuid: string, other: SiteOffer): ResyncRun;
   /** The site is ready and records from `from` on are about to flow; `isBehindCopy`: behind the regions and the end mark of a resync. */
   siteStreaming(site: string, from: number, isBehindCopy: boolean): void;
   /** The site answered; positions never go back within a session. */

@@ -341,7 +341,7 @@ export class Session implements ChannelOwner, SenderOwner {
   }
 
   #sendRegions(uuid: string): void {
-    const run = this.#group.resync(this.#site, uuid, (this.#other as Hello).features);
+    const run = this.#group.resync(this.#site, uuid, this.#other as Hello);
     const sender = new ResyncSender(run, this.#channel, this.#clock, this);
     this.#flow.sendRegions(sender);
     this.#enter('running', 0);

@@ -69,6 +69,7 @@ const hello: Hello = {
   history,
   volumes: [{ name: 'data', sizeBytes: 2 ** 50, blockBytes: 512 }],
   frameBytesMax: FRAME_BYTES_MAX,
+  logBytes: MAX,
 };
 
 t.test('every message goes round, also with the largest numbers and with zeroes', async (t) => {
@@ -134,6 +135,7 @@ t.test('a hello with a value that is not allowed is refused', async (t) => {
     ['session of 2^53', { session: 2 ** 53 }],
     ['session of 2^64-1', { session: { low: -1, high: -1, unsigned: true } }],
     ['features of 2^60', { features: 2 ** 60 }],
+    ['log of 2^60 bytes', { logBytes: 2 ** 60 }],
     ['upper case group', { group: 'App' }],
     ['empty group', { group: '' }],
     ['path as site', { fromSite: '../a' }],

@@ -76,6 +76,7 @@ function helloOf(drawn: Drawn, { number, name, flag }: Draws): { bytes: Uint8Arr
     history: { ...own, lineage, trimmed, applied, last, resync, bitmap },
     volumes,
     frameBytesMax: 16_384 + (number() % 2 ** 24),
+    logBytes: number(),
   };
   return { bytes: wire.encodeHello(value), value };
 }

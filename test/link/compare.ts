@@ -17,7 +17,7 @@ import {
   type Hello,
   historyDigest,
 } from '../../src/format/wire.js';
-import type { RegionEvent, RegionPiece, ResyncRun } from '../../src/link/ports.js';
+import type { RegionEvent, RegionPiece, ResyncRun, SiteOffer } from '../../src/link/ports.js';
 import { helloFrame, primaryHistory, RawPeer } from './raw-peer.js';
 import { World } from './world.js';
 
@@ -49,9 +49,9 @@ async function asking(features: number, answer: (answer: Compared) => string | u
   const history = group.history.bind(group);
   Object.assign(group, {
     history: () => ({ ...history(), bitmap: BITMAP }),
-    resync: (_site: string, uuid: string, offered: number) => {
+    resync: (_site: string, uuid: string, offered: SiteOffer) => {
       if (uuid !== UUID) throw new Error(uuid);
-      asked.push(offered);
+      asked.push(offered.features);
       return run;
     },
   });

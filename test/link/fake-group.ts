@@ -127,6 +127,8 @@ export class FakeGroup implements ShipSource, ReceiveSink {
 
   // ---- LinkGroup ----
 
+  readonly logBytes = 1 << 30;
+
   volumes(): readonly VolumeDescription[] {
     return this.volumeList;
   }

@@ -102,6 +102,7 @@ export function helloOf(change: Partial<Hello> = {}): Hello {
     history: primaryHistory(0),
     volumes: [{ name: 'data', sizeBytes: 1 << 30, blockBytes: 512 }],
     frameBytesMax: 1 << 24,
+    logBytes: 0,
     ...change,
   };
 }

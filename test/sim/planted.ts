@@ -30,6 +30,7 @@ const LOOK: Readonly<Record<string, readonly string[]>> = {
   'failed-volume-flush-ignored': ['nth', 'one site writes and flushes'],
   'cut-forgotten': ['nth', 'the end of the primary log is lost'],
   'tail-always-cut': ['damage'],
+  'applied-before-primary-durable': ['runs', '42', '5'],
   'resize-in-one-slot': ['resize'],
   'high-water-ignored': ['high-water'],
   'high-water-of-one-slot': ['high-water'],
