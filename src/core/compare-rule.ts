@@ -1,8 +1,9 @@
-// Whether a piece of a resync is compared before it is sent: the source sends the hashes of its blocks, the other site says which of them it
-// has, and only the others travel.
+// Whether a piece of a resync is compared before it is sent: the source sends the hashes of its blocks, the other site says which of them
+// it has, and only the others travel.
 //
 // It costs the hash at both ends and a read at the other one, and spares the link what is the same. So while little is the same nothing is
-// compared but a piece now and then, a probe, and when a probe pays it is begun again. Pure: answers and rates come in, the decision goes out.
+// compared but a piece now and then, a probe, and when a probe pays it is begun again. Pure: answers and rates come in, the decision goes
+// out.
 
 import { assert } from './assert.js';
 

@@ -9,7 +9,7 @@ import { COMPARE_BLOCK_BYTES } from '../core/limits.js';
 import { PLANTED } from '../core/planted.js';
 import { blocksOf, HASH_BYTES } from '../format/compare.js';
 
-/** Hashes of the blocks of bytes[start, start + length), in order, HASH_BYTES each; the last block may be short. Blocks for about 0.6 ms a MiB. */
+/** Hashes of the blocks of bytes[start, start + length), in order, HASH_BYTES each; the last one may be short. Takes some 0.6 ms a MiB. */
 export function hashBlocks(bytes: Uint8Array, start: number, length: number): Uint8Array {
   const hashes = new Uint8Array(blocksOf(length) * HASH_BYTES);
   for (let at = 0, to = 0; at < length; at += COMPARE_BLOCK_BYTES, to += HASH_BYTES) {

@@ -1,8 +1,8 @@
 // Compare frames: the hashes of a piece of a volume in a resync, for a site that is asked whether it has the piece already.
 //
 // The meta part is that of a region frame (frame.ts) without flags; `length` is that of the piece, and the CRC is that of the payload part.
-// The payload part is the hashes of the blocks of the piece, HASH_BYTES each: blocks of COMPARE_BLOCK_BYTES from its offset on, of which the
-// last one may be short. The answer is a `compared` message.
+// The payload part is the hashes of the blocks of the piece, HASH_BYTES each: blocks of COMPARE_BLOCK_BYTES from its offset on, of which
+// the last one may be short. The answer is a `compared` message.
 
 import { assert } from '../core/assert.js';
 import { COMPARE_BLOCK_BYTES, RECORD_PAYLOAD_BYTES_MAX, SECTOR_BYTES } from '../core/limits.js';

@@ -6,7 +6,7 @@ import type { WriteLatency } from './write-latency.js';
 
 /** Rates are measured over this time. */
 const STEP_MS = 1_000;
-/** What comparing a byte counts against the rate, where sending it counts 1: it is read at both ends, but does not travel and is not written. */
+/** What comparing a byte counts against the rate, where sending it counts 1: both ends read it, but it does not travel. */
 const COMPARE_COST = 1 / 8;
 
 export class ResyncPacer {

@@ -149,7 +149,7 @@ export class ResyncTarget implements IoTarget {
   }
 
   /**
-   * Takes over a piece, or with `isQuestion` hashes of its blocks in a batch that has room for the piece. Words when its payload is damaged.
+   * Takes over a piece, or with `isQuestion` hashes of its blocks in a batch that has room for it. Words when its payload is damaged.
    */
   take(meta: RegionMeta, batch: LogBatch | undefined, isQuestion = false): string | undefined {
     const payloadBytes = isQuestion ? blocksOf(meta.length) * HASH_BYTES : meta.length;

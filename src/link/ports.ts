@@ -106,8 +106,8 @@ export interface ShipSource extends LinkGroup {
    */
   readBatch(lsn: number): Promise<LogBatch>;
   /**
-   * A resync of the site with the bitmap `uuid`; `other`: what the site says in its hello. Throws LvrError when there is no such bitmap any
-   * more.
+   * A resync of the site with the bitmap `uuid`; `other`: what the site says in its hello. Throws LvrError when there is no such
+   * bitmap any more.
    */
   resync(site: string, uuid: string, other: SiteOffer): ResyncRun;
   /** The site is ready and records from `from` on are about to flow; `isBehindCopy`: behind the regions and the end mark of a resync. */

@@ -1,4 +1,4 @@
-// Receiving half of a resync session: region and compare frames into leased batches, and back what is here and how many of them are durable.
+// Receiving half of a resync session: region and compare frames into leased batches, and back what is here and how many are durable.
 //
 // The gateway for what a primary sends: extents inside the volumes, one end mark behind all regions. The sink checks the payload's CRC.
 
@@ -43,7 +43,7 @@ export class ResyncReceiver {
     });
   }
 
-  /** Takes the meta part of a region or compare frame. Returns the batch for its payload, undefined when there is no room yet, or a refusal. */
+  /** Takes the meta part of a region or compare frame. Returns the batch for its payload, undefined without room, or a refusal. */
   region(type: FrameType, bytes: Uint8Array, start: number, length: number, payloadBytes: number): Slab | Refusal | undefined {
     const isQuestion = type === 'compare';
     const meta = (isQuestion ? readCompareMeta : readRegionMeta)(bytes, start, length, payloadBytes);

@@ -162,3 +162,15 @@ t.test('rates that make no sense are told by name', async (t) => {
   t.match(whyNoPace({ ...LIMITS, maxRate: -1 }), /max_rate/);
   t.match(whyNoPace({ ...LIMITS, latencyTargetMs: Number.NaN }), /latency_target/);
 });
+
+t.test('what was taken and not sent is given back, and saves up no more than a burst', async (t) => {
+  const rate = 10 * MIB;
+  const bucket = new TokenBucket(0);
+  t.equal(bucket.take(10 * MIB, rate, 0), 0);
+  t.ok(bucket.take(MIB, rate, 0) > 900);
+  bucket.giveBack(10 * MIB);
+  t.equal(bucket.take(MIB, rate, 0), 0, 'as if it had not been taken');
+  bucket.giveBack(1000 * MIB);
+  t.equal(bucket.take(2 * MIB, rate, 0), 0);
+  t.ok(bucket.take(MIB, rate, 0) > 0, 'not all of it at once');
+});
