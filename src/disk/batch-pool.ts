@@ -21,7 +21,7 @@ export class BatchPool {
   /** Called when nothing is free: gives up memory that is only kept to save reads; false when there is none. */
   reclaim: (() => boolean) | undefined;
 
-  /** Splits `bytes` (default 64 MiB) evenly between small and large slabs. The memory is touched only when used. */
+  /** Splits `bytes` (default GROUP_PAYLOAD_BYTES) evenly between small and large slabs. The memory is touched only when used. */
   constructor(createArena: CreateArena, bytes = GROUP_PAYLOAD_BYTES, sizes: 'both' | 'large' = 'both') {
     this.#hasSmall = sizes === 'both';
     if (this.#hasSmall) this.#fill(createArena, this.#small, SLAB_SMALL_PAYLOAD_BYTES, bytes / 2);

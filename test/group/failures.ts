@@ -101,7 +101,7 @@ for (const fault of FAULTS) {
 t.test('a stopped volume makes writers wait in bounded memory while reads go on, and nothing is out of order afterwards', async (t) => {
   const random = new Random();
   const world = new SimWorld(random);
-  const site = await world.add('a', { logBytes: 192 * MIB });
+  const site = await world.add('a', { logBytes: 192 * MIB, payloadBytes: 64 * MIB });
   const history = new History();
   const client = new SimClient(site, history);
   const [data, wal] = site.volumeDevices as [SimDevice, SimDevice];

@@ -40,8 +40,8 @@ async function fallBehind(
   writes: number,
 ): Promise<{ reads: number; states: Set<string>; wrong: string[]; answered: boolean; free: boolean }> {
   const world = new SimWorld(new Random(11));
-  const a = await world.add('a', { sites: ['b'], logBytes: 160 << 20 });
-  const b = await world.add('b', { sites: ['a'], role: 'secondary', logBytes: 160 << 20 });
+  const a = await world.add('a', { sites: ['b'], logBytes: 160 << 20, payloadBytes: 64 << 20 });
+  const b = await world.add('b', { sites: ['a'], role: 'secondary', logBytes: 160 << 20, payloadBytes: 64 << 20 });
   await world.advance(5000);
   const history = new History();
   const client = new SimClient(a, history);
