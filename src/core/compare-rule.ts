@@ -52,13 +52,12 @@ export function pieceGoes(state: CompareState, isCompared: boolean): CompareStat
  * they spare it. Rates in bytes per second; a hash rate of Infinity is not known.
  */
 export function worthwhileShare(hashBytesPerSecond: number, linkBytesPerSecond: number): number {
-  assert(hashBytesPerSecond > 0 && linkBytesPerSecond > 0, 'rates are rates');
   return Math.max(COMPARE_SHARE_MIN, linkBytesPerSecond / hashBytesPerSecond);
 }
 
 /** The other site has answered: of `bytes` it has `sameBytes`. `worthwhile`: see worthwhileShare(). */
 export function pieceCompared(state: CompareState, bytes: number, sameBytes: number, worthwhile: number): CompareState {
-  assert(bytes > 0 && sameBytes >= 0 && sameBytes <= bytes, 'a part of a piece is the same');
+  assert(sameBytes <= bytes, 'a part of a piece is the same');
   if (!state.isComparing) {
     if (sameBytes < bytes * worthwhile) return state;
     return { ...state, isComparing: true, pieces: 1, comparedBytes: bytes, sameBytes };

@@ -134,7 +134,7 @@ export interface Backend {
   connect(onRevoked: () => void): number;
   /**
    * The connection with this epoch is gone: nothing of it that was not admitted may be admitted any more. `client` is who its requests
-   * belong to: writes and flushes that wait are forgotten without an answer, reads are still completed.
+   * belong to: what waits is forgotten without an answer, and reads under way are still completed.
    */
   disconnect(epoch: number, client: BackendClient): void;
 

@@ -22,7 +22,9 @@ export class HighWater {
     this.#ring = ring;
     this.#position = position;
     this.#onMoved = onMoved;
-    store.markOf = ({ highWater }) => nextHighWater(highWater, position(), ring.bytes);
+    // A version without marks may have written, and cut off again, anything that the ring holds: its log begins with a mark behind all
+    // of that.
+    store.markOf = ({ highWater, trimmedPosition }) => nextHighWater(highWater ?? ring.limit(trimmedPosition), position(), ring.bytes);
   }
 
   /** Batches may be written up to this position. */

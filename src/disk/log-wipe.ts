@@ -1,7 +1,8 @@
 // Zeroes what can have been left in a log behind its end: by a crash the writes in flight and the rest of the lap they may have skipped, by
-// a cut what the primary had in memory and lost, and the headers of records that were cut off the last batch. Nothing was ever written behind
-// the high-water mark.
+// a cut what the primary had in memory and lost, and the headers of records that were cut off the last batch. Nothing was ever written
+// behind the high-water mark.
 
+import { lookBehindEnd } from '../core/high-water.js';
 import { BLOCK_BYTES, GROUP_PAYLOAD_BYTES } from '../core/limits.js';
 import { recordHeaderAt } from '../format/batch.js';
 import { RING_START } from '../format/superblock.js';
@@ -17,8 +18,8 @@ export async function wipeLeftovers(log: Log): Promise<void> {
 /** The same for a log that forgets all of its records: nobody looks at those that it has. */
 export async function wipeBehind(log: Log): Promise<void> {
   const { device, ring, appendPosition, freePosition, store } = log;
-  const mark = store.current.highWater ?? Number.POSITIVE_INFINITY;
-  const end = Math.min(ring.limit(freePosition), appendPosition + 2 * GROUP_PAYLOAD_BYTES, mark);
+  const most = Math.min(ring.limit(freePosition), appendPosition + 2 * GROUP_PAYLOAD_BYTES);
+  const end = lookBehindEnd(store.current.highWater, appendPosition, most);
   const wiped: Promise<void>[] = [];
   // In one turn: when the size of the log changes meanwhile, what is free in one layout may be in use in the other.
   for (let at = appendPosition; at < end; ) {

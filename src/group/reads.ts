@@ -4,7 +4,7 @@
 import { assert } from '../core/assert.js';
 import type { SegmentVisitor } from '../core/intervals.js';
 import { KIB, RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
-import type { Arena, Device, ExtentRun, IoRequest, IoTarget, Slab } from '../core/ports.js';
+import type { Arena, Device, ExtentRun, IoRequest, IoTarget, RequestOwner, Slab } from '../core/ports.js';
 import type { CreateArena } from '../disk/batch-pool.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import { type Overlay, putSegment, ZEROES } from './overlay.js';
@@ -48,8 +48,9 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
   readonly #open: OpenRead[] = [];
   readonly #free: number[] = [];
   // Reads that wait for slabs, oldest first. Short ones do not wait behind long ones, whose slabs a slow client may keep.
-  readonly #waitingSmall: WaitingRead[] = [];
-  readonly #waitingLarge: WaitingRead[] = [];
+  #waitingSmall: WaitingRead[] = [];
+  #waitingLarge: WaitingRead[] = [];
+  #isStarting = false;
   // State of the piece that segment() is called for.
   #slab: ReadSlab;
   #pieceStart = 0;
@@ -95,16 +96,28 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
     for (let slab = request.slabs.pop(); slab !== undefined; slab = request.slabs.pop()) {
       (slab.dataCapacity === SMALL_BYTES ? this.#small : this.#large).push(slab as ReadSlab);
     }
-    this.#startWaiting(this.#waitingSmall);
-    this.#startWaiting(this.#waitingLarge);
+    // A read that needs no device ends, and is released, inside #start(): it must not start the next one there, as deep as the queue is
+    // long.
+    if (this.#isStarting) return;
+    this.#isStarting = true;
+    while (this.#startFirst(this.#waitingSmall) || this.#startFirst(this.#waitingLarge));
+    this.#isStarting = false;
   }
 
-  #startWaiting(waiting: WaitingRead[]): void {
-    for (let next = waiting[0]; next !== undefined && this.#takeSlabs(next.request); next = waiting[0]) {
-      waiting.shift();
-      this.#start(next.volume, next.request);
-      this.#device.kick();
-    }
+  /** Starts the read that waits longest; false when there is none, or no memory for it. */
+  #startFirst(waiting: WaitingRead[]): boolean {
+    const next = waiting[0];
+    if (next === undefined || !this.#takeSlabs(next.request)) return false;
+    waiting.shift();
+    this.#start(next.volume, next.request);
+    this.#device.kick();
+    return true;
+  }
+
+  /** The client is gone: nothing of it that waits for memory is read any more, nor answered. */
+  forget(client: RequestOwner): void {
+    this.#waitingSmall = this.#waitingSmall.filter(({ request }) => request.owner !== client);
+    this.#waitingLarge = this.#waitingLarge.filter(({ request }) => request.owner !== client);
   }
 
   #takeSlabs(request: IoRequest): boolean {

@@ -13,7 +13,7 @@
 
 import { LINK_READ_MS, LINK_READS_MAX, RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
 import { PLANTED } from '../core/planted.js';
-import type { IoRequest, Slab } from '../core/ports.js';
+import type { IoRequest, RequestOwner, Slab } from '../core/ports.js';
 import type { SiteLink } from '../link/link.js';
 import type { ReadOwner, Refusal, VolumeRead } from '../link/ports.js';
 import type { Applier } from './applier.js';
@@ -47,7 +47,7 @@ type Gap = { readonly start: number; readonly end: number };
 
 export class RemoteReads implements FailedReads {
   readonly #group: ReadingGroup;
-  readonly #waiting: FailedRead[] = [];
+  #waiting: FailedRead[] = [];
   #running = 0;
   #stopped = false;
 
@@ -66,6 +66,14 @@ export class RemoteReads implements FailedReads {
     if (isHopeless) return this.#end(read, EIO);
     this.#waiting.push(read);
     this.#next();
+  }
+
+  /** The client is gone: what waits gives its memory back. What runs ends by itself. */
+  forget(client: RequestOwner): void {
+    const isOf = ({ request }: FailedRead): boolean => request.owner === client;
+    const forgotten = this.#waiting.filter(isOf);
+    this.#waiting = this.#waiting.filter((read) => !isOf(read));
+    for (const { request } of forgotten) this.#group.reads.release(request);
   }
 
   /** The links have ended, and nothing is asked for any more: what waits is answered. */

@@ -97,6 +97,12 @@ export class ResyncCompare<Copy> {
     return { copy, pieces: differences.length, sameBytes };
   }
 
+  /** One of the frames [from, to) is a question without an answer. */
+  isOpen(from: number, to: number): boolean {
+    for (const number of this.#questions.keys()) if (number >= from && number < to) return true;
+    return false;
+  }
+
   /** Something that differs is ready to go. */
   get hasNext(): boolean {
     return this.#differences.length > 0;

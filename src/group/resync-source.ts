@@ -151,6 +151,7 @@ export class ResyncSource {
   done(count: number): string | undefined {
     const map = this.#map as DirtyMap;
     if (count < this.#doneCount || count - this.#doneCount > this.#frames.length) return `${count} regions are done, which were not sent`;
+    if (this.compare.isOpen(this.#doneCount, count)) return `piece ${count} is done, and a question before it was not answered`;
     for (const { sent, bytes } of this.#frames.splice(0, count - this.#doneCount)) {
       sent.left--;
       this.compare.sent(bytes);

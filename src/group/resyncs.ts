@@ -4,12 +4,14 @@
 import { DirtyMap } from '../core/dirty-map.js';
 import type { LvrError } from '../core/errors.js';
 import type { GroupConfig } from '../core/group-config.js';
+import { RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
 import type { Device } from '../core/ports.js';
 import { ResyncTurns } from '../core/resync-turns.js';
 import type { BitmapStore } from '../disk/bitmap-store.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import type { UndoStore } from '../disk/undo-store.js';
+import { batchBytes } from '../format/batch.js';
 import type { Superblock } from '../format/superblock.js';
 import type { SiteLink } from '../link/link.js';
 import type { Applier } from './applier.js';
@@ -59,6 +61,9 @@ export interface ResyncGroup {
   /** The copy here is consistent: records may be applied, positions count. */
   consistent(): void;
 }
+
+/** What a ring may leave unused where its lap ends, and what one more batch takes. */
+const LAP_WASTE_BYTES = 2 * batchBytes(RECORD_PAYLOAD_BYTES_MAX);
 
 export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, ProgressGroup {
   readonly #group: ResyncGroup;
@@ -126,7 +131,7 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
     this.#copies++;
     const source: ResyncSource = new ResyncSource({
       site,
-      siteLogBytes: siteLogBytes || Number.POSITIVE_INFINITY,
+      siteLogBytes: siteLogBytes === 0 ? Number.POSITIVE_INFINITY : siteLogBytes - Math.min(LAP_WASTE_BYTES, siteLogBytes / 8),
       devices,
       log,
       applier,

@@ -4,6 +4,7 @@ import type { VolumeConfig } from '../core/group-config.js';
 import type { Backend, BackendClient, Device, ExtentRun, IoRequest, RoomWaiter, Slab } from '../core/ports.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import type { Reads } from './reads.js';
+import type { RemoteReads } from './remote-reads.js';
 import type { WritePath } from './write-path.js';
 
 const ESHUTDOWN = 108;
@@ -13,6 +14,7 @@ export interface VolumeGroup {
   readonly name: string;
   readonly writePath: WritePath | undefined;
   readonly reads: Reads;
+  readonly remoteReads: RemoteReads;
   /** Why clients may not use the volumes now. */
   readonly unavailable: string | undefined;
   commit(): void;
@@ -56,6 +58,8 @@ export class Volume implements Backend {
   disconnect(epoch: number, client: BackendClient): void {
     this.#connections.delete(epoch);
     this.#group.writePath?.forget(client);
+    this.#group.reads.forget(client);
+    this.#group.remoteReads.forget(client);
   }
 
   /** Drops all clients: the group stops serving. */

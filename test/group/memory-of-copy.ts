@@ -27,7 +27,7 @@ async function standStill(t: Test, ofA: SimSiteOptions = {}): Promise<Story> {
   const random = new Random();
   t.comment(`SEED=${random.seed}`);
   const world = new SimWorld(random);
-  const resync = { minDwellMs: 1, minRate: 65536, maxRate: 262144, checksum: 'off' } as const;
+  const resync = { minDwellMs: 1, minRate: 65536, maxRate: 524288, checksum: 'off' } as const;
   const a = await world.add('a', { sites: ['b'], volumeBytes: VOLUME_BYTES, resync, ...ofA });
   const b = await world.add('b', { sites: ['a'], role: 'secondary', volumeBytes: VOLUME_BYTES, payloadBytes: 4 * MIB });
   await world.advance(5000);

@@ -1,7 +1,7 @@
 // Reads and allocation over what is not on the devices yet, reads that wait for memory, and devices that complete inside the call.
 
 import t from 'tap';
-import type { Backend } from '../../src/core/ports.js';
+import type { Backend, IoRequest } from '../../src/core/ports.js';
 import { SimClient, type SimRequest } from '../../src/sim/client.js';
 import { differences, History, idsOf } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
@@ -151,4 +151,51 @@ t.test('devices that complete inside kick() change nothing', async (t) => {
     t.same(client.wrongReads, []);
     t.same(differences(history, history.written.length, site.image()).slice(0, 5), []);
   }
+});
+
+t.test('thousands of reads that need no device start one after the other, not inside each other', async (t) => {
+  const world = new SimWorld(new Random(7));
+  const site = await world.add('a');
+  const [device] = site.volumeDevices;
+  if (device === undefined) throw new Error('there is a volume');
+  device.stopped = true;
+  const client = new SimClient(site, new History());
+  client.write(0, 65536, 4096);
+  client.commit();
+  await world.settle();
+  const backend = site.group.backends.get('data') as Backend;
+  const epoch = backend.connect(() => undefined);
+  let answered = 0;
+  const owner = {
+    completed: (request: IoRequest): void => {
+      answered++;
+      backend.releaseRead(request);
+    },
+  };
+  // All memory for short reads waits for the device; what comes behind is answered from memory.
+  for (let i = 0; i < 512 + 5000; i++) {
+    backend.read({ op: 'read', offset: i < 512 ? 0 : 65536, length: 4096, fua: false, noHole: false, epoch, slabs: [], owner });
+  }
+  backend.commit();
+  t.equal(answered, 0);
+  device.stopped = false;
+  await world.settle();
+  t.equal(answered, 512 + 5000);
+});
+
+t.test('reads of a client that is gone do not wait for memory any more', async (t) => {
+  const world = new SimWorld(new Random(7));
+  const site = await world.add('a');
+  const gone = new SimClient(site, new History());
+  const client = new SimClient(site, new History());
+  for (const device of site.volumeDevices) device.stopped = true;
+  for (let i = 0; i < 512; i++) client.read(0, 0, 4096);
+  const forgotten = Array.from({ length: 100 }, () => gone.read(0, 0, 4096));
+  const later = client.read(0, 0, 4096);
+  client.commit();
+  gone.disconnect();
+  for (const device of site.volumeDevices) device.stopped = false;
+  await world.settle();
+  t.notOk(forgotten.some(({ isDone }) => isDone));
+  t.equal(later.errno, 0);
 });
