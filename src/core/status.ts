@@ -30,7 +30,7 @@ export type ResyncStatus = {
 export type SiteStatus = {
   site: string;
   mode: SiteMode;
-  /** What writes really wait for now: async while the site is away or catching up, with on_disconnect = continue. */
+  /** What writes wait for at this moment: async while the site is away or catching up, with on_disconnect = continue. */
   effectiveMode: SiteMode;
   session: Session;
   replication: Replication;

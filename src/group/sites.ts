@@ -55,7 +55,7 @@ export class SiteProgress implements SiteAcks {
 
 export class Sites {
   readonly all: readonly SiteProgress[];
-  /** No write is admitted for now: a site is too far behind. */
+  /** No write is admitted at present: a site is too far behind. */
   throttled = false;
   readonly limits: AckLimits = { writeLsn: 0, flushLsn: 0, failing: false };
 

@@ -146,3 +146,23 @@ t.test('a secondary whose log has no mark gives it one at its first record', asy
   t.equal(site.log.durableLsn, 1);
   memory.recycle();
 });
+
+t.test(
+  'the first mark of a log that had none is behind whatever may stand in it, so that a wipe leaves nothing that could come back',
+  async (t) => {
+    const disk = blank();
+    const before = await SimLog.open(disk, memory);
+    await appendTo(before, await before.lead(), 100 * 1024);
+    const old = withoutMark(disk);
+    memory.recycle();
+    // As a cut by a version without marks may have left it, further away than a mark is set.
+    old.put(RING_START + 10 * MIB, new Uint8Array(4096).fill(0xa5), true);
+    const site = await SimLog.open(old, memory, 'primary', false);
+    const { log, device } = site;
+    await site.lead();
+    t.equal(log.store.current.highWater, log.ring.limit(log.store.current.trimmedPosition));
+    await drive([device], log.cut(log.appendedLsn - 1));
+    t.ok(old.durable.subarray(RING_START + 10 * MIB, RING_START + 10 * MIB + 4096).every((byte) => byte === 0));
+    memory.recycle();
+  },
+);

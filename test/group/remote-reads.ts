@@ -1,7 +1,7 @@
 // Reads that the device of a primary fails are answered with what another site has, never with what it had, and in bounded time.
 
 import t, { type Test } from 'tap';
-import { LINK_READ_MS } from '../../src/core/limits.js';
+import { LINK_READ_MS, LINK_READS_MAX } from '../../src/core/limits.js';
 import { SiteVerbs } from '../../src/group/site-verbs.js';
 import { SimClient, type SimRequest } from '../../src/sim/client.js';
 import type { SimOp, Verdict } from '../../src/sim/disk.js';
@@ -281,4 +281,18 @@ t.test('a stop while a read waits for another site ends, and the client is told 
   await world.drive(a.group.stop());
   t.ok(client.isRevoked, 'first, so that no device of the kernel hears of it');
   t.ok(reads.every(({ errno }) => errno === EIO || errno === 108));
+});
+
+t.test('reads of a client that is gone are not asked for any more, and give their memory back', async (t) => {
+  const { world, a, others, client } = await story(['b']);
+  intercept(a, readsFail);
+  intercept(others[0] as SimSite, (op) => (op.kind === 'read' ? 'hang' : 0));
+  const gone = new SimClient(a, client.history);
+  const reads = Array.from({ length: 40 }, () => gone.read(0, 0, 4096));
+  gone.commit();
+  await world.advance(100);
+  gone.disconnect();
+  t.equal(reads.filter(({ slabs }) => slabs.length > 0).length, LINK_READS_MAX, 'the others wait for nothing');
+  await world.advance(2 * LINK_READ_MS);
+  t.equal(reads.filter(({ isDone }) => isDone).length, LINK_READS_MAX, 'what ran has ended');
 });

@@ -221,3 +221,19 @@ t.test('max_rate is for what is sent: comparing goes at several times that rate'
     t.equal((siteOf(told.a)?.dirtyBytes ?? 0) > 0, checksum === 'off', checksum);
   }
 });
+
+t.test('a question that is counted as durable before it was answered is refused', async (t) => {
+  const { world, a } = await story(t, 'on');
+  const source = a.group.resyncs.startCopy('b', true, 0);
+  await world.drive(source.start());
+  const piece = await world.drive(source.next());
+  t.ok(piece?.hashes);
+  t.match(source.done(1), /a question before it was not answered/);
+  t.equal(source.compared({ piece: 0, same: 0 }), undefined);
+  const difference = await world.drive(source.next());
+  t.same([difference?.meta.offset, difference?.meta.length], [piece?.meta.offset, piece?.meta.length]);
+  difference?.batch?.release();
+  t.equal(source.done(2), undefined);
+  source.stop();
+  await world.drive(source.settled());
+});

@@ -131,47 +131,46 @@ t.test('a site owes an answer while it has pieces or the end mark, and each piec
   sender.stop();
 });
 
-t.test('a primary that sends regions and never reads costs no memory: only the newest answer waits for it', async (t) => {
-  const { network, clock, channel, stream, peer } = await pair();
-  network.unsentBytesMax = 1;
-  let tell: ((event: RegionEvent) => void) | undefined;
+/** A site that receives a resync from a primary that may stop reading; `tell` is what its group says. */
+async function receiving() {
+  const ends = await pair();
+  ends.network.unsentBytesMax = 1;
+  let listener: ((event: RegionEvent) => void) | undefined;
   const group = new FakeGroup('b', 'secondary');
   group.onRegions = (fn) => {
-    tell = fn;
+    listener = fn;
   };
-  const receiver = new ResyncReceiver(group, channel, () => t.fail('nothing is refused'));
+  const receiver = new ResyncReceiver(group, ends.channel, () => t.fail('nothing is refused'));
+  return { ...ends, group, receiver, tell: (event: RegionEvent) => listener?.(event) };
+}
+
+t.test('a primary that sends regions and never reads costs no memory: only the newest answer waits for it', async (t) => {
+  const { network, clock, stream, peer, receiver, tell } = await receiving();
   const answers = () => peer.heard.map(({ meta }) => decodeRegionsDone(meta));
   stream.isSilent = true;
-  for (let count = 1; count <= 1000; count++) tell?.(count);
+  for (let count = 1; count <= 1000; count++) tell(count);
   stream.isSilent = false;
   await settle(network, clock);
   t.same(answers(), [1, 1000]);
-  tell?.(1001);
+  tell(1001);
   await settle(network, clock);
   t.same(answers(), [1, 1000, 1001]);
   receiver.stop();
 });
 
 t.test('a primary that asks and never reads an answer is asked to read before it asks again', async (t) => {
-  const { network, clock, channel, stream, peer } = await pair();
-  network.unsentBytesMax = 1;
-  let tell: ((event: RegionEvent) => void) | undefined;
-  const group = new FakeGroup('b', 'secondary');
-  group.onRegions = (fn) => {
-    tell = fn;
-  };
+  const { network, clock, stream, peer, group, receiver, tell } = await receiving();
   const slab = new BatchPool((bytes) => ({ bytes: new Uint8Array(bytes), address: 0 }), 0).take(0) as LogBatch;
   let leased = 0;
   group.leaseRegion = () => {
     leased++;
     return slab;
   };
-  const receiver = new ResyncReceiver(group, channel, () => t.fail('nothing is refused'));
   const frame = compareFrame({ volume: 0, offset: 0, length: 65536, isZero: false, crc: 0 }, new Uint8Array(HASH_BYTES));
   const ask = () => receiver.region('compare', frame, FRAME_HEADER_BYTES, REGION_META_BYTES, HASH_BYTES);
   t.equal(ask(), slab);
   stream.isSilent = true;
-  tell?.({ piece: 1, same: 1 });
+  tell({ piece: 1, same: 1 });
   t.equal(ask(), undefined, 'the answer stands in the stream');
   t.equal(leased, 1);
   stream.isSilent = false;
