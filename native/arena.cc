@@ -19,7 +19,7 @@ int ArenaRegistry::LockAll() {
   return 0;
 }
 
-constexpr size_t kHugePageWorth = size_t{16} << 20;
+constexpr size_t kHugePageWorth = size_t{4} << 20;
 
 static void FreeIfUnused(Arena* arena) {
   if (!arena->dropped || arena->pins > 0) return;

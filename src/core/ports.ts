@@ -22,6 +22,8 @@ export interface Device {
   readonly blockBytes: number;
   /** Queues a read into arena[start, start + length). */
   read(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void;
+  /** The same for what will not be read again soon: nothing of it stays in a cache. Absent: there is none. */
+  readOnce?(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void;
   /**
    * Queues a write; with `durable` it completes only when the data would survive a power cut (RWF_DSYNC). No order between queued writes.
    */

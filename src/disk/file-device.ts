@@ -14,6 +14,7 @@ import { binding, type DeviceInfo, OP } from './native.js';
 import { type DeviceOptions, type IoMode, openDescriptor, resizeFile } from './open-descriptor.js';
 import { PacedFlush } from './paced-flush.js';
 import { syncDevice, writeDurably } from './promises.js';
+import { UncachedFile } from './uncached-file.js';
 import { Zeroing } from './zeroing.js';
 
 /** Most runs one call of extents() returns. */
@@ -33,6 +34,8 @@ export class FileDevice implements Device {
   readonly #zeroing: Zeroing;
   /** Of a buffered device. */
   readonly #flush: PacedFlush | undefined;
+  /** Of a buffered device, once it was asked for. */
+  #uncached: UncachedFile | 'none' | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(path: string, fd: number, info: DeviceInfo, io: IoMode, engines: Engines) {
@@ -51,6 +54,14 @@ export class FileDevice implements Device {
   read(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void {
     this.#check(offset, length);
     this.#ring.queue(this.io === 'buffered' ? OP.readCached : OP.read, this.#file, arena, start, length, offset, target, tag);
+  }
+
+  readOnce(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void {
+    if (this.io === 'buffered' && this.#uncached === undefined) this.#uncached = UncachedFile.of(this.#file) ?? 'none';
+    const uncached = this.#uncached === 'none' ? undefined : this.#uncached;
+    if (uncached?.suits(offset, length, arena.address + start) !== true) return this.read(arena, start, length, offset, target, tag);
+    this.#check(offset, length);
+    this.#ring.queue(OP.read, uncached.file, arena, start, length, offset, target, tag);
   }
 
   write(arena: Arena, start: number, length: number, offset: number, durable: boolean, target: IoTarget, tag: number): void {
@@ -108,18 +119,9 @@ export class FileDevice implements Device {
   close(): Promise<void> {
     if (this.#closing !== undefined) return this.#closing;
     this.kick();
-    this.#closing = new Promise((resolve, reject) => {
-      const close = (): void => {
-        try {
-          binding.close(this.#file.fd);
-          resolve();
-        } catch (error) {
-          reject(error);
-        }
-      };
-      if (this.#file.inFlight === 0) close();
-      else this.#file.onIdle = close;
-    });
+    const files = [this.#file];
+    if (this.#uncached instanceof UncachedFile) files.push(this.#uncached.file);
+    this.#closing = Promise.all(files.map(closeWhenIdle)).then(() => undefined);
     return this.#closing;
   }
 
@@ -129,6 +131,22 @@ export class FileDevice implements Device {
       offset >= 0 && length > 0 && offset + length <= this.sizeBytes && offset % this.blockBytes === 0 && length % this.blockBytes === 0;
     if (!fits) assert(false, `I/O at ${offset}, ${length} bytes does not fit ${this.path}`);
   }
+}
+
+/** Closes a descriptor as soon as nothing uses it. Rejects with the system's error; the descriptor is gone all the same. */
+function closeWhenIdle(file: OpenFile): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const close = (): void => {
+      try {
+        binding.close(file.fd);
+        resolve();
+      } catch (error) {
+        reject(error);
+      }
+    };
+    if (file.inFlight === 0) close();
+    else file.onIdle = close;
+  });
 }
 
 const FILL_BYTES = 1 * MIB;

@@ -76,6 +76,8 @@ export type Binding = EngineBinding & {
   lock(fd: number): boolean;
   /** Whether the kernel lets itself be asked to write back a range of this file. */
   canWriteBack(fd: number): boolean;
+  /** The page cache holds all of the range; false where the kernel does not tell. */
+  isCached(fd: number, offset: number, lengthBytes: number): boolean;
   ftruncate(fd: number, sizeBytes: number): void;
   /** Gives the range blocks on disk; ENOSPC when there are not enough. */
   fallocateReserve(fd: number, offset: number, lengthBytes: number): void;

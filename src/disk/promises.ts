@@ -60,6 +60,12 @@ export function readDevice(device: Device, arena: Arena, start: number, length: 
   return submit(device, 'read', (target, tag) => device.read(arena, start, length, offset, target, tag));
 }
 
+/** The same for what will not be read again soon. */
+export function readDeviceOnce(device: Device, arena: Arena, start: number, length: number, offset: number): Promise<void> {
+  if (device.readOnce === undefined) return readDevice(device, arena, start, length, offset);
+  return submit(device, 'read', (target, tag) => device.readOnce?.(arena, start, length, offset, target, tag));
+}
+
 /** Writes so that the data survives a power cut when the promise resolves. */
 export function writeDurably(device: Device, arena: Arena, start: number, length: number, offset: number): Promise<void> {
   return submit(device, 'write', (target, tag) => device.write(arena, start, length, offset, true, target, tag));

@@ -18,8 +18,8 @@ import type { Arena, Crc32c, Device } from '../core/ports.js';
 import { readUndoEntry, UNDO_ENTRIES_AT, type UndoEntry, undoCapacity, undoEntryBytes } from '../format/undo-entry.js';
 import { readDevice, syncDevice, writeDevice } from './promises.js';
 
-/** Entries that are written at the same time. */
-export const UNDO_IN_FLIGHT_MAX = 16;
+/** Entries that are written at the same time, at most. */
+export const UNDO_IN_FLIGHT_MAX = 64;
 /** Entries that are read at the same time. */
 const LANES = 4;
 

@@ -24,23 +24,28 @@ import { type SavedVisitor, UNDO_IN_FLIGHT_MAX, UndoReader } from './undo-reader
 /** What the store needs of the process; LogMemory has it. */
 export type UndoMemory = { readonly createArena: (lengthBytes: number) => Arena; readonly crc32c: Crc32c };
 
+/** A range of a volume whose content is saved. */
+export type SavedRange = { readonly volume: number; readonly offset: number; readonly length: number };
+
+/** Entries that are saved with one write. Many, because each such write waits until the disk has emptied its cache. */
+export const UNDO_SAVE_MAX = UNDO_IN_FLIGHT_MAX;
+
 type Save = {
-  readonly sequence: number;
-  readonly volume: number;
-  readonly offset: number;
-  readonly length: number;
+  /** Sequence of the first entry. */
+  readonly first: number;
+  readonly ranges: readonly SavedRange[];
   readonly arena: Arena;
   readonly start: number;
   readonly resolve: () => void;
   readonly reject: (error: LvrError) => void;
-  /** The device has ended both its writes. */
+  /** The device has let go of it. */
   isSettled: boolean;
 };
 
 export class UndoStore {
   readonly #device: Device;
   readonly #memory: UndoMemory;
-  /** Header blocks of the entries in flight, by sequence modulo UNDO_IN_FLIGHT_MAX. */
+  /** Memory for headers of the store, and for blocks that make an entry invalid. */
   readonly #headers: Arena;
   readonly #uuid = new Uint8Array(16);
   #regionBytes = 0;
@@ -55,7 +60,7 @@ export class UndoStore {
   constructor(device: Device, memory: UndoMemory) {
     this.#device = device;
     this.#memory = memory;
-    this.#headers = memory.createArena(UNDO_IN_FLIGHT_MAX * BLOCK_BYTES);
+    this.#headers = memory.createArena(UNDO_ENTRIES_AT);
   }
 
   /** Size of a device for this many entries. */
@@ -80,7 +85,7 @@ export class UndoStore {
   /** After a failure for lack of space: it may be begun or opened again. No save may be under way. */
   retry(): void {
     if (!isUndoFull(this.#failed)) return;
-    assert(this.#waiting.length === 0 && this.#inFlight.length === 0, 'no save is under way');
+    assert(this.#waiting.length + this.#inFlight.length === 0, 'no save is under way');
     this.#failed = undefined;
     this.#regionBytes = 0;
   }
@@ -88,7 +93,7 @@ export class UndoStore {
   /** Begins an undo with a UUID of its own; whatever the store held is gone. Rejects with DEVICE_FAILED, DISK_FULL or UNDO_FULL. */
   async begin(uuid: Uuid, regionBytes: number): Promise<void> {
     assert(isRegionBytes(regionBytes), 'a region is a power of two from 4 KiB to 4 MiB');
-    assert(this.#waiting.length === 0 && this.#inFlight.length === 0, 'no save is under way');
+    assert(this.#waiting.length + this.#inFlight.length === 0, 'no save is under way');
     if (this.#failed !== undefined) throw this.#failed;
     this.#become(uuid, regionBytes, 0);
     if (this.#capacity === 0) throw this.#full();
@@ -97,18 +102,20 @@ export class UndoStore {
   }
 
   /**
-   * Saves the content of a region, which stands in arena[start, start + length); up to a multiple of 4 KiB the arena is read and written
-   * along. Resolves when it and all saves before it are durable; the memory must not change before. Rejects with UNDO_FULL when there is no
-   * room, which changes nothing, and with DEVICE_FAILED or DISK_FULL, which is final.
+   * Saves the content of ranges, each no longer than a region, with one write. Their memory is as the disk has it: entry i stands at
+   * arena[start + i * undoEntryBytes()], a block for its header and behind it the content. Resolves when they and all before them are
+   * durable; the memory is written along, and must not change before. Rejects with UNDO_FULL when there is no room for all, which changes
+   * nothing, and with DEVICE_FAILED or DISK_FULL, which is final.
    */
-  save(volume: number, offset: number, length: number, arena: Arena, start: number): Promise<void> {
+  save(ranges: readonly SavedRange[], arena: Arena, start: number): Promise<void> {
     assert(this.#regionBytes > 0, 'an undo has begun');
-    assert(length > 0 && length <= this.#regionBytes, 'a region at most is saved at a time');
+    assert(ranges.length > 0 && ranges.length <= UNDO_SAVE_MAX, 'a save is one write of some entries');
     if (this.#failed !== undefined) return Promise.reject(this.#failed);
-    if (this.#next >= this.#capacity) return Promise.reject(this.#full());
-    const sequence = this.#next++;
+    if (this.#next + ranges.length > this.#capacity) return Promise.reject(this.#full());
+    const first = this.#next;
+    this.#next += ranges.length;
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ sequence, volume, offset, length, arena, start, resolve, reject, isSettled: false });
+      this.#waiting.push({ first, ranges, arena, start, resolve, reject, isSettled: false });
       this.#start();
     });
   }
@@ -146,7 +153,7 @@ export class UndoStore {
    */
   async rollback(volumes: readonly Device[]): Promise<void> {
     assert(this.#regionBytes > 0, 'an undo has begun');
-    assert(this.#waiting.length === 0 && this.#inFlight.length === 0, 'no save is under way');
+    assert(this.#waiting.length + this.#inFlight.length === 0, 'no save is under way');
     await this.#reader(this.#uuid, this.#regionBytes, volumes).rollback(this.#durable);
   }
 
@@ -162,27 +169,27 @@ export class UndoStore {
     return new UndoReader({ device: this.#device, ...this.#memory, uuid, regionBytes, volumes });
   }
 
-  /** Begins the writes of as many saves as may be in flight. */
+  /** Begins the writes of as many saves as a reader expects to be in flight. */
   #start(): void {
-    while ((this.#waiting[0]?.sequence ?? Number.POSITIVE_INFINITY) < this.#durable + UNDO_IN_FLIGHT_MAX) {
-      const save = this.#waiting.shift() as Save;
+    for (let save = this.#waiting[0]; save !== undefined; save = this.#waiting[0]) {
+      if (save.first + save.ranges.length > this.#durable + UNDO_IN_FLIGHT_MAX) return;
+      this.#waiting.shift();
       this.#inFlight.push(save);
       void this.#write(save);
     }
   }
 
   async #write(save: Save): Promise<void> {
-    const { sequence, volume, offset, length, arena, start } = save;
-    const headerAt = (sequence % UNDO_IN_FLIGHT_MAX) * BLOCK_BYTES;
-    const payloadCrc = this.#memory.crc32c(arena.bytes, start, length);
-    putUndoEntry(this.#headers.bytes, headerAt, { sequence, durable: this.#durable, volume, offset, length, payloadCrc }, this.#uuid);
-    const at = UNDO_ENTRIES_AT + sequence * undoEntryBytes(this.#regionBytes);
-    const padded = Math.ceil(length / BLOCK_BYTES) * BLOCK_BYTES;
-    // Allowed to fail one by one: only when both have ended nothing uses the memory.
-    await Promise.allSettled([
-      this.#writeFinally(this.#headers, headerAt, BLOCK_BYTES, at),
-      this.#writeFinally(arena, start, padded, at + BLOCK_BYTES),
-    ]);
+    const { first, ranges, arena, start } = save;
+    const entryBytes = undoEntryBytes(this.#regionBytes);
+    for (const [i, { volume, offset, length }] of ranges.entries()) {
+      assert(length > 0 && length <= this.#regionBytes, 'an entry holds a region at most');
+      const at = start + i * entryBytes;
+      const payloadCrc = this.#memory.crc32c(arena.bytes, at + BLOCK_BYTES, length);
+      const entry = { sequence: first + i, durable: this.#durable, volume, offset, length, payloadCrc };
+      putUndoEntry(arena.bytes, at, entry, this.#uuid);
+    }
+    await this.#writeFinally(arena, start, ranges.length * entryBytes, UNDO_ENTRIES_AT + first * entryBytes).catch(() => undefined);
     save.isSettled = true;
     this.#answer();
   }
@@ -198,8 +205,9 @@ export class UndoStore {
       return;
     }
     while (this.#inFlight[0]?.isSettled === true) {
-      this.#durable++;
-      this.#inFlight.shift()?.resolve();
+      const save = this.#inFlight.shift() as Save;
+      this.#durable += save.ranges.length;
+      save.resolve();
     }
     this.#start();
   }

@@ -20,7 +20,7 @@ import { ResyncTurn, type ResyncTurns } from '../core/resync-turns.js';
 import { BatchPool, type CreateArena } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
-import { readDevice } from '../disk/promises.js';
+import { readDeviceOnce } from '../disk/promises.js';
 import { isZero } from '../format/bytes.js';
 import type { RegionMeta } from '../format/frame.js';
 import type { Compared, ResyncEnd } from '../format/wire.js';
@@ -102,7 +102,7 @@ export class ResyncSource {
 
   constructor(parts: ResyncParts) {
     this.#parts = parts;
-    this.#pool = new BatchPool(parts.createArena, POOL_BYTES);
+    this.#pool = new BatchPool(parts.createArena, POOL_BYTES, 'large');
     this.#pool.onFree = () => this.#wake();
     this.compare = new ResyncCompare(parts.checksum, parts.clock, parts.crc32c);
     this.turn = new ResyncTurn(parts.turns, parts.isPaused, () => this.#wake());
@@ -364,7 +364,7 @@ export class ResyncSource {
     const { bytes } = batch.arena;
     const { length } = meta;
     try {
-      await readDevice(devices[meta.volume] as Device, batch.arena, batch.dataStart, length, meta.offset);
+      await readDeviceOnce(devices[meta.volume] as Device, batch.arena, batch.dataStart, length, meta.offset);
     } catch (error) {
       batch.release();
       throw error;

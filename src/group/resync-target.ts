@@ -16,8 +16,8 @@
 import { assert } from '../core/assert.js';
 import { ConflictFilter } from '../core/conflict-filter.js';
 import { LvrError } from '../core/errors.js';
-import { RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
-import { cutLineage, withOwn } from '../core/lineage.js';
+import { MIB } from '../core/limits.js';
+import { withOwn } from '../core/lineage.js';
 import { PLANTED } from '../core/planted.js';
 import type { Crc32c, Device, IoTarget } from '../core/ports.js';
 import type { CreateArena } from '../disk/batch-pool.js';
@@ -33,10 +33,15 @@ import type { Superblock } from '../format/superblock.js';
 import type { ResyncEnd } from '../format/wire.js';
 import type { RegionEvent } from '../link/ports.js';
 import type { Applier } from './applier.js';
-import { SavedContent, UNDO_UNIT_BYTES } from './saved-content.js';
+import { rollBackCopy } from './roll-back.js';
+import { SavedContent } from './saved-content.js';
 
 /** Device writes of regions in flight. */
 const WRITES_MAX = 16;
+/** While there is more to write, a flush is worth its price for so much. */
+const FLUSH_BYTES = 16 * MIB;
+/** Pieces whose old content may be saved before their turn. */
+const SAVE_AHEAD_MAX = 128;
 
 /** What the target needs of its group. */
 export interface TargetGroup {
@@ -77,7 +82,8 @@ export class ResyncTarget implements IoTarget {
   /** Pieces that are flushed, in order. */
   #doneCount = 0;
   #flushing = false;
-  #preparing = false;
+  /** Old content cannot be kept any more: until that is decided, nothing is written. */
+  #givingUp = false;
   #ending: Promise<void> | undefined;
   #rollingBack = false;
   #session = 0;
@@ -165,15 +171,12 @@ export class ResyncTarget implements IoTarget {
 
   /** Writes what may be written: in order where pieces overlap, old content saved first. */
   #pump(): void {
-    if (this.#preparing || this.#group.log.failed !== undefined) return;
+    if (this.#givingUp || this.#group.log.failed !== undefined) return;
     let queued = false;
     while (this.#submitted < this.#items.length && this.#inFlight < WRITES_MAX) {
       const { meta, batch, hashes } = this.#items[this.#submitted] as Item;
       if (!this.#conflicts.isFree(meta.volume, meta.offset, meta.length)) break;
-      if (hashes === undefined && this.#mustSave(meta)) {
-        this.#save(meta);
-        break;
-      }
+      if (hashes === undefined && this.#keepsOld && this.#saved.lacks(meta)) break;
       const tag = this.#firstItem + this.#submitted++;
       this.#inFlight++;
       this.#conflicts.add(meta.volume, meta.offset, meta.length);
@@ -184,6 +187,7 @@ export class ResyncTarget implements IoTarget {
       queued = true;
     }
     if (queued) for (const device of this.#group.devices) device.kick();
+    if (this.#keepsOld) this.#save();
     this.#flush();
   }
 
@@ -210,29 +214,30 @@ export class ResyncTarget implements IoTarget {
     this.#onEvent?.({ piece: tag, same });
   }
 
-  #mustSave(meta: RegionMeta): boolean {
-    if (this.#group.log.store.current.resync?.undo === undefined || PLANTED === 'undo-not-saved') return false;
-    return this.#saved.lacks(meta);
+  get #keepsOld(): boolean {
+    return this.#group.log.store.current.resync?.undo !== undefined && PLANTED !== 'undo-not-saved';
   }
 
-  /** Saves the old content under a piece, and under those that follow right behind it; pieces behind it wait. */
-  #save(meta: RegionMeta): void {
-    this.#preparing = true;
-    let end = meta.offset + meta.length;
-    for (let i = this.#submitted + 1; i < this.#items.length; i++) {
-      const { volume, offset, length } = (this.#items[i] as Item).meta;
-      const follows = volume === meta.volume && offset >= end && Math.floor(offset / UNDO_UNIT_BYTES) <= Math.ceil(end / UNDO_UNIT_BYTES);
-      if (!follows || offset + length - meta.offset > RECORD_PAYLOAD_BYTES_MAX) break;
-      end = offset + length;
+  /** Begins to save old content under the pieces that wait, as much as may be under way. */
+  #save(): void {
+    for (let save = this.#saved.save(this.#waiting()); save !== undefined; save = this.#saved.save(this.#waiting())) {
+      save.then(
+        () => {
+          this.#pump();
+          this.#settle();
+        },
+        (error: unknown) => this.#saveFailed(error),
+      );
     }
-    this.#saved.save({ ...meta, length: end - meta.offset }).then(
-      () => {
-        this.#preparing = false;
-        this.#pump();
-        this.#settle();
-      },
-      (error: unknown) => this.#saveFailed(error),
-    );
+  }
+
+  /** Pieces that are to be written next, in their order. */
+  *#waiting(): Generator<RegionMeta> {
+    const end = Math.min(this.#items.length, this.#submitted + SAVE_AHEAD_MAX);
+    for (let i = this.#submitted; i < end; i++) {
+      const { meta, hashes } = this.#items[i] as Item;
+      if (hashes === undefined) yield meta;
+    }
   }
 
   /** Where old content cannot be kept the resync goes on without it; if it must, it waits for room, and other failures are final. */
@@ -240,16 +245,18 @@ export class ResyncTarget implements IoTarget {
     const { log, undoMode, name } = this.#group;
     if (!(error instanceof LvrError)) return this.#failed(new LvrError('FAILED', String(error)));
     if (!isUndoFull(error) && (undoMode === 'required' || error !== this.#group.undo?.failed)) return this.#failed(error);
+    // Of several saves that fail together one is enough.
+    if (this.#givingUp || !this.#keepsOld) return this.#settle();
     if (undoMode === 'required') {
-      this.#preparing = false;
       this.#onEvent?.({ code: error.code, reason: `group ${name}: the resync waits: ${error.message}` });
       return this.#settle();
     }
+    this.#givingUp = true;
     log.store
       .update((current) => (current.resync === undefined ? current : { ...current, resync: { ...current.resync, undo: undefined } }))
       .then(() => {
         this.#saved.forget();
-        this.#preparing = false;
+        this.#givingUp = false;
         this.#pump();
         this.#settle();
       })
@@ -258,17 +265,22 @@ export class ResyncTarget implements IoTarget {
 
   #failed(error: LvrError): void {
     this.#group.failed(error);
-    this.#preparing = false;
+    this.#givingUp = false;
     this.#flushing = false;
     this.#settle();
   }
 
-  /** Flushes what is written, and says so. One flush at a time; what is written meanwhile waits for the next. */
+  /**
+   * Flushes what is written, and says so, when it is much or there is nothing else to do. One flush at a time; what is written meanwhile
+   * waits for the next.
+   */
   #flush(): void {
+    if (this.#flushing || this.#group.log.failed !== undefined) return;
     let written = 0;
-    while (this.#items[written]?.isWritten === true) written++;
+    let bytes = 0;
+    for (; this.#items[written]?.isWritten === true; written++) bytes += this.#items[written]?.meta.length ?? 0;
     const count = this.#firstItem + written;
-    if (this.#flushing || count === this.#doneCount || this.#group.log.failed !== undefined) return;
+    if (count === this.#doneCount || (bytes < FLUSH_BYTES && written < this.#items.length)) return;
     this.#flushing = true;
     const session = this.#session;
     const flush = PLANTED === 'regions-not-flushed' ? Promise.resolve() : Promise.all(this.#group.devices.map(syncDevice));
@@ -328,35 +340,10 @@ export class ResyncTarget implements IoTarget {
       await this.stop();
       // An end that is on its way comes first: what is applied behind it must not be taken for what was there before.
       await this.#ending;
-      await this.#rollBack();
+      await rollBackCopy(this.#group, this.#saved);
     } finally {
       this.#rollingBack = false;
     }
-  }
-
-  async #rollBack(): Promise<void> {
-    const { log, applier, name } = this.#group;
-    const { resync } = log.store.current;
-    if (resync === undefined) return;
-    if (resync.undo !== undefined && !this.#saved.hasStore) {
-      throw new LvrError('NOT_CONSISTENT', `group ${name}: what a resync has overwritten is in the undo store, but undo = "off"`, {
-        hint: `set undo = "auto" for group ${name} and start again`,
-      });
-    }
-    if (resync.undo === undefined || !(await this.#saved.open(resync.undo))) {
-      throw new LvrError('NOT_CONSISTENT', `group ${name}: a resync was cut off and nothing was kept of what it has overwritten`, {
-        hint: 'connect the primary again and let the resync end, or promote another site',
-      });
-    }
-    await this.#saved.check();
-    await log.quiet();
-    // The primary has struck off what this site is about to lose again: the resync must not go on from there.
-    await log.store.update((current) => ({ ...current, resync: { ...resync, uuid: UUID_NONE, endLsn: 0 } }));
-    await this.#saved.putBack();
-    const { fromLsn, fromChain } = resync;
-    await log.rebase(fromLsn, fromChain, cutLineage(log.lineage, fromLsn), { resync: undefined });
-    applier.rebase(fromLsn);
-    this.#saved.forget();
   }
 
   /** A start: goes on with putting back what a resync had overwritten, if that was begun. */
@@ -369,7 +356,7 @@ export class ResyncTarget implements IoTarget {
     this.#onEvent = undefined;
     this.#session++;
     for (const { batch } of this.#items.splice(this.#submitted)) batch?.release();
-    if (this.#inFlight === 0 && !this.#preparing && !this.#flushing) return this.#clear();
+    if (!this.#isBusy) return this.#clear();
     await new Promise<void>((resolve) => {
       const before = this.#idle;
       this.#idle = () => {
@@ -386,8 +373,12 @@ export class ResyncTarget implements IoTarget {
     this.#firstItem = this.#doneCount;
   }
 
+  get #isBusy(): boolean {
+    return this.#inFlight > 0 || this.#saved.saves > 0 || this.#givingUp || this.#flushing;
+  }
+
   #settle(): void {
-    if (this.#idle === undefined || this.#inFlight > 0 || this.#preparing || this.#flushing) return;
+    if (this.#idle === undefined || this.#isBusy) return;
     const idle = this.#idle;
     this.#idle = undefined;
     idle();

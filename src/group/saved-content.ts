@@ -1,34 +1,48 @@
 // What a resync overwrites, saved in the undo store before it is overwritten; and what of it is saved already.
 
 import { DirtyMap } from '../core/dirty-map.js';
-import { KIB, RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
+import { BLOCK_BYTES, KIB } from '../core/limits.js';
 import type { Arena, Device } from '../core/ports.js';
 import type { CreateArena } from '../disk/batch-pool.js';
-import { readDevice } from '../disk/promises.js';
-import type { UndoStore } from '../disk/undo-store.js';
+import { readDeviceOnce } from '../disk/promises.js';
+import { type SavedRange, UNDO_SAVE_MAX, type UndoStore } from '../disk/undo-store.js';
 import type { RegionMeta } from '../format/frame.js';
+import { undoEntryBytes } from '../format/undo-entry.js';
 
 /** Unit in which old content is saved. */
 export const UNDO_UNIT_BYTES = 64 * KIB;
+/** Saves under way, each of as many units as the store writes at once: while one is written the content for the other is read. */
+const SAVES_MAX = 2;
+const SLOT_BYTES = UNDO_SAVE_MAX * undoEntryBytes(UNDO_UNIT_BYTES);
 
 export class SavedContent {
   readonly #store: UndoStore | undefined;
   readonly #devices: readonly Device[];
   readonly #createArena: CreateArena;
   #arena: Arena | undefined;
+  /** Where in the arena a save finds room. */
+  readonly #slots = Array.from({ length: SAVES_MAX }, (_, i) => i * SLOT_BYTES);
   /** Units that are saved; undefined while nothing is to be saved. */
   #saved: DirtyMap | undefined;
+  /** Units that are being saved, by volume. */
+  readonly #saving: Set<number>[];
 
   /** `store` undefined: nothing is ever saved. */
   constructor(store: UndoStore | undefined, devices: readonly Device[], createArena: CreateArena) {
     this.#store = store;
     this.#devices = devices;
     this.#createArena = createArena;
+    this.#saving = devices.map(() => new Set());
   }
 
   /** Something can be saved at all. */
   get hasStore(): boolean {
     return this.#store !== undefined;
+  }
+
+  /** Saves under way. */
+  get saves(): number {
+    return SAVES_MAX - this.#slots.length;
   }
 
   /** Begins anew, durably. Rejects as UndoStore.begin(). */
@@ -74,32 +88,57 @@ export class SavedContent {
     return true;
   }
 
-  /** Saves what a piece is to overwrite, durably; one at a time. Rejects as UndoStore.save(), or when the volume cannot be read. */
-  async save({ volume, offset, length }: RegionMeta): Promise<void> {
-    const saved = this.#saved as DirtyMap;
-    const device = this.#devices[volume] as Device;
-    this.#arena ??= this.#createArena(RECORD_PAYLOAD_BYTES_MAX);
-    const end = Math.ceil((offset + length) / UNDO_UNIT_BYTES);
-    for (let unit = Math.floor(offset / UNDO_UNIT_BYTES); unit < end; ) {
-      if (saved.isDirty(volume, unit)) {
-        unit++;
-        continue;
+  /**
+   * Begins to save, durably, what the first of these pieces are to overwrite, as much as goes at once. Undefined: nothing is to be begun
+   * now. Rejects as UndoStore.save(), or when a volume cannot be read.
+   */
+  save(pieces: Iterable<RegionMeta>): Promise<void> | undefined {
+    const slot = this.#slots.at(-1);
+    if (slot === undefined) return undefined;
+    const ranges = this.#nextRanges(pieces);
+    // A small save waits for the one before it, and grows meanwhile.
+    if (ranges.length === 0 || (this.saves > 0 && ranges.length < UNDO_SAVE_MAX)) return undefined;
+    this.#slots.pop();
+    for (const { volume, offset } of ranges) this.#saving[volume]?.add(offset / UNDO_UNIT_BYTES);
+    return this.#save(ranges, slot).finally(() => {
+      for (const { volume, offset } of ranges) this.#saving[volume]?.delete(offset / UNDO_UNIT_BYTES);
+      this.#slots.push(slot);
+    });
+  }
+
+  /** Units of pieces that are neither saved nor being saved. */
+  #nextRanges(pieces: Iterable<RegionMeta>): SavedRange[] {
+    const saved = this.#saved;
+    const ranges: SavedRange[] = [];
+    if (saved === undefined) return ranges;
+    const chosen = new Set<number>();
+    for (const { volume, offset, length } of pieces) {
+      const { sizeBytes } = this.#devices[volume] as Device;
+      const end = Math.ceil((offset + length) / UNDO_UNIT_BYTES);
+      for (let unit = Math.floor(offset / UNDO_UNIT_BYTES); unit < end; unit++) {
+        const key = unit * this.#devices.length + volume;
+        if (saved.isDirty(volume, unit) || this.#saving[volume]?.has(unit) === true || chosen.has(key)) continue;
+        if (ranges.length === UNDO_SAVE_MAX) return ranges;
+        chosen.add(key);
+        const at = unit * UNDO_UNIT_BYTES;
+        ranges.push({ volume, offset: at, length: Math.min(UNDO_UNIT_BYTES, sizeBytes - at) });
       }
-      let to = unit;
-      while (to < end && !saved.isDirty(volume, to) && (to + 1 - unit) * UNDO_UNIT_BYTES <= RECORD_PAYLOAD_BYTES_MAX) to++;
-      const at = unit * UNDO_UNIT_BYTES;
-      const bytes = Math.min(to * UNDO_UNIT_BYTES, device.sizeBytes) - at;
-      await readDevice(device, this.#arena, 0, bytes, at);
-      const saves: Promise<void>[] = [];
-      for (let start = 0; start < bytes; start += UNDO_UNIT_BYTES) {
-        const unitBytes = Math.min(UNDO_UNIT_BYTES, bytes - start);
-        saves.push((this.#store as UndoStore).save(volume, at + start, unitBytes, this.#arena, start));
-      }
-      // All of them end before the memory is used again; the first failure counts.
-      for (const { reason } of (await Promise.allSettled(saves)) as { reason?: unknown }[]) if (reason !== undefined) throw reason;
-      saved.mark(volume, at, bytes);
-      unit = to;
     }
+    return ranges;
+  }
+
+  async #save(ranges: readonly SavedRange[], slot: number): Promise<void> {
+    const saved = this.#saved as DirtyMap;
+    this.#arena ??= this.#createArena(SAVES_MAX * SLOT_BYTES);
+    const arena = this.#arena;
+    const reads = ranges.map(({ volume, offset, length }, i) => {
+      const at = slot + i * undoEntryBytes(UNDO_UNIT_BYTES) + BLOCK_BYTES;
+      return readDeviceOnce(this.#devices[volume] as Device, arena, at, length, offset);
+    });
+    // All of them end before the memory is used again; the first failure counts.
+    for (const { reason } of (await Promise.allSettled(reads)) as { reason?: unknown }[]) if (reason !== undefined) throw reason;
+    await (this.#store as UndoStore).save(ranges, arena, slot);
+    for (const { volume, offset, length } of ranges) saved.mark(volume, offset, length);
   }
 
   /** Rejects with UNDO_CORRUPT when something saved could not be put back. */

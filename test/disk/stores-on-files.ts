@@ -3,6 +3,7 @@
 
 import t from 'tap';
 import { DirtyMap } from '../../src/core/dirty-map.js';
+import { BLOCK_BYTES } from '../../src/core/limits.js';
 import type { Device } from '../../src/core/ports.js';
 import { BitmapStore } from '../../src/disk/bitmap-store.js';
 import { createEngines } from '../../src/disk/engine.js';
@@ -10,6 +11,7 @@ import { openDevice } from '../../src/disk/file-device.js';
 import { crc32c, createArena } from '../../src/disk/memory.js';
 import { readDevice, writeDurably } from '../../src/disk/promises.js';
 import { UndoStore } from '../../src/disk/undo-store.js';
+import { undoEntryBytes } from '../../src/format/undo-entry.js';
 import { Workspace } from '../helpers/workspace.js';
 
 const REGION = 64 * 1024;
@@ -46,15 +48,21 @@ for (const io of ['direct', 'buffered'] as const) {
   t.test(`old content comes back from a file, ${io}`, async (t) => {
     const volume = await file('volume', io, 33 * REGION - 4096);
     const device = await file('undo', io, UndoStore.sizeBytes(33, REGION));
-    const arena = createArena(34 * REGION);
+    const ENTRY = undoEntryBytes(REGION);
+    const arena = createArena(34 * ENTRY);
     const before = arena.bytes.map((_, i) => (i * 31 + (i >> 9)) & 0xff).subarray(0, volume.sizeBytes);
     arena.bytes.set(before);
     await writeDurably(volume, arena, 0, volume.sizeBytes, 0);
     const store = new UndoStore(device, memory);
     await store.begin(UUID, REGION);
-    await Promise.all(
-      Array.from({ length: 33 }, (_, i) => store.save(0, i * REGION, Math.min(REGION, volume.sizeBytes - i * REGION), arena, i * REGION)),
-    );
+    const ranges = Array.from({ length: 33 }, (_, i) => {
+      const offset = i * REGION;
+      const length = Math.min(REGION, volume.sizeBytes - offset);
+      arena.bytes.set(before.subarray(offset, offset + length), i * ENTRY + BLOCK_BYTES);
+      return { volume: 0, offset, length };
+    });
+    const saves = [0, 16, 32].map((first) => store.save(ranges.slice(first, first + 16), arena, first * ENTRY));
+    await Promise.all(saves);
     arena.bytes.fill(0xee);
     await writeDurably(volume, arena, 0, volume.sizeBytes, 0);
     const again = new UndoStore(device, memory);
