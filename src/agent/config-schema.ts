@@ -121,7 +121,7 @@ const group = z.strictObject({
   write_cache: z.boolean().default(true),
   region: region.default(REGION_BYTES_DEFAULT),
   undo: z.enum(['auto', 'required', 'off']).default('auto'),
-  on_log_error: z.enum(['fail', 'suspend']).default('fail'),
+  on_log_error: z.enum(['passthrough', 'fail', 'suspend']).default('passthrough'),
   on_io_error: z.enum(['retry-remote', 'pass_on', 'detach']).default('retry-remote'),
   resync: resync.prefault({}),
   log: z.strictObject({ path, size: size.optional() }),

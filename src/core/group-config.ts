@@ -58,8 +58,8 @@ export type GroupConfig = {
   readonly regionBytes: number;
   /** What a resync overwrites here is kept, so that it can be put back: as long as there is space, always, or never. */
   readonly undo: 'auto' | 'required' | 'off';
-  /** A log write failed: requests are answered with errors, or none is answered until the agent is restarted. */
-  readonly onLogError: 'fail' | 'suspend';
+  /** A log write failed: the group goes on without log, or answers requests with errors, or none until the agent is restarted. */
+  readonly onLogError: 'passthrough' | 'fail' | 'suspend';
   /**
    * The device of a volume failed to read: that read is answered with what another site has, or with an error, or the group no longer
    * serves its volumes.

@@ -57,7 +57,13 @@ export type PlantedBug =
   | 'remote-read-too-early'
   | 'remote-read-over-newer'
   | 'high-water-ignored'
-  | 'high-water-of-one-slot';
+  | 'high-water-of-one-slot'
+  | 'passthrough-flush-early'
+  | 'passthrough-before-bitmaps'
+  | 'passthrough-before-applied'
+  | 'passthrough-not-marked'
+  | 'passthrough-marks-not-flushed'
+  | 'passthrough-not-recorded';
 
 /** The fault that is in, none in production. */
 export const PLANTED = '' as PlantedBug | '';

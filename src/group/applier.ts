@@ -93,6 +93,11 @@ export class Applier implements IoTarget {
     return findBatch(this.#batches, 0, lsn);
   }
 
+  /** Every batch in memory that is not applied. */
+  forEach(fn: (batch: LogBatch) => void): void {
+    for (const batch of this.#batches) fn(batch);
+  }
+
   /**
    * Gives up the memory of the next batch when nothing else frees any: none is being applied, and this one may not be yet. It is read back
    * from the log when its turn comes, so it must be `durableLsn` or before. At the end of a resync the last record that must be here before

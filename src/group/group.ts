@@ -20,6 +20,7 @@ import { DeviceErrors } from './device-errors.js';
 import type { GroupEnv } from './env.js';
 import { LinkPort } from './link-port.js';
 import { Overlay } from './overlay.js';
+import { Passthrough } from './passthrough.js';
 import { PrimaryDurable } from './primary-durable.js';
 import { ReadServer } from './read-server.js';
 import { Reads } from './reads.js';
@@ -49,6 +50,7 @@ export class Group {
   readonly deviceErrors = new DeviceErrors(this);
   readonly remoteReads = new RemoteReads(this);
   readonly readServer = new ReadServer(this);
+  readonly passthrough: Passthrough;
   readonly checkpointer: Checkpointer;
   readonly resyncs: Resyncs;
   readonly links: ReadonlyMap<string, SiteLink>;
@@ -110,6 +112,7 @@ export class Group {
     );
     this.links = new Map(config.sites.map((site) => [site.name, this.#makeLink(site)]));
     this.#roles = new Roles(this);
+    this.passthrough = new Passthrough(this);
     log.setOwner(this);
   }
 
@@ -239,7 +242,7 @@ export class Group {
   /** Closes volumes, ends links, applies and checkpoints everything, closes the devices. */
   async stop(options: { quick: boolean } = { quick: false }): Promise<void> {
     await this.#roles.stop(options.quick);
-    await Promise.all([this.resizing, this.checkpointer.settled(), this.log.settled()]);
+    await Promise.all([this.resizing, this.passthrough.settled(), this.checkpointer.settled(), this.log.settled()]);
     this.#primaryDurable.stop();
     this.resyncs.stop();
     // What is not applied is left to the next start: nothing may reach a device that is being closed.
@@ -268,6 +271,7 @@ export class Group {
         clock: this.env.clock,
         writeCache: this.config.writeCache,
         holdsOnLogError: this.config.onLogError === 'suspend',
+        passthrough: this.passthrough,
         onSealed: () => this.#pumpSoon(),
         onLogFull: () => this.#logFull(),
       },
@@ -311,6 +315,7 @@ export class Group {
       if (batch.lastLsn > this.sites.receivedByConnected()) this.shipCache.keep(batch);
     } else this.#port.progressed();
     this.checkpointer.consider();
+    this.passthrough.settleFlushes();
   }
 
   readonly applyFailed = (error: LvrError): void => this.#fail(error);

@@ -25,6 +25,7 @@ import type {
   VolumeRead,
 } from '../link/ports.js';
 import type { Applier } from './applier.js';
+import type { Passthrough } from './passthrough.js';
 import type { ReadServer } from './read-server.js';
 import type { Resyncs } from './resyncs.js';
 import type { ShipCache } from './ship-cache.js';
@@ -45,6 +46,7 @@ export interface LinkPortGroup {
   readonly sites: Sites;
   readonly shipCache: ShipCache;
   readonly readServer: ReadServer;
+  readonly passthrough: Passthrough;
   volumes(): readonly VolumeDescription[];
   history(forSite: string): SiteHistory;
   readonly resyncs: Resyncs;
@@ -72,6 +74,10 @@ export class LinkPort implements ShipSource, ReceiveSink {
 
   get site(): string {
     return this.#group.site;
+  }
+
+  refuses(other: SiteHistory): Refusal | undefined {
+    return this.#group.passthrough.refuses(other);
   }
 
   get logBytes(): number {

@@ -1,5 +1,6 @@
 // Opening a group: devices, log, identity, replay. On any refusal everything that was opened is closed again and nothing was changed.
 
+import { existsSync } from 'node:fs';
 import { mkdir, open as openFile, readFile, rename, stat, truncate } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { REGIONS_PER_VOLUME_MAX } from '../core/dirty-map.js';
@@ -10,12 +11,14 @@ import type { Device } from '../core/ports.js';
 import { BitmapStore } from '../disk/bitmap-store.js';
 import type { Engines } from '../disk/engine.js';
 import { openDevice } from '../disk/file-device.js';
-import { type KnownEnd, type OpenedLog, openLog } from '../disk/log-open.js';
+import type { KnownEnd, OpenedLog } from '../disk/log-open.js';
 import { openVolume, readsAsZeroes } from '../disk/open-volume.js';
 import { UndoStore } from '../disk/undo-store.js';
 import { UUID_NONE } from '../format/bytes.js';
+import { PASSTHROUGH_BYTES } from '../format/passthrough-mark.js';
 import type { GroupEnv } from './env.js';
 import { Group } from './group.js';
+import { openGroupLog } from './open-log.js';
 import type { GroupStores } from './resyncs.js';
 import { Roles } from './roles.js';
 import { UNDO_UNIT_BYTES } from './saved-content.js';
@@ -33,15 +36,20 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
     const binding = await readBinding(config.name, env.stateDir);
     for (const volume of config.volumes) devices.push(await openVolume(volume, env.engines, binding === undefined));
     checkRegions(config, devices);
-    const logDevice = await openDevice({
-      path: config.log.path,
-      io: 'direct',
-      ...(binding === undefined ? { create: { sizeBytes: config.log.sizeBytes } } : {}),
-      reserve: true,
-      engines: env.engines,
-    });
     const volumes = devices.slice();
-    devices.push(logDevice);
+    const openLogDevice = async (): Promise<Device> => {
+      const create = binding === undefined ? { create: { sizeBytes: config.log.sizeBytes } } : {};
+      const device = await openDevice({ path: config.log.path, io: 'direct', ...create, reserve: true, engines: env.engines });
+      devices.push(device);
+      return device;
+    };
+    const sparePath = join(env.stateDir, 'groups', `${config.name}.passthrough`);
+    // Nothing is made for a log that is refused, unless it may have been given up.
+    const logDevice = existsSync(sparePath) ? undefined : await openLogDevice();
+    await mkdir(dirname(sparePath), { recursive: true, mode: 0o700 });
+    const create = { sizeBytes: PASSTHROUGH_BYTES };
+    const spare = await openDevice({ path: sparePath, io: 'direct', create, reserve: true, engines: env.engines });
+    devices.push(spare);
     const storeDevices = await openStoreDevices(config, env, volumes);
     devices.push(...storeDevices);
     const identity = {
@@ -49,8 +57,20 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
       site: env.site,
       volumes: config.volumes.map((v, i) => ({ name: v.name, sizeBytes: deviceSize(volumes, i), blockBytes: volumes[i]?.blockBytes ?? 0 })),
     };
-    const opened = await openLog(logDevice, identity, config.role, env.memory, binding === undefined, knownEnd);
-    checkBinding(opened, binding, config);
+    const opened = await openGroupLog({
+      identity,
+      role: config.role,
+      memory: env.memory,
+      reporter: env.log,
+      path: config.log.path,
+      openDevice: async () => logDevice ?? openLogDevice(),
+      spare,
+      isFirst: binding === undefined,
+      passesThrough: config.onLogError === 'passthrough',
+      knownEnd,
+      renamed: (logUuid) => writeBinding(config.name, env.stateDir, logUuid),
+    });
+    if (!opened.isAnew) checkBinding(opened, binding, config);
     const [bitmapDevice, undoDevice] = storeDevices as [Device, Device | undefined];
     const sizes = volumes.map((device) => device.sizeBytes);
     const group = await assembleGroup(config, env, opened, volumes, makeStores(config, bitmapDevice, undoDevice, env.memory, sizes));
@@ -105,7 +125,6 @@ export function undoBytes(volumeBytes: readonly number[]): number {
 async function openStoreDevices(config: GroupConfig, env: OpenEnv, volumes: readonly Device[]): Promise<Device[]> {
   const sizes = volumes.map((device) => device.sizeBytes);
   const { engines } = env;
-  await mkdir(join(env.stateDir, 'groups'), { recursive: true, mode: 0o700 });
   const open = async (name: string, sizeBytes: number): Promise<Device> => {
     const path = join(env.stateDir, 'groups', `${config.name}.${name}`);
     // Larger than before: another region size, of which the old pages are not.

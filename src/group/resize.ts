@@ -9,6 +9,7 @@ import type { Group } from './group.js';
 /** Rejects as resizeLog() does, with ROLE while the role of the group changes. `changed`: false when nothing had to be done. */
 export async function resizeGroupLog(group: Group, sizeBytes: number): Promise<{ changed: boolean }> {
   if (group.failure !== undefined) throw group.failure;
+  group.passthrough.assertWhole();
   if (group.changing || group.joining) {
     throw new LvrError('ROLE', `group ${group.name}: it is changing its role or joining a primary`, { hint: 'try again' });
   }

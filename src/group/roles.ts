@@ -178,6 +178,7 @@ export class Roles {
   #assertUsable(verb: string): void {
     const group = this.#group;
     if (group.failure !== undefined) throw group.failure;
+    group.passthrough.assertWhole();
     if (group.changing) throw new LvrError('ROLE', `cannot ${verb} group ${group.name}: another role change is under way`);
   }
 

@@ -21,18 +21,7 @@ import type { BitmapGroup } from './bitmap-group.js';
 import { FOLD_FREES, FoldChoice } from './fold-choice.js';
 import { markBatch, markRetained } from './marks.js';
 import type { SiteProgress } from './sites.js';
-
-/** A site that is, or is becoming, tracked by a bitmap. */
-type Tracked = {
-  readonly site: SiteProgress;
-  readonly map: DirtyMap;
-  readonly slot: number;
-  readonly uuid: string;
-  /** Regions are marked as records are applied; else the log keeps those records, and they are marked when that must end. */
-  marks: boolean;
-  /** The site is consistent once it has applied this; undefined while it is not being finished. */
-  endLsn: number | undefined;
-};
+import type { Tracked } from './tracked.js';
 
 export class SiteBitmaps {
   readonly #group: BitmapGroup;
@@ -185,7 +174,13 @@ export class SiteBitmaps {
     });
   }
 
-  async #fold(site: SiteProgress, why: string): Promise<void> {
+  /** The log is about to keep nothing for anybody: this site is tracked by its bitmap, durably, unless it was given up. */
+  track(site: SiteProgress, why: string): Promise<void> {
+    return this.#inTurn(async () => void (site.bitmap?.isDetached !== true && (await this.#fold(site, why, true))));
+  }
+
+  /** `isLogLost`: what cannot be read from it any more, the site lacks. */
+  async #fold(site: SiteProgress, why: string, isLogLost = false): Promise<void> {
     const { log, name } = this.#group;
     const known = this.#tracked.get(site.config.name);
     // The site may have what this one has not made durable, and others take the place of what is lost.
@@ -198,7 +193,10 @@ export class SiteBitmaps {
     // From here on what is applied is marked; the session that would have ended the tracking ends without it.
     tracked.marks = true;
     this.#group.siteFolded(site);
-    await this.#markRetained([tracked], from);
+    await this.#markRetained([tracked], from).catch((error: unknown) => {
+      if (!isLogLost) throw error;
+      tracked.map.markAll();
+    });
     if (known === undefined) await this.#store.create(tracked.slot, tracked.uuid, tracked.map);
     else await this.#store.flush(tracked.slot, tracked.map, tracked.uuid);
     const bitmap: SiteBitmap = { uuid: tracked.uuid, slot: tracked.slot, base, isKept: false };

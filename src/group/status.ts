@@ -67,6 +67,7 @@ function healthOf(group: Group, sites: readonly SiteStatus[]): Pick<GroupStatus,
     const held = isHeld ? '; requests are held until the agent is restarted (on_log_error = "suspend")' : '';
     return { health: 'failed', reason: group.failure.message + held };
   }
+  if (group.passthrough.isActive) return { health: 'degraded', reason: group.passthrough.reason };
   const refusedFor = group.writePath?.refusedFor;
   if (refusedFor !== undefined) {
     return { health: 'degraded', reason: `the log is full of what site ${refusedFor} lacks, and writes fail (log_full = "fail")` };

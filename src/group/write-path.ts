@@ -26,6 +26,7 @@ import type { LogBatch } from '../disk/log-batch.js';
 import { putIdentity, type RecordIdentity } from '../format/record.js';
 import type { Applier } from './applier.js';
 import { type Overlay, ZEROES } from './overlay.js';
+import type { Passthrough } from './passthrough.js';
 import { Replies } from './replies.js';
 import type { Sites } from './sites.js';
 
@@ -46,6 +47,7 @@ export type WritePathParts = {
   readonly writeCache: boolean;
   /** When the log fails, requests are not answered any more instead of with errors. */
   readonly holdsOnLogError: boolean;
+  readonly passthrough: Pick<Passthrough, 'durableLsn' | 'sealed' | 'settleFlushes'>;
   /** New batches are sealed, or durable moved: links may have something to send. */
   readonly onSealed: () => void;
   /** The log has no room for more (called at every refusal). */
@@ -187,6 +189,7 @@ export class WritePath {
     if (PLANTED === 'flush-answered-early') return request.owner.completed(request, 0);
     this.replies.flush(PLANTED === 'flush-misses-open-batch' ? this.#log.appendedLsn : this.#lastLsn, request);
     this.release();
+    this.#parts.passthrough.settleFlushes();
   }
 
   /**
@@ -215,7 +218,7 @@ export class WritePath {
   release(): void {
     if (this.#isHeld) return;
     const { sites, writeCache } = this.#parts;
-    const limits = sites.update(this.#lastLsn, this.#log.durableLsn, writeCache);
+    const limits = sites.update(this.#lastLsn, this.#parts.passthrough.durableLsn, writeCache);
     this.#instant = writeCache && sites.all.every((site) => site.effectiveMode === 'async');
     if (limits.failing) this.replies.failAll(EIO);
     else if (this.#failed === undefined) this.replies.release(limits.writeLsn, limits.flushLsn);
@@ -323,6 +326,7 @@ export class WritePath {
     this.#open = undefined;
     batch.sealedMs = this.#parts.clock.nowMs();
     this.#parts.applier.add(batch);
+    this.#parts.passthrough.sealed(batch);
     this.#log.appendOwn(batch);
     if (PLANTED === 'device-before-log') this.#parts.applier.allow(batch.lastLsn);
     batch.release();

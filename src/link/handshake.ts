@@ -48,7 +48,7 @@ export function checkHello(hello: Hello, group: LinkGroup, site: string): Refuse
     const same = ours.name === theirs.name && ours.sizeBytes === theirs.sizeBytes && ours.blockBytes === theirs.blockBytes;
     if (!same) return wrong(`${differs}: volume ${index} is ${describe(ours)} and ${describe(theirs)}`);
   }
-  return undefined;
+  return group.refuses?.(hello.history);
 }
 
 function describe(volume: VolumeDescription): string {

@@ -17,6 +17,8 @@ export interface LinkGroup {
   readonly name: string;
   readonly site: string;
   volumes(): readonly VolumeDescription[];
+  /** Why it does not meet this other site now. Absent: it meets all. */
+  refuses?(other: SiteHistory): Refusal | undefined;
   /** Size of the ring of its log. */
   readonly logBytes: number;
   /** This site's history as of now, as another site is to know it. */

@@ -15,15 +15,17 @@ import {
 import type { Arena, Clock, Log } from '../core/ports.js';
 import type { ResyncTurns } from '../core/resync-turns.js';
 import { BitmapStore } from '../disk/bitmap-store.js';
-import { openLog } from '../disk/log-open.js';
+import { type LogIdentity, type OpenedLog, openLog } from '../disk/log-open.js';
+import { PASSTHROUGH_BYTES } from '../format/passthrough-mark.js';
 import type { GroupEnv } from '../group/env.js';
 import type { Group } from '../group/group.js';
 import { assembleGroup, makeStores, undoBytes } from '../group/open.js';
+import { openGroupLog } from '../group/open-log.js';
 import { Listener } from '../link/listener.js';
-import type { ByteStream, Network } from '../link/ports.js';
 import { type CrashKind, type SimDevice, SimDisk } from './disk.js';
 import { SimMemory } from './memory.js';
-import type { MemoryNetwork, MemoryStream } from './network.js';
+import type { MemoryStream } from './network.js';
+import { ProcessClock, ProcessNetwork, type ProcessWorld } from './process.js';
 import type { Random } from './random.js';
 
 /** Size of a volume unless a site says otherwise. */
@@ -60,16 +62,12 @@ export type SimSiteOptions = {
 };
 
 /** The world around sites. */
-export interface SiteWorld {
+export interface SiteWorld extends ProcessWorld {
   readonly random: Random;
-  readonly network: MemoryNetwork;
   readonly clock: Clock;
   /** Arenas shared by all sites; undefined: each site has its own. */
   readonly arenas?: Map<number, Arena[]>;
   portOf(name: string): number;
-  nameOf(port: number): string;
-  /** Resolves when a connection may be made; rejects when it cannot. */
-  route(from: string, to: string, timeoutMs: number): Promise<void>;
   /** Runs the world until `work` is done. */
   drive<Value>(work: Promise<Value>, limitMs?: number): Promise<Value>;
   /** A process was started: its devices and clock may be given properties. */
@@ -80,122 +78,6 @@ export interface SiteWorld {
   reported?(site: SimSite, event: string): void;
 }
 
-/** The clock of one process: silent after its end, late after a pause, with a rate and a wall time of its own. */
-export class ProcessClock implements Clock {
-  readonly #clock: Clock;
-  isDead = false;
-  isPaused = false;
-  /** Seconds of this process per second of the world. */
-  rate = 1;
-  wallOffsetMs = 0;
-  #held: (() => void)[] = [];
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  nowMs(): number {
-    return this.#clock.nowMs() * this.rate;
-  }
-
-  wallMs(): number {
-    return Math.max(0, this.#clock.wallMs() * this.rate + this.wallOffsetMs);
-  }
-
-  after(ms: number, fn: () => void): { cancel(): void } {
-    let isCancelled = false;
-    const timer = this.#clock.after(ms / this.rate, () => {
-      this.run(() => {
-        if (!isCancelled) fn();
-      });
-    });
-    return {
-      cancel: () => {
-        isCancelled = true;
-        timer.cancel();
-      },
-    };
-  }
-
-  soon(fn: () => void): void {
-    this.#clock.soon(() => this.run(fn));
-  }
-
-  /** Runs `fn` in the process: now, when it goes on, or never. */
-  run(fn: () => void): void {
-    if (this.isDead) return;
-    if (this.isPaused) this.#held.push(fn);
-    else fn();
-  }
-
-  /** Ends a pause: everything that fell due is run. */
-  resume(): void {
-    this.isPaused = false;
-    for (const fn of this.#held.splice(0)) this.run(fn);
-  }
-}
-
-/** The streams of one process, cut at its end. */
-class ProcessNetwork implements Network {
-  readonly #world: SiteWorld;
-  readonly #name: string;
-  readonly #clock: ProcessClock;
-  readonly #streams: MemoryStream[] = [];
-  readonly #listening: { close(): Promise<void> }[] = [];
-  isDead = false;
-
-  constructor(world: SiteWorld, name: string, clock: ProcessClock) {
-    this.#world = world;
-    this.#name = name;
-    this.#clock = clock;
-  }
-
-  async connect(host: string, port: number, timeoutMs: number): Promise<ByteStream> {
-    if (this.isDead) return new Promise(() => {});
-    const to = this.#world.nameOf(port);
-    await this.#world.route(this.#name, to, timeoutMs);
-    if (this.isDead) return new Promise(() => {});
-    const stream = await this.#world.network.connect(host, port, timeoutMs, this.#name, to);
-    this.#add(stream);
-    return stream;
-  }
-
-  async listen(host: string, port: number, accepted: (stream: ByteStream) => void): Promise<{ port: number; close(): Promise<void> }> {
-    const listening = await this.#world.network.listen(host, port, (stream) => {
-      this.#add(stream);
-      this.#clock.run(() => accepted(stream));
-    });
-    this.#listening.push(listening);
-    return listening;
-  }
-
-  #add(stream: MemoryStream): void {
-    stream.isFrozen = this.#clock.isPaused;
-    for (let i = this.#streams.length - 1; i >= 0; i--) if (this.#streams[i]?.isOpen === false) this.#streams.splice(i, 1);
-    this.#streams.push(stream);
-  }
-
-  freeze(): void {
-    for (const stream of this.#streams) stream.isFrozen = true;
-  }
-
-  thaw(): void {
-    for (const stream of this.#streams) stream.thaw();
-  }
-
-  /** `silently`: nobody is told, as when the power goes; the streams are returned, to be reset when the machine is back. */
-  end(silently: boolean): readonly MemoryStream[] {
-    this.isDead = true;
-    for (const listening of this.#listening) void listening.close();
-    for (const stream of this.#streams) {
-      stream.onClose(() => {});
-      if (silently) stream.vanish();
-      else stream.cut();
-    }
-    return this.#streams;
-  }
-}
-
 export class SimSite {
   readonly name: string;
   readonly world: SiteWorld;
@@ -204,6 +86,8 @@ export class SimSite {
   volumes: readonly SimDisk[];
   /** Bitmaps of other sites, and what a resync has overwritten. */
   stores: readonly SimDisk[];
+  /** What says whether the log counts, where a group can go on without it. */
+  spares: readonly SimDisk[];
   readonly lines: string[] = [];
   readonly #ringBytes: number | undefined;
   readonly #memory: SimMemory;
@@ -236,6 +120,7 @@ export class SimSite {
       new SimDisk(`${name}.bitmaps`, BitmapStore.sizeBytes(sizes, regionBytes)),
       new SimDisk(`${name}.undo`, options.undoBytes ?? undoBytes(sizes)),
     ];
+    this.spares = options.onLogError === 'passthrough' ? [new SimDisk(`${name}.passthrough`, PASSTHROUGH_BYTES, 4096)] : [];
     this.config = {
       name: 'app',
       role: options.role ?? 'primary',
@@ -259,16 +144,17 @@ export class SimSite {
     };
   }
 
-  /** All disks: log, volumes, bitmaps, undo store. */
+  /** All disks: log, volumes, what may stand in for the log, bitmaps, undo store. */
   get disks(): readonly SimDisk[] {
-    return [this.log, ...this.volumes, ...this.stores];
+    return [this.log, ...this.volumes, ...this.spares, ...this.stores];
   }
 
   /** Puts other disks in, in the order of `disks`. */
   setDisks(disks: readonly SimDisk[]): void {
     this.log = disks[0] as SimDisk;
     this.volumes = disks.slice(1, 1 + VOLUMES.length);
-    this.stores = disks.slice(1 + VOLUMES.length);
+    this.spares = disks.slice(1 + VOLUMES.length, -2);
+    this.stores = disks.slice(-2);
   }
 
   #volumeSizes(): number[] {
@@ -330,7 +216,7 @@ export class SimSite {
       volumes: VOLUMES.map((volume) => ({ name: volume, sizeBytes: this.volumes[0]?.sizeBytes ?? 0, blockBytes: 512 })),
       ...(this.#ringBytes === undefined ? {} : { ringBytes: this.#ringBytes }),
     };
-    const opened = await world.drive(openLog(logDevice, identity, this.config.role, this.#memory, !this.hadLog), limitMs);
+    const opened = await world.drive(this.#openLog(logDevice, identity, env), limitMs);
     const [bitmaps, undo] = this.#devices.slice(-2) as [SimDevice, SimDevice];
     const stores = makeStores(this.config, bitmaps, undo, this.#memory, this.#volumeSizes());
     const group = await world.drive(assembleGroup(this.config, env, opened, volumeDevices, stores), limitMs);
@@ -342,6 +228,25 @@ export class SimSite {
     const listener = new Listener({ network, clock, log: env.log, site: this.name, insecure: false, lookup });
     await listener.start('host', this.#port);
     await world.drive(group.start());
+  }
+
+  #openLog(device: SimDevice, identity: LogIdentity, env: GroupEnv): Promise<OpenedLog> {
+    const isFirst = !this.hadLog;
+    const { role, onLogError } = this.config;
+    const spare = this.#devices[1 + VOLUMES.length] as SimDevice;
+    if (onLogError !== 'passthrough') return openLog(device, identity, role, this.#memory, isFirst);
+    return openGroupLog({
+      identity,
+      role,
+      memory: this.#memory,
+      reporter: env.log,
+      path: device.path,
+      openDevice: async () => device,
+      spare,
+      isFirst,
+      passesThrough: true,
+      renamed: async () => undefined,
+    });
   }
 
   #env(clock: ProcessClock, network: ProcessNetwork): GroupEnv {

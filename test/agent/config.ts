@@ -58,7 +58,7 @@ t.test('a good file gives typed settings with defaults', async (t) => {
       writeCache: true,
       regionBytes: 64 * 1024,
       undo: 'auto',
-      onLogError: 'fail',
+      onLogError: 'passthrough',
       onIoError: 'retry-remote',
       resync: { maxRate: 0, minRate: 1024 ** 2, latencyTargetMs: 20, minDwellMs: 10_000, checksum: 'auto' },
       log: { path: '/var/lib/lvr/app.log', sizeBytes: 1024 ** 3 },

@@ -117,15 +117,20 @@ function beginsToFail(story: Story, path: string): Promise<Failing> {
   return failingDevice(workspace, story.name, path, story.sizeMib, 'error');
 }
 
-/** A directory of hooks in which every failure of a group leaves its code behind. */
-function addHook(agent: TestAgent): string {
+/** Adds a line to a section of the config. */
+function setKey(agent: TestAgent, section: string, line: string): void {
+  const config = readFileSync(agent.configPath, 'utf8').replace(`[${section}]\n`, `[${section}]\n${line}\n`);
+  writeFileSync(agent.configPath, config);
+}
+
+/** A directory of hooks in which every such event of a group leaves its code behind. */
+function addHook(agent: TestAgent, event: string): string {
   const hooks = join(agent.directory, 'hooks');
   const told = join(agent.directory, 'told');
   mkdirSync(hooks);
-  writeFileSync(join(hooks, 'group-failed'), `#!/bin/sh\necho "$LVR_GROUP $LVR_CODE" >> ${told}\n`);
-  chmodSync(join(hooks, 'group-failed'), 0o755);
-  const config = readFileSync(agent.configPath, 'utf8').replace('[agent]\n', `[agent]\nhooks = "${hooks}"\n`);
-  writeFileSync(agent.configPath, config);
+  writeFileSync(join(hooks, event), `#!/bin/sh\necho "$LVR_GROUP $LVR_CODE" >> ${told}\n`);
+  chmodSync(join(hooks, event), 0o755);
+  setKey(agent, 'agent', `hooks = "${hooks}"`);
   return told;
 }
 
@@ -137,7 +142,8 @@ for (const story of STORIES) {
     const agent = new TestAgent(workspace, options, story.name);
     const { spoil, repair, undo } = await story.prepare(story, join(agent.directory, story.file));
     try {
-      const told = addHook(agent);
+      const told = addHook(agent, 'group-failed');
+      setKey(agent, 'groups.app', 'on_log_error = "fail"');
       await agent.start();
       const history = new History(2, BLOCKS);
       const clients = await Promise.all(['data', 'wal'].map((volume) => agent.connect(volume)));
@@ -175,3 +181,53 @@ for (const story of STORIES) {
     }
   });
 }
+
+t.test('log-device, passthrough: no request fails, and what is flushed is there with a log or without', { skip }, async (t) => {
+  const story = STORIES.find(({ name }) => name === 'log-device') as Story;
+  const random = new Random();
+  t.comment(`SEED=${random.seed}`);
+  const options = { site: 'a', role: 'primary', volumes: { data: '16MiB', wal: '16MiB' }, logSize: '32MiB', io: 'buffered' } as const;
+  const agent = new TestAgent(workspace, options, 'passthrough');
+  const { spoil, repair, undo } = await losesItsEnd({ ...story, name: 'passthrough' }, join(agent.directory, story.file));
+  const history = new History(2, BLOCKS);
+  const judge = async (): Promise<void> => {
+    const clients = await Promise.all(['data', 'wal'].map((volume) => agent.connect(volume)));
+    const images = await Promise.all(clients.map((client, volume) => readImage(client, volume, BLOCKS)));
+    t.same(history.check(images, history.flushedMax).problems.slice(0, 5), []);
+    for (const client of clients) await client.close();
+  };
+  try {
+    const told = addHook(agent, 'log-given-up');
+    await agent.start();
+    const clients = await Promise.all(['data', 'wal'].map((volume) => agent.connect(volume)));
+    const load = new Load(clients, history, random, { depth: 16, blocksMax: 24, flushEvery: 50, fuaEvery: 100 });
+    load.start();
+    await until('the load runs', 20_000, async () => (load.answers > 200 ? true : undefined), 5);
+    spoil();
+    const status = await agent.waitStatus('the log has failed', ({ health }) => health === 'degraded', 60_000);
+    t.match(status, {
+      health: 'degraded',
+      image: 'upToDate',
+      reason: /^log .*app\.log has failed \(write log .*\): writes go to the volumes alone/,
+    });
+    const { answers } = load;
+    await until('the load goes on', 20_000, async () => (load.answers > answers + 1000 ? true : undefined), 5);
+    await load.stop();
+    t.equal(load.errors, 0);
+    for (const client of clients) await client.close();
+    await until('the hook was run', 20_000, async () => existsSync(told) || undefined);
+    await agent.kill();
+    await agent.start();
+    t.match(await agent.status(), { health: 'degraded', reason: /could not be used when the group was opened/ });
+    await judge();
+    t.equal(await agent.stop(), 0, 'it stops in order');
+    await repair();
+    await agent.start();
+    t.match(await agent.status(), { health: 'healthy', reason: '' });
+    await judge();
+    t.equal(await agent.stop(), 0);
+  } finally {
+    await agent.kill();
+    await undo();
+  }
+});

@@ -8,6 +8,7 @@ import { runScenario } from '../../src/sim/scenario.js';
 import { selftest } from '../../src/sim/selftest.js';
 import { highWaterWorlds } from '../disk/high-water-worlds.js';
 import { DISK_BYTES, resizeWorlds } from '../disk/resize-worlds.js';
+import { passthroughWorlds } from '../group/passthrough-worlds.js';
 import { nthIo } from './nth-io.js';
 import { damagedLogs, smallWorlds } from './small-worlds.js';
 
@@ -68,6 +69,11 @@ async function highWater(): Promise<Caught | undefined> {
   return violation === undefined ? undefined : { by: 'high-water mark', oracle: 'loud', message: violation, script: [] };
 }
 
+async function passthrough(): Promise<Caught | undefined> {
+  const { violation } = await passthroughWorlds(Number(seed), Number(rounds));
+  return violation === undefined ? undefined : { by: 'passthrough', oracle: 'promise', message: violation, script: [] };
+}
+
 const WAYS: Readonly<Record<string, () => Promise<Caught | undefined>>> = {
   runs,
   small,
@@ -76,6 +82,7 @@ const WAYS: Readonly<Record<string, () => Promise<Caught | undefined>>> = {
   scenario,
   resize,
   'high-water': highWater,
+  passthrough,
 };
 let caught: Caught | undefined;
 for (const way of order.split(',')) caught ??= await WAYS[way]?.();

@@ -1,0 +1,74 @@
+// Opening the log of a group, unless it was given up: then the superblock beside it counts, and the log begins anew if its device works.
+
+import { LvrError } from '../core/errors.js';
+import type { Device, Log as Reporter } from '../core/ports.js';
+import { LogDevice } from '../disk/log-device.js';
+import { type KnownEnd, type LogIdentity, type LogMemory, type OpenedLog, openLog, whyForeign } from '../disk/log-open.js';
+import { beginAnew, clearMark, type GivenUp, loadGivenUp } from '../disk/passthrough-state.js';
+import { loadSuperblock } from '../disk/superblock-store.js';
+import { RING_START, SUPERBLOCK_BYTES } from '../format/superblock.js';
+
+/** What opening needs of its group. */
+export type LogOpening = {
+  readonly identity: LogIdentity;
+  readonly role: 'primary' | 'secondary';
+  readonly memory: LogMemory;
+  readonly reporter: Reporter;
+  /** Path of the log, for messages when there is no device. */
+  readonly path: string;
+  /** Opens the device of the log; rejects with LvrError. */
+  openDevice(): Promise<Device>;
+  /** Where superblocks go when the log fails. */
+  readonly spare: Device;
+  /** The group had no log before: a blank one is its first. */
+  readonly isFirst: boolean;
+  /** A log may be done without. */
+  readonly passesThrough: boolean;
+  readonly knownEnd?: KnownEnd | undefined;
+  /** The group has a log with another UUID: durable before it returns. */
+  renamed(logUuid: string): Promise<void>;
+};
+
+/** `isAnew`: its UUID is not the one that the group knew. */
+export type OpenedGroupLog = OpenedLog & { readonly isAnew: boolean };
+
+/** Opens it. Rejects as openLog() does. The log's device owns that of the log and the spare; after a failure they are the caller's. */
+export async function openGroupLog(opening: LogOpening): Promise<OpenedGroupLog> {
+  const { spare, memory, path } = opening;
+  const givenUp = await loadGivenUp(spare, memory);
+  if (givenUp === undefined) {
+    const device = await opening.openDevice();
+    return { ...(await openOn(opening, new LogDevice(device, spare, path, device.sizeBytes))), isAnew: false };
+  }
+  try {
+    const device = await opening.openDevice();
+    await comeBack(opening, device, givenUp);
+    const opened = await openOn(opening, new LogDevice(device, spare, path, device.sizeBytes));
+    await opening.renamed(opened.log.store.current.logUuid);
+    await clearMark(spare, memory);
+    return { ...opened, isAnew: true };
+  } catch (error) {
+    if (!opening.passesThrough || !(error instanceof LvrError)) throw error;
+    const { group } = opening.identity;
+    opening.reporter.error('log-unusable', `group ${group} goes on without its log: ${error.message}`, { group });
+  }
+  const sizeBytes = RING_START + givenUp.superblock.ringBytes;
+  await beginAnew(spare, memory, givenUp, sizeBytes);
+  return { ...(await openOn(opening, new LogDevice(undefined, spare, path, sizeBytes))), isAnew: true };
+}
+
+/** Makes an empty log on a device that has the one that was given up, or nothing. Rejects with LOG_FOREIGN, or as beginAnew() does. */
+async function comeBack({ identity, memory }: LogOpening, device: Device, givenUp: GivenUp): Promise<void> {
+  const { state, superblock } = await loadSuperblock(device, memory.createArena(2 * SUPERBLOCK_BYTES));
+  const foreign = superblock === undefined ? undefined : whyForeign(superblock, identity, device);
+  if (foreign !== undefined || state === 'newer' || state === 'invalid') {
+    throw new LvrError('LOG_FOREIGN', `log ${device.path}: ${foreign ?? 'what stands on it is not known'}`, {
+      hint: 'if nothing on it is needed, remove the file or zero the first MiB of the device, and restart the agent',
+    });
+  }
+  await beginAnew(device, memory, givenUp, device.sizeBytes);
+}
+
+function openOn({ identity, role, memory, isFirst, knownEnd }: LogOpening, device: LogDevice): Promise<OpenedLog> {
+  return openLog(device, identity, role, memory, isFirst, knownEnd);
+}

@@ -1,0 +1,179 @@
+// A primary whose log fails at some moment under load and that goes on without it; then perhaps a power cut, and starts with a log that
+// still fails or works again, until its sites have everything. Judged: what a flush was answered for is on the volumes, nothing stands
+// there that was never written, and in the end all sites are alike. For two tests, that of passthrough and that of planted bugs.
+
+import { LogDevice } from '../../src/disk/log-device.js';
+import { SimClient } from '../../src/sim/client.js';
+import { History, idsOf } from '../../src/sim/history.js';
+import { Random } from '../helpers/random.js';
+import { type SimSite, SimWorld, VOLUME_BYTES } from '../helpers/sim-group.js';
+
+const EIO = 5;
+
+/** What the worlds came to. `violation`: undefined when all was well. */
+export type PassthroughFigures = {
+  worlds: number;
+  givenUp: number;
+  cutInBetween: number;
+  cuts: number;
+  flushes: number;
+  returns: number;
+  violation: string | undefined;
+};
+
+/** Sectors of the images that hold neither what was promised nor anything written since. */
+function wrongSectors(history: History, images: readonly Uint8Array[]): string[] {
+  const promised = history.state(history.floor);
+  const allowed = promised.map((ids) => [...ids].map((id) => new Set([id])));
+  for (const { volume, first, end, id } of history.written.slice(history.floor)) {
+    for (let sector = first; sector < end; sector++) allowed[volume]?.[sector]?.add(id);
+  }
+  return images.flatMap((image, volume) =>
+    [...idsOf(image).entries()]
+      .filter(([sector, id]) => allowed[volume]?.[sector]?.has(id) !== true)
+      .map(([sector, id]) => `${volume}:${sector} is ${id}, promised is ${promised[volume]?.[sector]}`),
+  );
+}
+
+class PassthroughWorld {
+  readonly #world: SimWorld;
+  readonly #random: Random;
+  readonly #figures: PassthroughFigures;
+  #a: SimSite | undefined;
+  #others: SimSite[] = [];
+
+  constructor(seed: number, figures: PassthroughFigures) {
+    this.#random = new Random(seed);
+    this.#world = new SimWorld(this.#random);
+    this.#figures = figures;
+  }
+
+  async run(): Promise<string | undefined> {
+    const random = this.#random;
+    const names = ['b', 'c'].slice(0, 1 + random.below(2));
+    const options = { onLogError: 'passthrough', writeCache: random.below(4) > 0, resync: { minDwellMs: 1 } } as const;
+    const a = await this.#world.add('a', { ...options, sites: names });
+    this.#a = a;
+    for (const name of names) this.#others.push(await this.#world.add(name, { sites: ['a'], role: 'secondary' }));
+    await this.#world.advance(3000);
+    const history = new History();
+    const client = new SimClient(a, history);
+    await this.#load(client, 10 + random.below(40));
+    if (random.below(4) === 0) this.#world.block('a', 'b');
+    // So that the log has what the volumes have not.
+    const isSlow = random.below(3) === 0;
+    if (isSlow) {
+      for (const device of a.volumeDevices) device.intercept = ({ kind }) => (kind === 'write' || kind === 'zero' ? 'hang' : 0);
+      await this.#load(client, 5 + random.below(30));
+    }
+    this.#fail(a, random.below(2) === 0);
+    if (random.below(3) === 0) await this.#steps(client, a, random.below(40));
+    else await this.#load(client, random.below(60));
+    if (isSlow && random.below(3) > 0) {
+      for (const device of a.volumeDevices) device.intercept = undefined;
+      if (random.below(2) === 0) await this.#load(client, random.below(20));
+      else await this.#steps(client, a, random.below(20));
+    }
+    const entered = a.lines.some((line) => line.startsWith('log-given-up '));
+    if (entered) this.#figures.givenUp++;
+    const { device } = a.group.log;
+    const isGivenUp = device instanceof LogDevice && device.isGivenUp;
+    if (entered && !isGivenUp) this.#figures.cutInBetween++;
+    this.#figures.flushes += history.floor > 0 ? 1 : 0;
+    if (client.wrongReads.length > 0) return `a read saw ${client.wrongReads[0]}`;
+    const isCut = isSlow || random.below(4) > 0;
+    if (!isCut) await this.#world.advance(20_000);
+    a.crash(isCut ? 'power' : 'process');
+    this.#figures.cuts++;
+    return this.#comeBack(history, isGivenUp);
+  }
+
+  /** The log fails from its next write, or one a little later, on; `readsToo`: and cannot be read. */
+  #fail(site: SimSite, readsToo: boolean): void {
+    let left = this.#random.below(6);
+    site.logDevice.intercept = (op) => {
+      if (op.kind === 'read') return readsToo && left <= 0 ? EIO : 0;
+      return left-- <= 0 ? EIO : 0;
+    };
+  }
+
+  async #load(client: SimClient, steps: number): Promise<void> {
+    for (let step = 0; step < steps && !client.isRevoked; step++) {
+      client.act(this.#random, 60);
+      if (this.#random.below(3) === 0) client.commit();
+      if (this.#random.below(3) > 0) await this.#world.advance(this.#random.below(4));
+      else for (const site of this.#world.sites) if (site.isUp) site.stepDevices();
+    }
+    client.commit();
+  }
+
+  /** Little by little, so that what comes next may come in the middle of anything. */
+  async #steps(client: SimClient, site: SimSite, steps: number): Promise<void> {
+    client.write(0, 0, 4096, true);
+    client.commit();
+    await this.#world.advance(3);
+    for (let step = 0; step < steps; step++) {
+      if (this.#random.below(8) === 0) client.act(this.#random, 60);
+      for (const device of site.devices) if (this.#random.below(2) === 0) device.step();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** Starts, the first ones perhaps with a log that still fails, until the sites are alike. */
+  async #comeBack(history: History, mayLackLog: boolean): Promise<string | undefined> {
+    const a = this.#a as SimSite;
+    this.#world.blocked.clear();
+    for (let tries = mayLackLog ? this.#random.below(3) : 0; tries > 0; tries--) {
+      await a.start(() => this.#fail(a, this.#random.below(2) === 0)).catch(() => undefined);
+      if (a.isUp) {
+        const wrong = wrongSectors(history, await this.#read(a));
+        if (wrong.length > 0) return `started without log: ${wrong[0]} and ${wrong.length - 1} more`;
+        await this.#world.advance(this.#random.below(3000));
+      }
+      a.crash('power');
+    }
+    await a.start();
+    if (a.group.passthrough.isActive) return `the log works again and is not used: ${a.lines.at(-1)}`;
+    this.#figures.returns++;
+    const wrong = wrongSectors(history, await this.#read(a));
+    if (wrong.length > 0) return `after the start: ${wrong[0]} and ${wrong.length - 1} more`;
+    for (let waited = 0; waited < 120 && !this.#isWhole(a); waited++) await this.#world.advance(1000);
+    if (!this.#isWhole(a)) return `a site does not come back: ${JSON.stringify(a.group.status().sites)}`;
+    await this.#world.advance(20_000);
+    const image = a.image();
+    for (const site of this.#others) {
+      const [data, wal] = site.image();
+      const isSame =
+        Buffer.compare(image[0] as Uint8Array, data as Uint8Array) === 0 && Buffer.compare(image[1] as Uint8Array, wal as Uint8Array) === 0;
+      if (!isSame) return `site ${site.name} differs from its primary`;
+    }
+    return undefined;
+  }
+
+  #isWhole(site: SimSite): boolean {
+    return site.group
+      .status()
+      .sites.every(({ session, tracking, lagIos }) => session === 'connected' && tracking === 'log' && lagIos === 0);
+  }
+
+  /** What clients see. */
+  async #read(site: SimSite): Promise<Uint8Array[]> {
+    const client = new SimClient(site, new History());
+    const reads = [0, 1].map((volume) => client.read(volume, 0, VOLUME_BYTES));
+    client.commit();
+    await this.#world.advance(100);
+    client.disconnect();
+    return reads.map(({ result }) => result as Uint8Array);
+  }
+}
+
+/** Worlds with the seeds from `first` on, until one is wrong. */
+export async function passthroughWorlds(first = 1, count = 60): Promise<PassthroughFigures> {
+  const figures: PassthroughFigures = { worlds: 0, givenUp: 0, cutInBetween: 0, cuts: 0, flushes: 0, returns: 0, violation: undefined };
+  for (let seed = first; seed < first + count && figures.violation === undefined; seed++) {
+    figures.worlds++;
+    const violation = await new PassthroughWorld(seed, figures).run().catch((error: Error) => error.stack ?? String(error));
+    if (violation !== undefined) figures.violation = `seed ${seed}: ${violation}`;
+  }
+  return figures;
+}

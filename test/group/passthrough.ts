@@ -1,0 +1,139 @@
+// on_log_error = "passthrough": a primary goes on without its log, says so, and takes up a log again at its next start.
+
+import t from 'tap';
+import { MARK_AT } from '../../src/format/passthrough-mark.js';
+import { SUPERBLOCK_BYTES } from '../../src/format/superblock.js';
+import { SimClient } from '../../src/sim/client.js';
+import { History } from '../../src/sim/history.js';
+import { Random } from '../helpers/random.js';
+import { type SimSite, SimWorld } from '../helpers/sim-group.js';
+import { passthroughWorlds } from './passthrough-worlds.js';
+
+const EIO = 5;
+
+async function story(): Promise<{ world: SimWorld; a: SimSite; b: SimSite; client: SimClient }> {
+  const world = new SimWorld(new Random());
+  const a = await world.add('a', { sites: ['b'], mode: 'logged', onLogError: 'passthrough', resync: { minDwellMs: 1 } });
+  const b = await world.add('b', { sites: ['a'], role: 'secondary', onLogError: 'passthrough' });
+  await world.advance(5000);
+  const client = new SimClient(a, new History());
+  client.write(0, 0, 65536);
+  client.flush();
+  client.commit();
+  await world.advance(3000);
+  return { world, a, b, client };
+}
+
+function failLog(site: SimSite): void {
+  site.logDevice.intercept = (op) => (op.kind === 'read' ? 0 : EIO);
+}
+
+t.test('a log that fails under load costs no request; sites are told, and come back when it works again', async (t) => {
+  const { world, a, b, client } = await story();
+  failLog(a);
+  for (let i = 0; i < 40; i++) {
+    client.write(i % 2, i * 4096, 4096, i % 5 === 0);
+    if (i % 7 === 0) client.flush();
+    client.commit();
+    await world.advance(2);
+  }
+  await world.advance(3000);
+  t.same([client.failed, client.waiting], [[], 0]);
+  t.equal(a.group.failure, undefined);
+  const status = a.group.status();
+  t.match(status, {
+    health: 'degraded',
+    image: 'upToDate',
+    reason: /^log a\.log has failed \(write log a\.log: I\/O error \(errno 5\)\): writes go to/,
+  });
+  t.match(status.sites[0], { session: 'refused', tracking: 'bitmap' });
+  t.match(b.group.status().sites[0], { session: 'refused', reason: /^group app at site a: log a\.log has failed/ });
+  t.equal(a.lines.filter((line) => line.startsWith('log-given-up ')).length, 1);
+  await t.rejects(world.drive(a.group.demote()), { code: 'LOG_FAILED', hint: /repair the log device/ });
+  await t.rejects(world.drive(a.group.resizeLog(32 << 20)), { code: 'LOG_FAILED' });
+  t.ok((status.sites[0]?.dirtyBytes ?? 0) > 0);
+
+  const { current } = client.history;
+  await a.restart('power');
+  await world.advance(30_000);
+  t.match(a.group.status(), { health: 'healthy', reason: '' });
+  t.same(b.image(), a.image());
+  const again = new SimClient(a, new History());
+  const read = again.read(0, 0, 65536);
+  again.commit();
+  await world.settle();
+  t.equal(read.errno, 0);
+  t.equal(new Uint32Array((read.result as Uint8Array).slice(0, 4).buffer)[0], current[0]?.[0]);
+});
+
+t.test('a start whose log still fails goes on without it, and what is flushed survives any number of power cuts', async (t) => {
+  const { world, a, client } = await story();
+  failLog(a);
+  client.write(0, 0, 4096);
+  client.flush();
+  client.commit();
+  await world.advance(3000);
+  for (let cut = 1; cut <= 3; cut++) {
+    a.crash('power');
+    await a.start(() => failLog(a));
+    t.match(a.group.status(), { health: 'degraded', reason: /could not be used when the group was opened/ });
+    t.ok(a.lines.some((line) => line.startsWith('log-unusable ')));
+    const now = new SimClient(a, client.history.fork(client.history.written.length));
+    const read = now.read(0, 0, 65536);
+    const write = now.write(0, cut * 8192, 4096);
+    const flush = now.flush();
+    now.commit();
+    await world.advance(1000);
+    t.same([read.errno, write?.errno, flush.errno, now.wrongReads], [0, 0, 0, []]);
+    client.history.written.push(...now.history.written.slice(client.history.written.length));
+  }
+});
+
+t.test('a secondary does not go on without its log, nor does a primary whose bitmaps cannot be written', async (t) => {
+  const { world, a, b, client } = await story();
+  failLog(b);
+  client.write(0, 4096, 4096);
+  client.commit();
+  await world.advance(3000);
+  t.match(b.group.failure, { code: 'LOG_FAILED' });
+  t.equal(a.group.failure, undefined);
+  const bitmaps = a.devices.at(-2);
+  if (bitmaps !== undefined) bitmaps.intercept = (op) => (op.kind === 'write' ? EIO : 0);
+  failLog(a);
+  client.write(0, 8192, 4096);
+  const flush = client.flush();
+  client.commit();
+  await world.advance(3000);
+  t.ok(a.group.failure);
+  t.equal(flush.errno, EIO);
+});
+
+t.test('without a sound mark nothing is opened, and a log of somebody else is not taken', async (t) => {
+  const { world, a, client } = await story();
+  failLog(a);
+  client.write(0, 0, 4096);
+  client.flush();
+  client.commit();
+  await world.advance(3000);
+  a.crash('power');
+  const [spare] = a.spares;
+  spare?.corrupt(MARK_AT + 9, 1);
+  await t.rejects(a.start(), { code: 'LOG_SUPERBLOCK', message: /the mark of a\.passthrough cannot be used: it is damaged/ });
+  a.crash('process');
+  spare?.corrupt(MARK_AT + 9, 1);
+  // Both superblocks of the log are gone: what stands there is not known.
+  a.log.corrupt(9, 1);
+  a.log.corrupt(SUPERBLOCK_BYTES + 9, 1);
+  await a.start();
+  t.match(a.group.status(), { health: 'degraded' });
+  t.ok(a.lines.some((line) => /^log-unusable .*what stands on it is not known/.test(line)));
+});
+
+t.test('a log that is given up at any moment, and power cuts: nothing promised is lost, and sites end alike', async (t) => {
+  const first = new Random().below(1_000_000);
+  t.comment(`SEED=${first}`);
+  const { violation, worlds, ...figures } = await passthroughWorlds(first, 120);
+  t.equal(violation, undefined);
+  t.equal(worlds, 120);
+  t.ok(figures.givenUp > 40 && figures.cutInBetween > 3 && figures.returns === 120, JSON.stringify(figures));
+});
