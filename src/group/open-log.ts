@@ -16,8 +16,8 @@ export type LogOpening = {
   readonly reporter: Reporter;
   /** Path of the log, for messages when there is no device. */
   readonly path: string;
-  /** Opens the device of the log; rejects with LvrError. */
-  openDevice(): Promise<Device>;
+  /** Opens the device of the log, makes one where there is none if that may be; rejects with LvrError. */
+  openDevice(mayCreate: boolean): Promise<Device>;
   /** Where superblocks go when the log fails. */
   readonly spare: Device;
   /** The group had no log before: a blank one is its first. */
@@ -37,11 +37,11 @@ export async function openGroupLog(opening: LogOpening): Promise<OpenedGroupLog>
   const { spare, memory, path } = opening;
   const givenUp = await loadGivenUp(spare, memory);
   if (givenUp === undefined) {
-    const device = await opening.openDevice();
+    const device = await opening.openDevice(opening.isFirst);
     return { ...(await openOn(opening, new LogDevice(device, spare, path, device.sizeBytes))), isAnew: false };
   }
   try {
-    const device = await opening.openDevice();
+    const device = await opening.openDevice(true);
     await comeBack(opening, device, givenUp);
     const opened = await openOn(opening, new LogDevice(device, spare, path, device.sizeBytes));
     await opening.renamed(opened.log.store.current.logUuid);

@@ -37,15 +37,15 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
     for (const volume of config.volumes) devices.push(await openVolume(volume, env.engines, binding === undefined));
     checkRegions(config, devices);
     const volumes = devices.slice();
-    const openLogDevice = async (): Promise<Device> => {
-      const create = binding === undefined ? { create: { sizeBytes: config.log.sizeBytes } } : {};
+    const openLogDevice = async (mayCreate: boolean): Promise<Device> => {
+      const create = mayCreate ? { create: { sizeBytes: config.log.sizeBytes } } : {};
       const device = await openDevice({ path: config.log.path, io: 'direct', ...create, reserve: true, engines: env.engines });
       devices.push(device);
       return device;
     };
     const sparePath = join(env.stateDir, 'groups', `${config.name}.passthrough`);
     // Nothing is made for a log that is refused, unless it may have been given up.
-    const logDevice = existsSync(sparePath) ? undefined : await openLogDevice();
+    const logDevice = existsSync(sparePath) ? undefined : await openLogDevice(binding === undefined);
     await mkdir(dirname(sparePath), { recursive: true, mode: 0o700 });
     const create = { sizeBytes: PASSTHROUGH_BYTES };
     const spare = await openDevice({ path: sparePath, io: 'direct', create, reserve: true, engines: env.engines });
@@ -63,7 +63,7 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
       memory: env.memory,
       reporter: env.log,
       path: config.log.path,
-      openDevice: async () => logDevice ?? openLogDevice(),
+      openDevice: async (mayCreate) => logDevice ?? openLogDevice(mayCreate),
       spare,
       isFirst: binding === undefined,
       passesThrough: config.onLogError === 'passthrough',

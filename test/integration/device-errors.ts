@@ -6,7 +6,18 @@
 // export that begins to fail.
 
 import { spawnSync } from 'node:child_process';
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { TestAgent } from '../helpers/agent.js';
@@ -188,7 +199,7 @@ t.test('log-device, passthrough: no request fails, and what is flushed is there 
   t.comment(`SEED=${random.seed}`);
   const options = { site: 'a', role: 'primary', volumes: { data: '16MiB', wal: '16MiB' }, logSize: '32MiB', io: 'buffered' } as const;
   const agent = new TestAgent(workspace, options, 'passthrough');
-  const { spoil, repair, undo } = await losesItsEnd({ ...story, name: 'passthrough' }, join(agent.directory, story.file));
+  const { spoil, undo } = await losesItsEnd({ ...story, name: 'passthrough' }, join(agent.directory, story.file));
   const history = new History(2, BLOCKS);
   const judge = async (): Promise<void> => {
     const clients = await Promise.all(['data', 'wal'].map((volume) => agent.connect(volume)));
@@ -221,9 +232,14 @@ t.test('log-device, passthrough: no request fails, and what is flushed is there 
     t.match(await agent.status(), { health: 'degraded', reason: /could not be used when the group was opened/ });
     await judge();
     t.equal(await agent.stop(), 0, 'it stops in order');
-    await repair();
+    // Another one takes its place.
+    unlinkSync(join(agent.directory, story.file));
     await agent.start();
     t.match(await agent.status(), { health: 'healthy', reason: '' });
+    await judge();
+    t.equal(await agent.stop(), 0);
+    await agent.start();
+    t.match(await agent.status(), { health: 'healthy' }, 'which is the one that it had now');
     await judge();
     t.equal(await agent.stop(), 0);
   } finally {
