@@ -57,10 +57,10 @@ export class FileDevice implements Device {
   }
 
   readOnce(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void {
+    this.#check(offset, length);
     if (this.io === 'buffered' && this.#uncached === undefined) this.#uncached = UncachedFile.of(this.#file) ?? 'none';
     const uncached = this.#uncached === 'none' ? undefined : this.#uncached;
     if (uncached?.suits(offset, length, arena.address + start) !== true) return this.read(arena, start, length, offset, target, tag);
-    this.#check(offset, length);
     this.#ring.queue(OP.read, uncached.file, arena, start, length, offset, target, tag);
   }
 

@@ -9,6 +9,7 @@ import { LvrError } from '../core/errors.js';
 import { nextHighWater } from '../core/high-water.js';
 import { BLOCK_BYTES } from '../core/limits.js';
 import type { Device } from '../core/ports.js';
+import { isZero } from '../format/bytes.js';
 import { MARK_AT, PASSTHROUGH_BYTES, type PassthroughMark, putPassthroughMark, readPassthroughMark } from '../format/passthrough-mark.js';
 import { RING_START, SUPERBLOCK_BYTES, type Superblock } from '../format/superblock.js';
 import type { LogMemory } from './log-open.js';
@@ -21,9 +22,13 @@ export type GivenUp = { readonly mark: PassthroughMark; readonly superblock: Sup
 /** What the spare device says; undefined: the log counts. Rejects with LOG_SUPERBLOCK when it is damaged, or DEVICE_FAILED. */
 export async function loadGivenUp(spare: Device, memory: Pick<LogMemory, 'createArena'>): Promise<GivenUp | undefined> {
   const arena = memory.createArena(PASSTHROUGH_BYTES);
-  await readDevice(spare, arena, 0, BLOCK_BYTES, MARK_AT);
-  const mark = readPassthroughMark(arena.bytes, 0);
-  if (mark === undefined) return undefined;
+  await readDevice(spare, arena, 0, PASSTHROUGH_BYTES, 0);
+  const mark = readPassthroughMark(arena.bytes, MARK_AT);
+  if (mark === undefined) {
+    // Superblocks of a log that was not given up after all must not be taken for newer ones another time.
+    if (!isZero(arena.bytes, 0, MARK_AT)) await writeDurably(spare, memory.createArena(MARK_AT), 0, MARK_AT, 0);
+    return undefined;
+  }
   const { superblock } = await loadSuperblock(spare, arena);
   if (typeof mark !== 'string' && superblock !== undefined) return { mark, superblock };
   const what = typeof mark === 'string' ? `the mark of ${spare.path} cannot be used: ${mark}` : `${spare.path} has no superblock`;
@@ -49,6 +54,15 @@ export async function clearMark(spare: Device, memory: Pick<LogMemory, 'createAr
  * returns. Rejects with DEVICE_FAILED or DISK_FULL.
  */
 export async function beginAnew(device: Device, memory: LogMemory, { mark, superblock }: GivenUp, sizeBytes: number): Promise<void> {
+  if (superblock.role === 'secondary' && superblock.appliedLsn < superblock.durableLsn) {
+    throw new LvrError(
+      'LOG_CORRUPT',
+      `log ${device.path}: records up to LSN ${superblock.durableLsn} were given up before they were applied`,
+      {
+        hint: 'let this site take its first copy anew',
+      },
+    );
+  }
   const arena = memory.createArena(2 * SUPERBLOCK_BYTES);
   const loaded = await loadSuperblock(device, arena);
   const ringBytes = Math.floor((sizeBytes - RING_START) / BLOCK_BYTES) * BLOCK_BYTES;

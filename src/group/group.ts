@@ -235,7 +235,7 @@ export class Group {
   /** After stop(): where the log ends; undefined when that is not sure. */
   get end(): KnownEnd | undefined {
     const { log } = this;
-    const isSure = this.#failure === undefined && log.appendedLsn === log.durableLsn;
+    const isSure = this.#failure === undefined && !this.passthrough.isActive && log.appendedLsn === log.durableLsn;
     return isSure ? { logUuid: log.store.current.logUuid, lsn: log.appendedLsn } : undefined;
   }
 

@@ -173,7 +173,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
   async #join(work: (group: LinkPortGroup) => Promise<void>): Promise<void> {
     const group = this.#group;
     // The layout of a log that is held is about to change.
-    if (group.role !== 'secondary' || group.changing || group.joining || group.log.isHeld)
+    if (group.role !== 'secondary' || group.changing || group.joining || group.log.isHeld || group.passthrough.isActive)
       throw new LvrError('ROLE', `group ${this.name} cannot be joined now`);
     group.joining = true;
     try {

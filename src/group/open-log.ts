@@ -40,15 +40,25 @@ export async function openGroupLog(opening: LogOpening): Promise<OpenedGroupLog>
     const device = await opening.openDevice(opening.isFirst);
     return { ...(await openOn(opening, new LogDevice(device, spare, path, device.sizeBytes))), isAnew: false };
   }
+  if (opening.isFirst) {
+    throw new LvrError('LOG_FOREIGN', `${spare.path} is of a group that had a log, but nothing else is known of one`, {
+      hint: `put the other files of group ${opening.identity.group} back beside it, or remove it to begin with new volumes`,
+    });
+  }
+  let device: Device | undefined;
   try {
-    const device = await opening.openDevice(true);
+    device = await opening.openDevice(true);
     await comeBack(opening, device, givenUp);
     const opened = await openOn(opening, new LogDevice(device, spare, path, device.sizeBytes));
     await opening.renamed(opened.log.store.current.logUuid);
     await clearMark(spare, memory);
     return { ...opened, isAnew: true };
   } catch (error) {
-    if (!opening.passesThrough || !(error instanceof LvrError)) throw error;
+    // A secondary has nothing to follow its primary with.
+    const goesOn = opening.passesThrough && givenUp.superblock.role === 'primary';
+    if (!goesOn || !(error instanceof LvrError)) throw error;
+    // Whoever takes over from this process is to find it free.
+    await device?.close().catch(() => undefined);
     const { group } = opening.identity;
     opening.reporter.error('log-unusable', `group ${group} goes on without its log: ${error.message}`, { group });
   }

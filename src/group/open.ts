@@ -1,10 +1,9 @@
 // Opening a group: devices, log, identity, replay. On any refusal everything that was opened is closed again and nothing was changed.
 
-import { existsSync } from 'node:fs';
 import { mkdir, open as openFile, readFile, rename, stat, truncate } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { REGIONS_PER_VOLUME_MAX } from '../core/dirty-map.js';
-import { LvrError } from '../core/errors.js';
+import { LvrError, messageOf } from '../core/errors.js';
 import type { GroupConfig } from '../core/group-config.js';
 import { MIB } from '../core/limits.js';
 import type { Device } from '../core/ports.js';
@@ -45,7 +44,8 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
     };
     const sparePath = join(env.stateDir, 'groups', `${config.name}.passthrough`);
     // Nothing is made for a log that is refused, unless it may have been given up.
-    const logDevice = existsSync(sparePath) ? undefined : await openLogDevice(binding === undefined);
+    const hasSpare = await checkSpare(sparePath, binding, config.name);
+    const logDevice = hasSpare ? undefined : await openLogDevice(binding === undefined);
     await mkdir(dirname(sparePath), { recursive: true, mode: 0o700 });
     const create = { sizeBytes: PASSTHROUGH_BYTES };
     const spare = await openDevice({ path: sparePath, io: 'direct', create, reserve: true, engines: env.engines });
@@ -74,7 +74,7 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
     const [bitmapDevice, undoDevice] = storeDevices as [Device, Device | undefined];
     const sizes = volumes.map((device) => device.sizeBytes);
     const group = await assembleGroup(config, env, opened, volumes, makeStores(config, bitmapDevice, undoDevice, env.memory, sizes));
-    if (binding === undefined) await writeBinding(config.name, env.stateDir, opened.log.store.current.logUuid);
+    if (binding?.hasSpare !== true) await writeBinding(config.name, env.stateDir, opened.log.store.current.logUuid);
     return group;
   } catch (error) {
     for (const device of devices) await device.close();
@@ -168,6 +168,7 @@ export async function assembleGroup(
 async function recover(group: Group, opened: OpenedLog): Promise<void> {
   const { env, config, log } = group;
   await group.resyncs.recover();
+  await group.passthrough.trackSites();
   env.log.info('log-opened', `group ${config.name}: ${opened.decision.says}`, { group: config.name, rule: opened.decision.row });
   if (group.role === 'secondary') return group.allowApply();
   group.applier.allow(log.durableLsn);
@@ -185,33 +186,53 @@ async function failed(group: Group): Promise<void> {
   if (group.failure !== undefined) throw group.failure;
 }
 
-/** The log UUID this group used last, kept beside the log so that a swapped or vanished log is noticed. */
-async function readBinding(group: string, stateDir: string): Promise<string | undefined> {
+/**
+ * The log UUID this group used last, kept beside the log so that a swapped or vanished log is noticed; and whether there is a file that
+ * says if that log counts.
+ */
+type Binding = { readonly logUuid: string; readonly hasSpare: boolean };
+
+async function readBinding(group: string, stateDir: string): Promise<Binding | undefined> {
   const path = bindingPath(group, stateDir);
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw new LvrError('FAILED', `cannot read ${path}: ${error.message}`);
   });
   if (text === undefined) return undefined;
-  const uuid = /^log ([0-9a-f]{32})\n$/.exec(text)?.[1];
-  if (uuid === undefined)
+  const [, logUuid, spare] = /^log ([0-9a-f]{32})\n(spare\n)?$/.exec(text) ?? [];
+  if (logUuid === undefined)
     throw new LvrError('LOG_FOREIGN', `${path} is damaged`, { hint: `check the log of group ${group}, then remove the file` });
-  return uuid;
+  return { logUuid, hasSpare: spare !== undefined };
 }
 
-function checkBinding(opened: OpenedLog, binding: string | undefined, config: GroupConfig): void {
+/** The file that says whether the log counts must not just be made anew: a log that was given up would be replayed over newer content. */
+async function checkSpare(path: string, binding: Binding | undefined, group: string): Promise<boolean> {
+  const { size } = await stat(path).catch(() => ({ size: 0 }));
+  if (size > 0 || binding?.hasSpare !== true) return size > 0;
+  throw new LvrError('LOG_SUPERBLOCK', `${path} is missing or empty: it says whether the log of group ${group} counts`, {
+    hint: `put it back; only if the group never went on without its log (event log-given-up), remove the line "spare" of ${group}.log beside it`,
+  });
+}
+
+function checkBinding(opened: OpenedLog, binding: Binding | undefined, config: GroupConfig): void {
   const { logUuid } = opened.log.store.current;
-  if (binding === undefined || binding === logUuid) return;
-  throw new LvrError('LOG_FOREIGN', `log ${config.log.path}: it is ${logUuid}, but group ${config.name} used ${binding} before`, {
+  if (binding === undefined || binding.logUuid === logUuid) return;
+  throw new LvrError('LOG_FOREIGN', `log ${config.log.path}: it is ${logUuid}, but group ${config.name} used ${binding.logUuid} before`, {
     hint: 'put the right log back',
   });
 }
 
 async function writeBinding(group: string, stateDir: string, logUuid: string): Promise<void> {
   const path = bindingPath(group, stateDir);
+  await replaceFile(path, `log ${logUuid}\nspare\n`).catch((error: unknown) => {
+    throw new LvrError('FAILED', `cannot write ${path}: ${messageOf(error)}`, { cause: error });
+  });
+}
+
+async function replaceFile(path: string, text: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const file = await openFile(`${path}.new`, 'w', 0o600);
-  await file.writeFile(`log ${logUuid}\n`);
+  await file.writeFile(text);
   await file.sync();
   await file.close();
   await rename(`${path}.new`, path);

@@ -51,9 +51,9 @@ export class Passthrough implements LogDeviceOwner {
     return this.isActive && PLANTED !== 'passthrough-flush-early' ? log.store.current.appliedLsn : log.durableLsn;
   }
 
-  /** Why a site is not met. One that has replaced this primary is heard all the same. */
-  refuses({ role, epoch }: SiteHistory): Refusal | undefined {
-    const { name, site, log } = this.#group;
+  /** Why a site is not met. A primary hears all the same from one that knows of a newer one. */
+  refuses({ epoch }: SiteHistory): Refusal | undefined {
+    const { name, site, role, log } = this.#group;
     if (!this.isActive || (role === 'primary' && epoch > log.store.current.epoch)) return undefined;
     return { code: 'LOG_FAILED', reason: `group ${name} at site ${site}: ${this.reason}` };
   }
@@ -64,6 +64,14 @@ export class Passthrough implements LogDeviceOwner {
     throw new LvrError('LOG_FAILED', `group ${this.#group.name}: ${this.reason}`, {
       hint: 'repair the log device, then restart the agent',
     });
+  }
+
+  /** This site has become secondary: it has no log to follow its primary with. */
+  replaced(): void {
+    if (!this.isActive) return;
+    const { name, log } = this.#group;
+    const message = `group ${name} has a newer primary, and log ${log.device.path}, which it would follow it with, has failed`;
+    this.#group.applyFailed(new LvrError('LOG_FAILED', message, { hint: 'repair the log device, then restart the agent' }));
   }
 
   deviceFailing(errno: number): boolean {
@@ -83,7 +91,7 @@ export class Passthrough implements LogDeviceOwner {
   }
 
   async #enter(device: LogDevice, errno: number): Promise<void> {
-    const { env, name } = this.#group;
+    const { env, name, log } = this.#group;
     try {
       await this.#prepare(device, errno);
       device.resume();
@@ -93,6 +101,8 @@ export class Passthrough implements LogDeviceOwner {
       this.#entering = undefined;
       env.log.error('log-needed', `group ${name} cannot go on without its log: ${messageOf(error)}`, { group: name });
       device.giveUp(errno);
+      // Nothing may have waited, and what the spare device has been told is not known to a start.
+      log.fail(deviceError('write log', log.device.path, errno));
     }
   }
 
@@ -103,7 +113,7 @@ export class Passthrough implements LogDeviceOwner {
     for (const link of group.links.values()) link.meetAgain('the log of its primary has failed');
     const { durableLsn } = log;
     if (PLANTED !== 'passthrough-before-bitmaps') {
-      for (const site of group.sites.all) await resyncs.bitmaps.track(site, 'the log has failed');
+      await this.trackSites();
       applier.forEach((batch) => {
         resyncs.bitmaps.applied(batch);
       });
@@ -115,6 +125,13 @@ export class Passthrough implements LogDeviceOwner {
     if (group.failure !== undefined) throw group.failure;
     if (PLANTED === 'passthrough-not-recorded') return;
     await markGivenUp(device.spare, env.memory, { logUuid: log.store.current.logUuid, lsn: log.appendedLsn });
+  }
+
+  /** The log keeps nothing for any site. */
+  async trackSites(): Promise<void> {
+    const { sites, resyncs, role } = this.#group;
+    if (!this.isActive || role !== 'primary') return;
+    for (const site of sites.all) await resyncs.bitmaps.track(site, 'the log has failed');
   }
 
   /** A batch gets its place in the log, and its records may be applied soon. */

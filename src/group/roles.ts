@@ -108,6 +108,7 @@ export class Roles {
       group.revoke();
       await group.log.quiet();
       await this.#retire();
+      group.passthrough.replaced();
     });
     group.env.log.warn('stepped-down', `group ${group.name} became secondary: ${reason}`, { group: group.name });
   }
@@ -124,11 +125,16 @@ export class Roles {
     await group.resyncs.target.stop();
     group.checkpointer.stop();
     if (group.failure !== undefined) return;
+    await group.passthrough.settled();
     await group.log.quiet().catch(() => undefined);
-    if (quick) return;
-    // What a slow device has not taken by then stands in the log, and the next start replays it.
+    const { isActive } = group.passthrough;
+    if (quick && !isActive) return;
+    const applied = group.applier.reached(this.#applicableLsn()).catch(() => undefined);
+    // What a slow device has not taken by then stands in the log, and the next start replays it: unless the log was given up.
     const timeout = new Promise<void>((resolve) => void group.env.clock.after(STOP_DRAIN_MS, resolve));
-    await Promise.race([group.applier.reached(this.#applicableLsn()).catch(() => undefined), timeout]);
+    await (isActive ? applied : Promise.race([applied, timeout]));
+    // One that is under way may be of before all that.
+    await group.checkpointer.settled();
     if (group.failure === undefined) await group.checkpointer.run();
   }
 

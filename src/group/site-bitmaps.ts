@@ -176,11 +176,10 @@ export class SiteBitmaps {
 
   /** The log is about to keep nothing for anybody: this site is tracked by its bitmap, durably, unless it was given up. */
   track(site: SiteProgress, why: string): Promise<void> {
-    return this.#inTurn(async () => void (site.bitmap?.isDetached !== true && (await this.#fold(site, why, true))));
+    return this.#inTurn(async () => void (site.bitmap?.isDetached !== true && (await this.#fold(site, why))));
   }
 
-  /** `isLogLost`: what cannot be read from it any more, the site lacks. */
-  async #fold(site: SiteProgress, why: string, isLogLost = false): Promise<void> {
+  async #fold(site: SiteProgress, why: string): Promise<void> {
     const { log, name } = this.#group;
     const known = this.#tracked.get(site.config.name);
     // The site may have what this one has not made durable, and others take the place of what is lost.
@@ -194,7 +193,7 @@ export class SiteBitmaps {
     tracked.marks = true;
     this.#group.siteFolded(site);
     await this.#markRetained([tracked], from).catch((error: unknown) => {
-      if (!isLogLost) throw error;
+      if (!this.#group.isWithoutLog) throw error;
       tracked.map.markAll();
     });
     if (known === undefined) await this.#store.create(tracked.slot, tracked.uuid, tracked.map);

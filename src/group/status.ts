@@ -33,7 +33,7 @@ export function groupStatus(group: Group): GroupStatus {
       sizeBytes: log.ring.bytes,
       usedBytes: log.usedBytes,
       appendedLsn: String(appended),
-      durableLsn: String(log.durableLsn),
+      durableLsn: String(group.passthrough.durableLsn),
       appliedLsn: String(group.applier.appliedLsn),
       trimmedLsn: String(log.trimmedLsn),
     },

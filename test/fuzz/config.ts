@@ -107,7 +107,7 @@ function configOf(drawn: Drawn): { lines: string[]; meant: unknown } {
       writeCache: true,
       regionBytes: 65_536,
       undo: 'auto',
-      onLogError: 'fail',
+      onLogError: 'passthrough',
       onIoError: 'retry-remote',
       resync: RESYNC_DEFAULTS,
     };

@@ -9,6 +9,7 @@ import type { GroupConfig } from '../../src/core/group-config.js';
 import { createEngines } from '../../src/disk/engine.js';
 import { crc32c, crc32cSpans, createArena } from '../../src/disk/memory.js';
 import { UUID_NONE } from '../../src/format/bytes.js';
+import { MARK_AT, putPassthroughMark } from '../../src/format/passthrough-mark.js';
 import { encodeSuperblock, SUPERBLOCK_BYTES } from '../../src/format/superblock.js';
 import type { Group } from '../../src/group/group.js';
 import { openGroup } from '../../src/group/open.js';
@@ -82,7 +83,7 @@ t.test('a group is created, written, stopped and opened again', async (t) => {
   t.equal(first.log.store.current.bornZero, true);
   await write(first, 8192, 7);
   await first.stop();
-  t.match(readFileSync(join(directory, 'groups', 'app.log'), 'utf8'), /^log [0-9a-f]{32}\n$/);
+  t.match(readFileSync(join(directory, 'groups', 'app.log'), 'utf8'), /^log [0-9a-f]{32}\nspare\n$/);
   const second = await open();
   t.equal(second.log.appendedLsn, 1);
   await write(second, 12288, 8);
@@ -118,6 +119,30 @@ t.test('volumes are known to be zero also when the power went off between the fi
   const third = await open();
   t.equal(third.log.store.current.bornZero, true, 'and it stays true when they no longer read as zeroes');
   await third.stop();
+});
+
+t.test('what says whether the log counts is missed when it is gone, and made for a group that never had it', async (t) => {
+  const { directory, open } = place(t);
+  await (await open()).stop();
+  const [binding, spare] = ['app.log', 'app.passthrough'].map((name) => join(directory, 'groups', name)) as [string, string];
+  for (const lose of [() => rmSync(spare), () => writeFileSync(spare, '')]) {
+    lose();
+    await t.rejects(open(), { code: 'LOG_SUPERBLOCK', message: /app\.passthrough is missing or empty/, hint: /put it back/ });
+  }
+  rmSync(spare);
+  const text = readFileSync(binding, 'utf8');
+  writeFileSync(binding, text.replace('spare\n', ''));
+  await (await open()).stop();
+  t.equal(readFileSync(binding, 'utf8'), text);
+  // A mark that is left of another group.
+  const mark = new Uint8Array(4096);
+  putPassthroughMark(mark, 0, { logUuid: 'ab'.repeat(16), lsn: 5 });
+  const bytes = readFileSync(spare);
+  bytes.set(mark, MARK_AT);
+  bytes.set(readFileSync(join(directory, 'log')).subarray(0, MARK_AT));
+  writeFileSync(spare, bytes);
+  rmSync(binding);
+  await t.rejects(open(), { code: 'LOG_FOREIGN', message: /app\.passthrough is of a group that had a log/ });
 });
 
 t.test('the wrong log, or none, is refused and everything stays as it is', async (t) => {

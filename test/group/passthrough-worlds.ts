@@ -3,7 +3,9 @@
 // there that was never written, and in the end all sites are alike. For two tests, that of passthrough and that of planted bugs.
 
 import { LogDevice } from '../../src/disk/log-device.js';
+import { RING_START } from '../../src/format/superblock.js';
 import { SimClient } from '../../src/sim/client.js';
+import type { SimDevice } from '../../src/sim/disk.js';
 import { History, idsOf } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
 import { type SimSite, SimWorld, VOLUME_BYTES } from '../helpers/sim-group.js';
@@ -16,6 +18,7 @@ export type PassthroughFigures = {
   givenUp: number;
   cutInBetween: number;
   cuts: number;
+  stops: number;
   flushes: number;
   returns: number;
   violation: string | undefined;
@@ -66,7 +69,8 @@ class PassthroughWorld {
       for (const device of a.volumeDevices) device.intercept = ({ kind }) => (kind === 'write' || kind === 'zero' ? 'hang' : 0);
       await this.#load(client, 5 + random.below(30));
     }
-    this.#fail(a, random.below(2) === 0);
+    this.#fail(a);
+    this.#failMore(a);
     if (random.below(3) === 0) await this.#steps(client, a, random.below(40));
     else await this.#load(client, random.below(60));
     if (isSlow && random.below(3) > 0) {
@@ -81,20 +85,44 @@ class PassthroughWorld {
     if (entered && !isGivenUp) this.#figures.cutInBetween++;
     this.#figures.flushes += history.floor > 0 ? 1 : 0;
     if (client.wrongReads.length > 0) return `a read saw ${client.wrongReads[0]}`;
-    const isCut = isSlow || random.below(4) > 0;
-    if (!isCut) await this.#world.advance(20_000);
-    a.crash(isCut ? 'power' : 'process');
-    this.#figures.cuts++;
+    await this.#end(a, history, isSlow);
     return this.#comeBack(history, isGivenUp);
   }
 
-  /** The log fails from its next write, or one a little later, on; `readsToo`: and cannot be read. */
-  #fail(site: SimSite, readsToo: boolean): void {
-    let left = this.#random.below(6);
-    site.logDevice.intercept = (op) => {
-      if (op.kind === 'read') return readsToo && left <= 0 ? EIO : 0;
+  /** A power cut, the end of the process, or an orderly stop, which loses nothing that was answered. */
+  async #end(site: SimSite, history: History, isSlow: boolean): Promise<void> {
+    this.#figures.cuts++;
+    const how = this.#random.below(isSlow ? 2 : 6);
+    if (how < 3) return site.crash('power');
+    if (how === 3) await this.#world.advance(20_000);
+    else {
+      this.#figures.stops++;
+      await this.#world.drive(site.group.stop({ quick: how === 4 }));
+      if (site.group.failure === undefined) history.floor = Math.max(history.floor, history.answered);
+    }
+    site.crash('process');
+  }
+
+  /** The log fails from its next write, or one a little later, on: all of it, superblocks or records. */
+  #fail(site: SimSite): void {
+    const random = this.#random;
+    let left = random.below(6);
+    const readsToo = random.below(2) === 0;
+    const what = random.below(4);
+    site.logDevice.intercept = ({ kind, offset }) => {
+      if (kind === 'read') return readsToo && left <= 0 ? EIO : 0;
+      if ((what === 0 && offset >= RING_START) || (what === 1 && offset < RING_START)) return 0;
       return left-- <= 0 ? EIO : 0;
     };
+  }
+
+  /** What would stand in for the log fails too, now and then. */
+  #failMore(site: SimSite): void {
+    if (this.#random.below(6) > 0) return;
+    let left = this.#random.below(8);
+    const at = site.devices.length - 2 - this.#random.below(2);
+    const device = site.devices[at] as SimDevice;
+    device.intercept = ({ kind }) => (kind !== 'read' && left-- <= 0 ? EIO : 0);
   }
 
   async #load(client: SimClient, steps: number): Promise<void> {
@@ -124,7 +152,7 @@ class PassthroughWorld {
     const a = this.#a as SimSite;
     this.#world.blocked.clear();
     for (let tries = mayLackLog ? this.#random.below(3) : 0; tries > 0; tries--) {
-      await a.start(() => this.#fail(a, this.#random.below(2) === 0)).catch(() => undefined);
+      await a.start(() => this.#fail(a)).catch(() => undefined);
       if (a.isUp) {
         const wrong = wrongSectors(history, await this.#read(a));
         if (wrong.length > 0) return `started without log: ${wrong[0]} and ${wrong.length - 1} more`;
@@ -169,7 +197,16 @@ class PassthroughWorld {
 
 /** Worlds with the seeds from `first` on, until one is wrong. */
 export async function passthroughWorlds(first = 1, count = 60): Promise<PassthroughFigures> {
-  const figures: PassthroughFigures = { worlds: 0, givenUp: 0, cutInBetween: 0, cuts: 0, flushes: 0, returns: 0, violation: undefined };
+  const figures: PassthroughFigures = {
+    worlds: 0,
+    givenUp: 0,
+    cutInBetween: 0,
+    cuts: 0,
+    stops: 0,
+    flushes: 0,
+    returns: 0,
+    violation: undefined,
+  };
   for (let seed = first; seed < first + count && figures.violation === undefined; seed++) {
     figures.worlds++;
     const violation = await new PassthroughWorld(seed, figures).run().catch((error: Error) => error.stack ?? String(error));

@@ -1,12 +1,13 @@
 // on_log_error = "passthrough": a primary goes on without its log, says so, and takes up a log again at its next start.
 
 import t from 'tap';
+import type { GroupConfig } from '../../src/core/group-config.js';
 import { MARK_AT } from '../../src/format/passthrough-mark.js';
-import { SUPERBLOCK_BYTES } from '../../src/format/superblock.js';
+import { RING_START, SUPERBLOCK_BYTES } from '../../src/format/superblock.js';
 import { SimClient } from '../../src/sim/client.js';
 import { History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
-import { type SimSite, SimWorld } from '../helpers/sim-group.js';
+import { type SimSite, SimWorld, VOLUME_BYTES } from '../helpers/sim-group.js';
 import { passthroughWorlds } from './passthrough-worlds.js';
 
 const EIO = 5;
@@ -49,6 +50,7 @@ t.test('a log that fails under load costs no request; sites are told, and come b
   t.match(status.sites[0], { session: 'refused', tracking: 'bitmap' });
   t.match(b.group.status().sites[0], { session: 'refused', reason: /^group app at site a: log a\.log has failed/ });
   t.equal(a.lines.filter((line) => line.startsWith('log-given-up ')).length, 1);
+  t.equal(status.log.durableLsn, String(a.group.log.store.current.appliedLsn), 'what is flushed, not what the bitmaps cover');
   await t.rejects(world.drive(a.group.demote()), { code: 'LOG_FAILED', hint: /repair the log device/ });
   await t.rejects(world.drive(a.group.resizeLog(32 << 20)), { code: 'LOG_FAILED' });
   t.ok((status.sites[0]?.dirtyBytes ?? 0) > 0);
@@ -106,6 +108,117 @@ t.test('a secondary does not go on without its log, nor does a primary whose bit
   await world.advance(3000);
   t.ok(a.group.failure);
   t.equal(flush.errno, EIO);
+});
+
+t.test('an orderly stop loses nothing, however slow the volumes are: the log does not have it', async (t) => {
+  for (const quick of [true, false]) {
+    const { world, a, client } = await story();
+    failLog(a);
+    client.flush();
+    client.write(1, 0, 4096, true);
+    client.commit();
+    await world.advance(3000);
+    for (const device of a.volumeDevices) device.intercept = ({ kind }) => (kind === 'write' ? 'hang' : 0);
+    for (let i = 0; i < 6; i++) {
+      client.write(0, 0, 4096);
+      client.commit();
+      await world.settle();
+    }
+    const stop = a.group.stop({ quick });
+    await world.advance(5000);
+    for (const device of a.volumeDevices) device.intercept = undefined;
+    await world.drive(stop);
+    a.crash('process');
+    await a.start();
+    const now = new SimClient(a, client.history.fork(client.history.written.length));
+    const read = now.read(0, 0, 65536);
+    now.commit();
+    await world.settle();
+    t.same([read.errno, now.wrongReads], [0, []], `quick: ${quick}`);
+  }
+});
+
+t.test('a primary without log that was replaced hears of it, and follows nobody', async (t) => {
+  const world = new SimWorld(new Random());
+  const options = { onLogError: 'passthrough', mode: 'logged', resync: { minDwellMs: 1 } } as const;
+  const a = await world.add('a', { ...options, sites: ['b', 'c'] });
+  const b = await world.add('b', { ...options, sites: ['a', 'c'], role: 'secondary' });
+  const c = await world.add('c', { ...options, sites: ['a', 'b'], role: 'secondary' });
+  await world.advance(5000);
+  const client = new SimClient(a, new History());
+  client.write(0, 0, 65536);
+  client.flush();
+  client.commit();
+  await world.advance(10);
+  failLog(a);
+  await world.advance(5000);
+  t.ok(a.group.passthrough.isActive, 'a checkpoint failed, and nothing is written any more');
+  client.disconnect();
+  world.block('a', 'b');
+  await world.drive(b.group.promote({ force: false }));
+  await world.advance(30_000);
+  // From c, which follows b.
+  t.match(a.group.status(), { role: 'secondary', health: 'failed', reason: /has a newer primary, and log a\.log, .* has failed/ });
+  t.equal(c.group.role, 'secondary');
+  world.blocked.clear();
+  const next = new SimClient(b, new History());
+  next.write(0, 4096, 4096);
+  const flush = next.flush();
+  next.commit();
+  await world.advance(30_000);
+  t.equal(flush.errno, 0);
+  t.not(b.group.status().sites.find(({ site }) => site === 'a')?.session, 'connected');
+  a.crash('power');
+  await t.rejects(
+    a.start(() => failLog(a)),
+    { code: 'DEVICE_FAILED' },
+    'a secondary is not opened without its log',
+  );
+});
+
+t.test('what only the spare was told is final: the log is not used again', async (t) => {
+  const { world, a, client } = await story();
+  client.write(0, 0, 4096);
+  client.commit();
+  await world.advance(10);
+  a.logDevice.intercept = (op) => (op.kind === 'write' && op.offset < RING_START ? EIO : 0);
+  const spare = a.devices.at(-3);
+  if (spare !== undefined) spare.intercept = (op) => (op.kind === 'write' && op.offset >= MARK_AT ? EIO : 0);
+  await world.advance(3000);
+  t.match(a.group.failure, { code: 'LOG_FAILED' });
+  t.ok(a.lines.some((line) => line.startsWith('log-needed ')));
+  await a.restart('power');
+  await world.advance(5000);
+  t.match(a.group.status(), { health: 'healthy' });
+});
+
+t.test('a site that is new to a group without log costs it nothing', async (t) => {
+  const { world, a, client } = await story();
+  const bitmap = a.group.log.store.current;
+  t.equal(bitmap.sites[0]?.bitmap, undefined);
+  failLog(a);
+  client.write(0, 0, 4096, true);
+  client.commit();
+  await world.advance(3000);
+  a.crash('power');
+  // As if it had been added to the configuration meanwhile.
+  (a.config as { sites: GroupConfig['sites'] }).sites = [
+    ...a.config.sites,
+    { ...(a.config.sites[0] as GroupConfig['sites'][0]), name: 'c' },
+  ];
+  await a.start(() => failLog(a));
+  const now = new SimClient(a, client.history.fork(client.history.written.length));
+  for (let i = 0; i < 400; i++) {
+    now.write(i % 2, (i * 65536) % VOLUME_BYTES, 65536);
+    now.commit();
+    await world.advance(2);
+  }
+  await world.advance(3000);
+  t.same([a.group.failure, now.failed, now.waiting], [undefined, [], 0]);
+  t.same(
+    a.group.status().sites.map(({ tracking }) => tracking),
+    ['bitmap', 'bitmap'],
+  );
 });
 
 t.test('without a sound mark nothing is opened, and a log of somebody else is not taken', async (t) => {
