@@ -63,7 +63,8 @@ export type PlantedBug =
   | 'passthrough-before-applied'
   | 'passthrough-not-marked'
   | 'passthrough-marks-not-flushed'
-  | 'passthrough-not-recorded';
+  | 'passthrough-not-recorded'
+  | 'passthrough-start-not-flushed';
 
 /** The fault that is in, none in production. */
 export const PLANTED = '' as PlantedBug | '';

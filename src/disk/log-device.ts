@@ -1,8 +1,8 @@
 // The device of a log that can be given up under a log in use: the log goes on, but its records are kept nowhere any more.
 //
 //   whole ── a write or flush fails, and the owner takes it over ──> failing ── resume() ──> givenUp
-//     ^                                                                 │
-//     └───────── giveUp(): the failure is told, as without this ────────┘
+//                                                                       │
+//                                                                       └──── giveUp() ──> dead: nothing is written any more
 //
 // While failing, writes of records wait, and superblocks already go to the spare device. Once given up, a write of records is answered when
 // what gate() waits for is durable: from then on they may be applied, and only the volumes have them. Reads of the ring go to the old
@@ -11,6 +11,7 @@
 // Owner: this owns both devices. Which of them counts at the next start is decided by a mark on the spare, passthrough-state.ts.
 
 import { assert } from '../core/assert.js';
+import { LvrError } from '../core/errors.js';
 import type { Arena, Device, ExtentRun, IoTarget } from '../core/ports.js';
 import { RING_START } from '../format/superblock.js';
 
@@ -42,7 +43,7 @@ export class LogDevice implements Device, IoTarget {
   readonly #device: Device | undefined;
   readonly #spare: Device;
   #owner: LogDeviceOwner | undefined;
-  #state: 'whole' | 'failing' | 'givenUp';
+  #state: 'whole' | 'failing' | 'givenUp' | 'dead';
   /** Operations on the device, by tag. */
   readonly #running = new Map<number, Operation>();
   #nextTag = 1;
@@ -82,18 +83,22 @@ export class LogDevice implements Device, IoTarget {
     this.#pump();
   }
 
-  /** The device cannot be done without: what waits hears of the failure. */
+  /**
+   * The device cannot be done without: what waits hears of the failure. Final, because superblocks that only the spare has may have been
+   * acted upon.
+   */
   giveUp(errno: number): void {
     assert(this.#state === 'failing', 'a device that fails is given up');
-    this.#state = 'whole';
+    this.#state = 'dead';
     for (const { target, tag } of this.#waiting.splice(0)) target.ioDone(tag, errno);
   }
 
   read(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void {
-    if (offset < RING_START && this.#state !== 'whole') return this.#spare.read(arena, start, length, offset, target, tag);
+    if (offset < RING_START && (this.#state === 'failing' || this.#state === 'givenUp'))
+      return this.#spare.read(arena, start, length, offset, target, tag);
     if (this.#device !== undefined) return this.#device.read(arena, start, length, offset, target, tag);
     arena.bytes.fill(0, start, start + length);
-    answerLater(target, tag);
+    answerLater(target, tag, 0);
   }
 
   write(arena: Arena, start: number, length: number, offset: number, durable: boolean, target: IoTarget, tag: number): void {
@@ -125,11 +130,17 @@ export class LogDevice implements Device, IoTarget {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#device?.close(), this.#spare.close()]);
+    // What a device that has failed says at its end is no news.
+    const closed = this.#device?.close().catch((error: unknown) => {
+      if (this.#state === 'whole') throw error;
+    });
+    await Promise.all([closed, this.#spare.close()]);
   }
 
   async #resize(device: Device, sizeBytes: number): Promise<void> {
-    assert(this.#state === 'whole', 'a log that was given up keeps its size');
+    if (this.#state !== 'whole') {
+      throw new LvrError('LOG_FAILED', `log ${this.path} has failed and keeps its size`, { hint: 'repair it, then restart the agent' });
+    }
     await device.resize?.(sizeBytes);
     this.sizeBytes = device.sizeBytes;
   }
@@ -137,7 +148,7 @@ export class LogDevice implements Device, IoTarget {
   ioDone(running: number, errno: number): void {
     const operation = this.#running.get(running) as Operation;
     this.#running.delete(running);
-    const isOurs = errno !== 0 && (this.#state !== 'whole' || this.#takeOver(errno));
+    const isOurs = errno !== 0 && this.#state !== 'dead' && (this.#state !== 'whole' || this.#takeOver(errno));
     if (!isOurs) return operation.target.ioDone(operation.tag, errno);
     this.#replace(operation);
     this.#spare.kick();
@@ -161,6 +172,7 @@ export class LogDevice implements Device, IoTarget {
   /** What becomes of an operation that does not go to the device. */
   #replace(operation: Operation): void {
     const { kind, arena, start, length, offset, target, tag } = operation;
+    if (this.#state === 'dead') return answerLater(target, tag, EIO);
     if (kind === 'sync') this.#spare.sync(target, tag);
     else if (offset >= RING_START) this.#waiting.push(operation);
     else this.#spare.write(arena as Arena, start, length, offset, true, target, tag);
@@ -185,6 +197,6 @@ export class LogDevice implements Device, IoTarget {
   }
 }
 
-function answerLater(target: IoTarget, tag: number): void {
-  void Promise.resolve().then(() => target.ioDone(tag, 0));
+function answerLater(target: IoTarget, tag: number, errno: number): void {
+  void Promise.resolve().then(() => target.ioDone(tag, errno));
 }

@@ -8,7 +8,7 @@
 import { LvrError } from '../core/errors.js';
 import { nextHighWater } from '../core/high-water.js';
 import { BLOCK_BYTES } from '../core/limits.js';
-import type { Device } from '../core/ports.js';
+import type { Arena, Device } from '../core/ports.js';
 import { isZero } from '../format/bytes.js';
 import { MARK_AT, PASSTHROUGH_BYTES, type PassthroughMark, putPassthroughMark, readPassthroughMark } from '../format/passthrough-mark.js';
 import { RING_START, SUPERBLOCK_BYTES, type Superblock } from '../format/superblock.js';
@@ -26,7 +26,7 @@ export async function loadGivenUp(spare: Device, memory: Pick<LogMemory, 'create
   const mark = readPassthroughMark(arena.bytes, MARK_AT);
   if (mark === undefined) {
     // Superblocks of a log that was not given up after all must not be taken for newer ones another time.
-    if (!isZero(arena.bytes, 0, MARK_AT)) await writeDurably(spare, memory.createArena(MARK_AT), 0, MARK_AT, 0);
+    if (!isZero(arena.bytes, 0, MARK_AT)) await writeDurably(spare, zeroes(memory, MARK_AT), 0, MARK_AT, 0);
     return undefined;
   }
   const { superblock } = await loadSuperblock(spare, arena);
@@ -46,7 +46,14 @@ export async function markGivenUp(spare: Device, memory: Pick<LogMemory, 'create
 
 /** The log counts again: durable before it returns. */
 export async function clearMark(spare: Device, memory: Pick<LogMemory, 'createArena'>): Promise<void> {
-  await writeDurably(spare, memory.createArena(BLOCK_BYTES), 0, BLOCK_BYTES, MARK_AT);
+  await writeDurably(spare, zeroes(memory, BLOCK_BYTES), 0, BLOCK_BYTES, MARK_AT);
+}
+
+/** Whatever the memory was used for before. */
+function zeroes(memory: Pick<LogMemory, 'createArena'>, lengthBytes: number): Arena {
+  const arena = memory.createArena(lengthBytes);
+  arena.bytes.fill(0, 0, lengthBytes);
+  return arena;
 }
 
 /**

@@ -126,7 +126,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
   }
 
   resync(site: string, uuid: string, { features, logBytes }: SiteOffer): ResyncRun {
-    if (this.#site(site).bitmap?.uuid !== uuid || this.#group.role !== 'primary') {
+    if (this.#site(site).bitmap?.uuid !== uuid || this.#group.role !== 'primary' || this.#group.passthrough.isActive) {
       throw new LvrError('FAILED', `group ${this.name}: there is no bitmap of site ${site} any more`);
     }
     return this.#group.resyncs.startCopy(site, (features & FEATURE_COMPARE) !== 0, logBytes);

@@ -1,6 +1,7 @@
 // Opening the log of a group, unless it was given up: then the superblock beside it counts, and the log begins anew if its device works.
 
 import { LvrError } from '../core/errors.js';
+import { PLANTED } from '../core/planted.js';
 import type { Device, Log as Reporter } from '../core/ports.js';
 import { LogDevice } from '../disk/log-device.js';
 import { type KnownEnd, type LogIdentity, type LogMemory, type OpenedLog, openLog, whyForeign } from '../disk/log-open.js';
@@ -25,6 +26,8 @@ export type LogOpening = {
   /** A log may be done without. */
   readonly passesThrough: boolean;
   readonly knownEnd?: KnownEnd | undefined;
+  /** Flushes the volumes: what an earlier process has written to them without a log is durable nowhere else. */
+  syncVolumes(): Promise<void>;
   /** The group has a log with another UUID: durable before it returns. */
   renamed(logUuid: string): Promise<void>;
 };
@@ -45,22 +48,28 @@ export async function openGroupLog(opening: LogOpening): Promise<OpenedGroupLog>
       hint: `put the other files of group ${opening.identity.group} back beside it, or remove it to begin with new volumes`,
     });
   }
+  // From here on everything counts as applied and flushed.
+  if (PLANTED !== 'passthrough-start-not-flushed') await opening.syncVolumes();
   let device: Device | undefined;
+  let opened: OpenedLog | undefined;
   try {
     device = await opening.openDevice(true);
     await comeBack(opening, device, givenUp);
-    const opened = await openOn(opening, new LogDevice(device, spare, path, device.sizeBytes));
+    opened = await openOn(opening, new LogDevice(device, spare, path, device.sizeBytes));
     await opening.renamed(opened.log.store.current.logUuid);
-    await clearMark(spare, memory);
-    return { ...opened, isAnew: true };
   } catch (error) {
     // A secondary has nothing to follow its primary with.
     const goesOn = opening.passesThrough && givenUp.superblock.role === 'primary';
     if (!goesOn || !(error instanceof LvrError)) throw error;
     // Whoever takes over from this process is to find it free.
     await device?.close().catch(() => undefined);
+    opened = undefined;
     const { group } = opening.identity;
     opening.reporter.error('log-unusable', `group ${group} goes on without its log: ${error.message}`, { group });
+  }
+  if (opened !== undefined) {
+    await clearMark(spare, memory);
+    return { ...opened, isAnew: true };
   }
   const sizeBytes = RING_START + givenUp.superblock.ringBytes;
   await beginAnew(spare, memory, givenUp, sizeBytes);

@@ -12,6 +12,7 @@ import type { Engines } from '../disk/engine.js';
 import { openDevice } from '../disk/file-device.js';
 import type { KnownEnd, OpenedLog } from '../disk/log-open.js';
 import { openVolume, readsAsZeroes } from '../disk/open-volume.js';
+import { syncDevice } from '../disk/promises.js';
 import { UndoStore } from '../disk/undo-store.js';
 import { UUID_NONE } from '../format/bytes.js';
 import { PASSTHROUGH_BYTES } from '../format/passthrough-mark.js';
@@ -37,7 +38,9 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
     checkRegions(config, devices);
     const volumes = devices.slice();
     const openLogDevice = async (mayCreate: boolean): Promise<Device> => {
-      const create = mayCreate ? { create: { sizeBytes: config.log.sizeBytes } } : {};
+      // A log that is there may have another size than the configuration says by now.
+      const isMissing = mayCreate && (binding === undefined || (await sizeOf(config.log.path)) === 0);
+      const create = isMissing ? { create: { sizeBytes: config.log.sizeBytes } } : {};
       const device = await openDevice({ path: config.log.path, io: 'direct', ...create, reserve: true, engines: env.engines });
       devices.push(device);
       return device;
@@ -68,6 +71,7 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
       isFirst: binding === undefined,
       passesThrough: config.onLogError === 'passthrough',
       knownEnd,
+      syncVolumes: async () => void (await Promise.all(volumes.map(syncDevice))),
       renamed: (logUuid) => writeBinding(config.name, env.stateDir, logUuid),
     });
     if (!opened.isAnew) checkBinding(opened, binding, config);
@@ -205,9 +209,18 @@ async function readBinding(group: string, stateDir: string): Promise<Binding | u
   return { logUuid, hasSpare: spare !== undefined };
 }
 
+/** Size of a file, 0 where there is none. */
+async function sizeOf(path: string): Promise<number> {
+  const stats = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return { size: 0 };
+    throw new LvrError('FAILED', `cannot look at ${path}: ${error.message}`, { cause: error });
+  });
+  return stats.size;
+}
+
 /** The file that says whether the log counts must not just be made anew: a log that was given up would be replayed over newer content. */
 async function checkSpare(path: string, binding: Binding | undefined, group: string): Promise<boolean> {
-  const { size } = await stat(path).catch(() => ({ size: 0 }));
+  const size = await sizeOf(path);
   if (size > 0 || binding?.hasSpare !== true) return size > 0;
   throw new LvrError('LOG_SUPERBLOCK', `${path} is missing or empty: it says whether the log of group ${group} counts`, {
     hint: `put it back; only if the group never went on without its log (event log-given-up), remove the line "spare" of ${group}.log beside it`,

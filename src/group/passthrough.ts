@@ -52,9 +52,9 @@ export class Passthrough implements LogDeviceOwner {
   }
 
   /** Why a site is not met. A primary hears all the same from one that knows of a newer one. */
-  refuses({ epoch }: SiteHistory): Refusal | undefined {
+  refuses({ epoch, blank }: SiteHistory): Refusal | undefined {
     const { name, site, role, log } = this.#group;
-    if (!this.isActive || (role === 'primary' && epoch > log.store.current.epoch)) return undefined;
+    if (!this.isActive || (role === 'primary' && !blank && epoch > log.store.current.epoch)) return undefined;
     return { code: 'LOG_FAILED', reason: `group ${name} at site ${site}: ${this.reason}` };
   }
 
@@ -147,6 +147,8 @@ export class Passthrough implements LogDeviceOwner {
   settleFlushes(): void {
     const { log, applier, checkpointer, writePath, failure, changing } = this.#group;
     if (this.#device?.isGivenUp !== true || this.#flushing || failure !== undefined || changing || writePath === undefined) return;
+    // A checkpoint that somebody else asked for may have covered it.
+    writePath.release();
     if (writePath.replies.waiting === 0 || applier.appliedLsn <= log.store.current.appliedLsn) return;
     this.#flushing = true;
     void checkpointer

@@ -107,6 +107,9 @@ export class Roles {
       }
       group.revoke();
       await group.log.quiet();
+      // What is being given up is recorded with the role, or the group has failed.
+      await group.passthrough.settled();
+      if (group.failure !== undefined) throw group.failure;
       await this.#retire();
       group.passthrough.replaced();
     });

@@ -44,6 +44,8 @@ class PassthroughWorld {
   readonly #figures: PassthroughFigures;
   #a: SimSite | undefined;
   #others: SimSite[] = [];
+  /** What a client has read, and flushed, since the last write. */
+  #seen: readonly Uint8Array[] | undefined;
 
   constructor(seed: number, figures: PassthroughFigures) {
     this.#random = new Random(seed);
@@ -92,12 +94,12 @@ class PassthroughWorld {
   /** A power cut, the end of the process, or an orderly stop, which loses nothing that was answered. */
   async #end(site: SimSite, history: History, isSlow: boolean): Promise<void> {
     this.#figures.cuts++;
-    const how = this.#random.below(isSlow ? 2 : 6);
-    if (how < 3) return site.crash('power');
-    if (how === 3) await this.#world.advance(20_000);
-    else {
+    const how = this.#random.below(isSlow ? 4 : 8);
+    if (how < 2) return site.crash('power');
+    if (how === 4) await this.#world.advance(20_000);
+    else if (how > 5) {
       this.#figures.stops++;
-      await this.#world.drive(site.group.stop({ quick: how === 4 }));
+      await this.#world.drive(site.group.stop({ quick: how === 6 }));
       if (site.group.failure === undefined) history.floor = Math.max(history.floor, history.answered);
     }
     site.crash('process');
@@ -154,17 +156,24 @@ class PassthroughWorld {
     for (let tries = mayLackLog ? this.#random.below(3) : 0; tries > 0; tries--) {
       await a.start(() => this.#fail(a)).catch(() => undefined);
       if (a.isUp) {
-        const wrong = wrongSectors(history, await this.#read(a));
-        if (wrong.length > 0) return `started without log: ${wrong[0]} and ${wrong.length - 1} more`;
+        const wrong = await this.#judge(history);
+        if (wrong !== undefined) return `started without log: ${wrong}`;
         await this.#world.advance(this.#random.below(3000));
       }
-      a.crash('power');
+      a.crash(this.#random.below(2) === 0 ? 'power' : 'process');
     }
     await a.start();
     if (a.group.passthrough.isActive) return `the log works again and is not used: ${a.lines.at(-1)}`;
     this.#figures.returns++;
-    const wrong = wrongSectors(history, await this.#read(a));
-    if (wrong.length > 0) return `after the start: ${wrong[0]} and ${wrong.length - 1} more`;
+    for (let cuts = this.#random.below(3); cuts > 0; cuts--) {
+      const wrong = await this.#judge(history);
+      if (wrong !== undefined) return `after the start: ${wrong}`;
+      await this.#world.advance(this.#random.below(20_000));
+      a.crash('power');
+      await a.start();
+    }
+    const wrong = await this.#judge(history);
+    if (wrong !== undefined) return `after the last start: ${wrong}`;
     for (let waited = 0; waited < 120 && !this.#isWhole(a); waited++) await this.#world.advance(1000);
     if (!this.#isWhole(a)) return `a site does not come back: ${JSON.stringify(a.group.status().sites)}`;
     await this.#world.advance(20_000);
@@ -184,14 +193,26 @@ class PassthroughWorld {
       .sites.every(({ session, tracking, lagIos }) => session === 'connected' && tracking === 'log' && lagIos === 0);
   }
 
-  /** What clients see. */
-  async #read(site: SimSite): Promise<Uint8Array[]> {
+  /** What a client reads is what was promised, or newer; and when its flush was answered, that stays. */
+  async #judge(history: History): Promise<string | undefined> {
+    const site = this.#a as SimSite;
     const client = new SimClient(site, new History());
     const reads = [0, 1].map((volume) => client.read(volume, 0, VOLUME_BYTES));
     client.commit();
     await this.#world.advance(100);
+    const flush = client.flush();
+    client.commit();
+    await this.#world.advance(100);
     client.disconnect();
-    return reads.map(({ result }) => result as Uint8Array);
+    const images = reads.map(({ result }) => result as Uint8Array);
+    const wrong =
+      this.#seen === undefined
+        ? wrongSectors(history, images)
+        : images.flatMap((image, i) =>
+            Buffer.compare(image, this.#seen?.[i] as Uint8Array) === 0 ? [] : [`volume ${i} is not what it was`],
+          );
+    if (flush.errno === 0) this.#seen = images;
+    return wrong.length === 0 ? undefined : `${wrong[0]} and ${wrong.length - 1} more`;
   }
 }
 

@@ -138,6 +138,35 @@ t.test('an orderly stop loses nothing, however slow the volumes are: the log doe
   }
 });
 
+t.test('a flush whose records a checkpoint covered while the log was being given up is answered', async (t) => {
+  const world = new SimWorld(new Random());
+  const a = await world.add('a', { onLogError: 'passthrough' });
+  await world.advance(5000);
+  const client = new SimClient(a, new History());
+  client.write(0, 0, 65536, true);
+  client.commit();
+  await world.advance(3000);
+  // A superblock fails while the record is on its way; the record gets there when the log is being given up, and nothing waits then.
+  let isHeld = true;
+  a.logDevice.intercept = ({ kind, offset }) => {
+    if (kind === 'read') return 0;
+    return offset < RING_START ? EIO : a.group.passthrough.isActive ? 0 : 'hang';
+  };
+  const spare = a.devices.at(-3);
+  if (spare !== undefined) spare.intercept = ({ kind }) => (kind === 'write' && isHeld ? 'hang' : 0);
+  client.write(0, 4096, 4096);
+  const flush = client.flush();
+  client.commit();
+  void a.group.settle();
+  for (let i = 0; i < 300 && a.group.applier.appliedLsn < 2; i++) {
+    for (const device of a.devices) device.step();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  isHeld = false;
+  await world.advance(100);
+  t.same([a.group.passthrough.isActive, a.group.failure, flush.errno, client.waiting], [true, undefined, 0, 0]);
+});
+
 t.test('a primary without log that was replaced hears of it, and follows nobody', async (t) => {
   const world = new SimWorld(new Random());
   const options = { onLogError: 'passthrough', mode: 'logged', resync: { minDwellMs: 1 } } as const;
