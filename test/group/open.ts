@@ -145,6 +145,36 @@ t.test('what says whether the log counts is missed when it is gone, and made for
   await t.rejects(open(), { code: 'LOG_FOREIGN', message: /app\.passthrough is of a group that had a log/ });
 });
 
+t.test('a log that was given up is begun anew on what is there, whatever size the configuration says, or made', async (t) => {
+  const { directory, config, open } = place(t);
+  const spare = join(directory, 'groups', 'app.passthrough');
+  const first = await open();
+  await write(first, 0, 5);
+  await first.stop();
+  for (const prepare of [() => {}, () => writeFileSync(config.log.path, ''), () => rmSync(config.log.path)]) {
+    const bytes = readFileSync(spare);
+    bytes.set(readFileSync(config.log.path).subarray(0, MARK_AT));
+    putPassthroughMark(bytes, MARK_AT, { logUuid: 'ab'.repeat(16), lsn: 50 });
+    writeFileSync(spare, bytes);
+    prepare();
+    const sizeBytes = statSync(config.log.path, { throwIfNoEntry: false })?.size ? 32 * MIB : 16 * MIB;
+    const again = await open({ onLogError: 'passthrough', log: { ...config.log, sizeBytes } });
+    t.match(again.status(), { health: 'healthy' });
+    t.ok(again.log.trimmedLsn > 50);
+    await again.stop();
+    t.ok(
+      readFileSync(spare)
+        .subarray(MARK_AT)
+        .every((byte) => byte === 0),
+      'the mark is gone',
+    );
+  }
+  // A superblock that nobody needs is gone with the next start.
+  await (await open()).stop();
+  t.ok(readFileSync(spare).every((byte) => byte === 0));
+  t.equal(readFileSync(config.volumes[0]?.device ?? '')[0], 5);
+});
+
 t.test('the wrong log, or none, is refused and everything stays as it is', async (t) => {
   const { directory, config, open } = place(t);
   const group = await open();

@@ -29,6 +29,17 @@ function failLog(site: SimSite): void {
   site.logDevice.intercept = (op) => (op.kind === 'read' ? 0 : EIO);
 }
 
+/** The log of the primary fails under a write and its flush. */
+async function givenUp(): Promise<Awaited<ReturnType<typeof story>>> {
+  const all = await story();
+  failLog(all.a);
+  all.client.write(0, 0, 4096);
+  all.client.flush();
+  all.client.commit();
+  await all.world.advance(3000);
+  return all;
+}
+
 t.test('a log that fails under load costs no request; sites are told, and come back when it works again', async (t) => {
   const { world, a, b, client } = await story();
   failLog(a);
@@ -54,6 +65,9 @@ t.test('a log that fails under load costs no request; sites are told, and come b
   await t.rejects(world.drive(a.group.demote()), { code: 'LOG_FAILED', hint: /repair the log device/ });
   await t.rejects(world.drive(a.group.resizeLog(32 << 20)), { code: 'LOG_FAILED' });
   t.ok((status.sites[0]?.dirtyBytes ?? 0) > 0);
+  const other = { ...b.group.history('a'), epoch: 99 };
+  const heard = [other, { ...other, blank: true }, { ...other, epoch: 1 }].map((history) => a.group.passthrough.refuses(history)?.code);
+  t.same(heard, [undefined, 'LOG_FAILED', 'LOG_FAILED'], 'only one that knows of a newer primary, and has something, is heard');
 
   const { current } = client.history;
   await a.restart('power');
@@ -69,12 +83,7 @@ t.test('a log that fails under load costs no request; sites are told, and come b
 });
 
 t.test('a start whose log still fails goes on without it, and what is flushed survives any number of power cuts', async (t) => {
-  const { world, a, client } = await story();
-  failLog(a);
-  client.write(0, 0, 4096);
-  client.flush();
-  client.commit();
-  await world.advance(3000);
+  const { world, a, client } = await givenUp();
   for (let cut = 1; cut <= 3; cut++) {
     a.crash('power');
     await a.start(() => failLog(a));
@@ -205,6 +214,31 @@ t.test('a primary without log that was replaced hears of it, and follows nobody'
   );
 });
 
+t.test('a primary that is replaced while it gives its log up is a secondary after that, and after a power cut', async (t) => {
+  const { world, a, b, client } = await story();
+  client.disconnect();
+  world.block('a', 'b');
+  a.group.links.get('b')?.meetAgain('the test says so');
+  await world.advance(1000);
+  await world.drive(b.group.promote({ force: false }));
+  // The mark does not get to the disk for a while.
+  let isHeld = true;
+  const spare = a.devices.at(-3);
+  if (spare !== undefined) spare.intercept = ({ kind, offset }) => (kind === 'write' && offset >= MARK_AT && isHeld ? 'hang' : 0);
+  a.logDevice.intercept = ({ kind, offset }) => (kind === 'write' && offset < RING_START ? EIO : 0);
+  void a.group.settle();
+  await world.advance(1000);
+  t.ok(a.group.passthrough.isActive);
+  world.blocked.clear();
+  await world.advance(30_000);
+  t.equal(a.group.role, 'primary', 'it waits until the mark is there');
+  isHeld = false;
+  await world.advance(1000);
+  t.match(a.group.status(), { role: 'secondary', health: 'failed' });
+  await a.restart('power');
+  t.equal(a.group.role, 'secondary');
+});
+
 t.test('what only the spare was told is final: the log is not used again', async (t) => {
   const { world, a, client } = await story();
   client.write(0, 0, 4096);
@@ -251,12 +285,7 @@ t.test('a site that is new to a group without log costs it nothing', async (t) =
 });
 
 t.test('without a sound mark nothing is opened, and a log of somebody else is not taken', async (t) => {
-  const { world, a, client } = await story();
-  failLog(a);
-  client.write(0, 0, 4096);
-  client.flush();
-  client.commit();
-  await world.advance(3000);
+  const { a } = await givenUp();
   a.crash('power');
   const [spare] = a.spares;
   spare?.corrupt(MARK_AT + 9, 1);
