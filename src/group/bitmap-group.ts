@@ -10,8 +10,6 @@ export interface BitmapGroup extends FoldGroup {
   readonly name: string;
   readonly role: 'primary' | 'secondary';
   readonly changing: boolean;
-  /** The log was given up, or is about to be: what cannot be read from it, every site lacks. */
-  readonly isWithoutLog: boolean;
   /** Payload bytes that clients have written in this run up to this retained record; at most, never more. */
   writtenUpTo(lsn: number): number;
   newUuid(): string;

@@ -62,7 +62,7 @@ export class FoldChoice {
     const [site] = candidates.filter((candidate) => candidate !== undefined).sort((x, y) => this.#dwellMs(x) - this.#dwellMs(y));
     if (site === undefined) return undefined;
     const degrading = this.#degrading.get(site.config.name);
-    const isGivenUp = site.config.logFull === 'detach' && degrading === undefined;
+    const isGivenUp = site.config.logFull === 'detach' && degrading === undefined && !hasBitmap(site);
     return { site, why: degrading ?? 'the log is full', isGivenUp, waitMs: this.#dwellMs(site) };
   }
 
@@ -86,11 +86,15 @@ export class FoldChoice {
 
   #foldable(): SiteProgress | undefined {
     const site = this.#holder();
-    switch (site?.config.logFull) {
+    if (site === undefined) return undefined;
+    const { logFull } = site.config;
+    // The log is kept for the end of its resync. What the bitmap has is lost by nothing else than going back to it.
+    if (hasBitmap(site) && logFull !== 'bitmap-if-disconnected' && logFull !== 'throttle') return site;
+    switch (logFull) {
       case 'bitmap-if-disconnected':
         return site.connected ? undefined : site;
       case 'throttle':
-        return undefined;
+        return hasBitmap(site) && !site.connected ? site : undefined;
       case 'fail':
         this.#group.refuseWrites(site);
         return undefined;
@@ -111,4 +115,9 @@ export class FoldChoice {
     const frees = log.trimmedAt(applier.appliedLsn).trimmedPosition - log.trimmedAt(holder.neededFrom).trimmedPosition;
     return frees >= log.ring.bytes * FOLD_FREES ? holder : undefined;
   }
+}
+
+/** A bitmap tells what the site lacks, but for what the log is kept for. */
+function hasBitmap({ bitmap }: SiteProgress): boolean {
+  return bitmap !== undefined && bitmap.isDetached !== true;
 }

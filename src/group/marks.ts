@@ -1,6 +1,7 @@
 // Marking what records touch in the bitmaps of sites.
 
 import type { DirtyMap } from '../core/dirty-map.js';
+import { LvrError } from '../core/errors.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import { recordLength, recordOffset, recordVolume } from '../format/record.js';
@@ -15,13 +16,23 @@ export function markBatch(map: DirtyMap, batch: LogBatch): void {
   }
 }
 
-/** Marks the regions of all retained records after `from` that are on the volumes; the others are marked when they get there. */
-export async function markRetained(maps: readonly DirtyMap[], from: number, log: Log, applier: Applier): Promise<void> {
+/**
+ * Marks the regions of all retained records after `from` that are on the volumes; the others are marked when they get there. Where the log
+ * cannot be read everything is marked, because it may be anything; returns why.
+ */
+export async function markRetained(maps: readonly DirtyMap[], from: number, log: Log, applier: Applier): Promise<LvrError | undefined> {
   const end = Math.min(applier.startedLsn, log.durableLsn);
   for (let lsn = Math.max(from, log.trimmedLsn) + 1; lsn <= end && maps.length > 0; ) {
-    const batch = await log.reader.readBatch(lsn);
-    for (const map of maps) markBatch(map, batch);
-    lsn = batch.lastLsn + 1;
-    batch.release();
+    try {
+      const batch = await log.reader.readBatch(lsn);
+      for (const map of maps) markBatch(map, batch);
+      lsn = batch.lastLsn + 1;
+      batch.release();
+    } catch (error) {
+      if (!(error instanceof LvrError)) throw error;
+      for (const map of maps) map.markAll();
+      return error;
+    }
   }
+  return undefined;
 }

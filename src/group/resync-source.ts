@@ -11,7 +11,7 @@
 import type { Checksum } from '../core/compare-rule.js';
 import type { DirtyMap } from '../core/dirty-map.js';
 import { LvrError } from '../core/errors.js';
-import { MIB, RECORD_PAYLOAD_BYTES_MAX, RESYNC_ZERO_BYTES_MAX } from '../core/limits.js';
+import { MIB, RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
 import { cutLineage } from '../core/lineage.js';
 import { PLANTED } from '../core/planted.js';
 import type { Clock, Crc32c, Device } from '../core/ports.js';
@@ -22,10 +22,10 @@ import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import { readDeviceOnce } from '../disk/promises.js';
 import { isZero } from '../format/bytes.js';
-import type { RegionMeta } from '../format/frame.js';
 import type { Compared, ResyncEnd } from '../format/wire.js';
 import type { RegionPiece } from '../link/ports.js';
 import type { Applier } from './applier.js';
+import { type DirtyRun, DirtyRuns } from './dirty-runs.js';
 import { ResyncCompare } from './resync-compare.js';
 import type { ResyncPacer } from './resync-pacer.js';
 import type { SiteBitmaps } from './site-bitmaps.js';
@@ -36,11 +36,11 @@ const POOL_BYTES = 32 * MIB;
 /** Pieces that are read from the volumes before their turn. */
 const READS_MAX = 4;
 
-/**
- * A piece on its way, and the regions [first, end) that are copied when it and all before it are durable. `left`: what it waits for, the
- * frames that are not durable there, and an answer.
- */
-type Sent = { readonly meta: RegionMeta; readonly first: number; readonly end: number; left: number };
+/** Between two passes that found next to nothing to copy. */
+const PASS_MS = 1_000;
+
+/** A piece on its way. `left`: what it waits for, the frames that are not durable there, and an answer. */
+type Sent = DirtyRun & { left: number };
 
 /** A frame that was handed out: of which piece, and how much content it has. */
 type Frame = { readonly sent: Sent; readonly bytes: number };
@@ -78,8 +78,7 @@ export class ResyncSource {
   readonly #parts: ResyncParts;
   readonly #pool: BatchPool;
   #map: DirtyMap | undefined;
-  #volume = 0;
-  #region = 0;
+  #runs: DirtyRuns | undefined;
   /** Pieces handed out and not yet durable at the other site, oldest first. */
   readonly #sent: Sent[] = [];
   /** Frames of them that are not, in the order in which they were handed out: #frames[0] is number #doneCount. */
@@ -87,8 +86,6 @@ export class ResyncSource {
   readonly compare: ResyncCompare<Sent>;
   /** What is read ahead, in the order in which it goes. */
   readonly #ahead: Promise<Read>[] = [];
-  /** What a region that is taken still has to send. */
-  readonly #rest: Sent[] = [];
   /** Bytes of the pieces that were begun and are not durable at the other site. */
   #begunBytes = 0;
   #doneCount = 0;
@@ -124,6 +121,7 @@ export class ResyncSource {
   /** Prepares the bitmap, durably; nothing is sent before. */
   async start(): Promise<void> {
     this.#map = await this.#parts.bitmaps.startCopy(this.#parts.site);
+    this.#runs = new DirtyRuns(this.#map, this.#parts.devices);
     if (!this.#stopped) this.turn.start();
   }
 
@@ -191,8 +189,10 @@ export class ResyncSource {
   async end(): Promise<ResyncEnd | undefined> {
     const { log, applier, site, bitmaps, siteLogBytes } = this.#parts;
     if (this.#base === undefined) {
-      await this.#dwell();
-      await this.#keepLog();
+      // What is written while the site has to stay is copied while it does: all of it at once might be more than the log holds.
+      const dwellMs = this.#dwellMs;
+      if (dwellMs > 0) await this.#sleep(Math.min(dwellMs, PASS_MS));
+      else await this.#keepLog();
       return undefined;
     }
     if ((this.#map as DirtyMap).pendingRegions > 0 || this.#sent.length + this.#ahead.length > 0) return undefined;
@@ -242,10 +242,9 @@ export class ResyncSource {
   }
 
   /** A site does not come and go more often than minDwellMs. */
-  async #dwell(): Promise<void> {
+  get #dwellMs(): number {
     const { clock, bitmaps, site, minDwellMs } = this.#parts;
-    const waitMs = bitmaps.foldedMs(site) + minDwellMs - clock.nowMs();
-    if (waitMs > 0) await this.#sleep(waitMs);
+    return bitmaps.foldedMs(site) + minDwellMs - clock.nowMs();
   }
 
   /** Until the time is over, or the session. */
@@ -286,76 +285,16 @@ export class ResyncSource {
         await this.moved();
         continue;
       }
-      const next = this.#nextPiece();
-      if (next === undefined || next.meta.isZero) batch.release();
-      if (next === undefined) return;
-      const read = next.meta.isZero ? Promise.resolve({ sent: next, batch: undefined }) : this.#read(next, batch);
+      const run = this.#runs?.next();
+      if (run === undefined || run.meta.isZero) batch.release();
+      if (run === undefined) return;
+      this.#begunBytes += run.meta.length;
+      const next = { ...run, left: 0 };
+      const read = run.meta.isZero ? Promise.resolve({ sent: next, batch: undefined }) : this.#read(next, batch);
       // Its failure is met when its turn comes.
       read.catch(() => undefined);
       this.#ahead.push(read);
     }
-  }
-
-  #nextPiece(): Sent | undefined {
-    const next = this.#rest.shift() ?? this.#nextRun();
-    if (next === undefined) return undefined;
-    const { meta, first } = next;
-    const length = meta.isZero ? meta.length : Math.min(meta.length, RECORD_PAYLOAD_BYTES_MAX);
-    this.#begunBytes += length;
-    if (length === meta.length) return next;
-    this.#rest.unshift({ ...next, meta: { ...meta, offset: meta.offset + length, length: meta.length - length } });
-    return { meta: { ...meta, length }, first, end: first, left: 0 };
-  }
-
-  /** The parts of a region that are to be copied; its copy begins with this call. The region is copied when the last piece is. */
-  #nextParts(volume: number, region: number): Sent {
-    const map = this.#map as DirtyMap;
-    const { sizeBytes } = this.#parts.devices[volume] as Device;
-    const mask = map.take(volume, region);
-    const start = region * map.regionBytes;
-    for (let part = 0; mask >> part !== 0; ) {
-      const from = start + part * map.partBytes;
-      let parts = 0;
-      while (((mask >> (part + parts)) & 1) === 1) parts++;
-      part += Math.max(parts, 1);
-      const length = Math.min(from + parts * map.partBytes, sizeBytes) - from;
-      if (parts > 0)
-        this.#rest.push({ meta: { volume, offset: from, length, isZero: false, crc: 0 }, first: region, end: region, left: 0 });
-    }
-    const last = this.#rest.pop() as Sent;
-    this.#rest.push({ ...last, end: region + 1 });
-    return this.#rest.shift() as Sent;
-  }
-
-  /** The next run of pending regions, one of them or a piece long; their copy begins with this call. Holes travel as long ranges. */
-  #nextRun(): Sent | undefined {
-    const map = this.#map as DirtyMap;
-    const { devices } = this.#parts;
-    for (let tried = 0; tried <= devices.length; tried++) {
-      const volume = this.#volume;
-      const first = map.nextPending(volume, this.#region);
-      if (first < 0) {
-        this.#volume = (volume + 1) % devices.length;
-        this.#region = 0;
-        continue;
-      }
-      if (!map.isWhole(volume, first)) {
-        this.#region = first + 1;
-        return this.#nextParts(volume, first);
-      }
-      const device = devices[volume] as Device;
-      const offset = first * map.regionBytes;
-      const run = device.extents(offset, Math.min(RESYNC_ZERO_BYTES_MAX, device.sizeBytes - offset), 1)[0];
-      const isHole = run?.zero === true && run.length >= Math.min(map.regionBytes, device.sizeBytes - offset);
-      const lengthMax = isHole ? run.length : Math.max(RECORD_PAYLOAD_BYTES_MAX, map.regionBytes);
-      let end = first;
-      const fits = (): boolean => Math.min((end + 1) * map.regionBytes, device.sizeBytes) - offset <= lengthMax;
-      while (map.nextPending(volume, end) === end && map.isWhole(volume, end) && fits()) map.take(volume, end++);
-      this.#region = end;
-      const length = Math.min(end * map.regionBytes, device.sizeBytes) - offset;
-      return { meta: { volume, offset, length, isZero: isHole, crc: 0 }, first, end, left: 0 };
-    }
-    return undefined;
   }
 
   async #read(next: Sent, batch: LogBatch): Promise<Read> {

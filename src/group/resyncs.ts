@@ -54,7 +54,6 @@ export interface ResyncGroup {
   readonly writtenBytes: number;
   /** Of those the ones that are in no batch of the log yet. */
   readonly unsealedBytes: number;
-  readonly passthrough: { readonly isActive: boolean };
   /** A device failed: the group cannot go on. */
   applyFailed(error: LvrError): void;
   /** A site is tracked by the log again. */
@@ -201,10 +200,6 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
 
   get writePath(): WritePath | undefined {
     return this.#group.writePath;
-  }
-
-  get isWithoutLog(): boolean {
-    return this.#group.passthrough.isActive;
   }
 
   get minDwellMs(): number {

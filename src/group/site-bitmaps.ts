@@ -192,10 +192,7 @@ export class SiteBitmaps {
     // From here on what is applied is marked; the session that would have ended the tracking ends without it.
     tracked.marks = true;
     this.#group.siteFolded(site);
-    await this.#markRetained([tracked], from).catch((error: unknown) => {
-      if (!this.#group.isWithoutLog) throw error;
-      tracked.map.markAll();
-    });
+    await this.#markRetained([tracked], from);
     if (known === undefined) await this.#store.create(tracked.slot, tracked.uuid, tracked.map);
     else await this.#store.flush(tracked.slot, tracked.map, tracked.uuid);
     const bitmap: SiteBitmap = { uuid: tracked.uuid, slot: tracked.slot, base, isKept: false };
@@ -256,17 +253,23 @@ export class SiteBitmaps {
     }));
   }
 
-  #markRetained(tracked: readonly Tracked[], from: number): Promise<void> {
+  /** Marks what the log holds behind `from` and the volumes have. Where it cannot be read, everything counts as dirty. */
+  async #markRetained(tracked: readonly Tracked[], from: number): Promise<void> {
+    const { name, log, applier } = this.#group;
     const maps = tracked.map(({ map }) => map);
-    return markRetained(maps, from, this.#group.log, this.#group.applier);
+    const unread = await markRetained(maps, from, log, applier);
+    if (unread === undefined) return;
+    const sites = tracked.map(({ site }) => site.config.name).join(', ');
+    this.#reporter.error('bitmap-all-dirty', `group ${name}: all of site ${sites} counts as dirty: ${unread.message}`, { group: name });
   }
 
   /** Marks what the log was kept for, durably. */
   async #markKept(tracked: Tracked): Promise<void> {
     tracked.endLsn = undefined;
-    if (tracked.marks) return;
-    tracked.marks = true;
-    await this.#markRetained([tracked], tracked.site.neededFrom);
+    if (!tracked.marks) {
+      tracked.marks = true;
+      await this.#markRetained([tracked], tracked.site.neededFrom);
+    }
     await this.#store.flush(tracked.slot, tracked.map, tracked.uuid);
   }
 

@@ -134,7 +134,7 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
     effectiveMode: site.effectiveMode,
     session: state?.session ?? 'offline',
     replication: resync?.state === 'paused' ? 'paused' : (state?.replication ?? 'stopped'),
-    tracking: site.bitmap === undefined || site.bitmap.isKept ? 'log' : isDetached ? 'none' : 'bitmap',
+    tracking: site.bitmap === undefined || (isDetached && site.bitmap.isKept) ? 'log' : isDetached ? 'none' : 'bitmap',
     ackedLsn: String(isPrimary ? site.durable : 0),
     appliedLsn: String(isPrimary ? site.applied : 0),
     lagBytes: isPrimary ? Math.max(lagBytes, dirtyBytes) : 0,

@@ -1,0 +1,90 @@
+// The last phase of a resync, in which the log is kept for what the site lacks besides its bitmap.
+
+import t, { type Test } from 'tap';
+import type { LogFull } from '../../src/core/group-config.js';
+import { SimClient } from '../../src/sim/client.js';
+import { History } from '../../src/sim/history.js';
+import { Random } from '../helpers/random.js';
+import { type SimSiteOptions, SimWorld } from '../helpers/sim-group.js';
+import { PIECE, PIECES, SlowCopy } from '../helpers/slow-copy.js';
+
+const MIB = 1 << 20;
+const LOG_FULL: readonly LogFull[] = ['bitmap', 'bitmap-if-disconnected', 'throttle', 'fail', 'detach'];
+
+/** Half of what b lacks is copied, and the log is kept for it. */
+async function lastPhase(t: Test, options: SimSiteOptions = {}): Promise<SlowCopy> {
+  const story = await SlowCopy.begin(t, options);
+  await story.untilLogKept();
+  t.ok(story.isLogKept);
+  return story;
+}
+
+t.test('until the site is back in the log, status says that it is no image', async (t) => {
+  const { world, a, b } = await lastPhase(t);
+  let looks = 0;
+  for (; b.group.status().image === 'inconsistent'; looks++) {
+    t.match(a.group.status(), { health: 'degraded', reason: /no image of any moment/, sites: [{ tracking: 'bitmap' }] });
+    await world.advance(100);
+  }
+  t.ok(looks > 10, `${looks} looks`);
+  await world.advance(1000);
+  t.match(a.group.status(), { health: 'healthy', sites: [{ tracking: 'log', replication: 'streaming' }] });
+});
+
+t.test('what is written while a site has to stay with its bitmap fills the log more than once: the resync ends all the same', async (t) => {
+  const volumeBytes = 24 * MIB;
+  const random = new Random();
+  t.comment(`SEED=${random.seed}`);
+  const world = new SimWorld(random);
+  const pace = { maxRate: 16 * MIB, latencyTargetMs: 0, checksum: 'off' } as const;
+  const a = await world.add('a', { sites: ['b'], volumeBytes, undo: 'off', resync: { minDwellMs: 10_000, ...pace } });
+  await world.add('b', { sites: ['a'], volumeBytes, undo: 'off', role: 'secondary', logBytes: 64 * MIB });
+  await world.advance(5000);
+  const client = new SimClient(a, new History(volumeBytes));
+  client.roomAvailable = () => undefined;
+  let written = 0;
+  /** A second of 10 MiB. */
+  const second = async (): Promise<void> => {
+    for (let tick = 0; tick < 20; tick++) {
+      for (let i = 0; i < 8; i++) {
+        if (client.write(written % 2, ((written >> 1) % (volumeBytes / PIECE)) * PIECE, PIECE, false, 1) === undefined) {
+          a.group.backends.get('data')?.waitForRoom(client);
+          break;
+        }
+        written++;
+      }
+      client.commit();
+      await world.advance(50);
+    }
+  };
+  world.fold(a, 'b');
+  await second();
+  world.blocked.clear();
+  let seconds = 0;
+  for (; seconds < 40 && a.group.sites.find('b')?.bitmap !== undefined; seconds++) await second();
+  t.ok(seconds >= 8 && seconds < 20, `back in the log after ${seconds} s`);
+  t.equal(a.lines.filter((line) => line.startsWith('bitmap-mode ')).length, 1, 'folded once');
+});
+
+for (const logFull of LOG_FULL) {
+  t.test(`log_full = "${logFull}": a site that is lost in the last phase goes back to its bitmap, and no writer fails`, async (t) => {
+    const story = await lastPhase(t, { logFull });
+    const { world, a, b } = story;
+    t.equal(b.group.status().image, 'inconsistent');
+    story.lose();
+    await world.advance(1000);
+    let waited = 0;
+    for (let i = 0; i < 500; i++) {
+      if ((await story.write(i % 2, (i * 2) % PIECES))?.errno === 0) continue;
+      // Until the site has gone back.
+      waited++;
+      await world.advance(1000);
+    }
+    t.ok(waited < 5, `writers waited ${waited} times`);
+    t.match(a.group.status().sites[0], { tracking: 'bitmap' });
+    t.notOk(a.lines.some((line) => /^(site-detached|log-full-fails) /.test(line)));
+    world.blocked.clear();
+    await world.advance(600_000);
+    story.alike(t);
+  });
+}
