@@ -13,7 +13,7 @@ export const HISTORY_CHANGED = 'the history of a site changed while the sites me
 /** Where a session stands; see the picture in session.ts. */
 export type Phase = 'hello' | 'chain' | 'ready' | 'plan' | 'prepare' | 'stepDown' | 'running' | 'ended';
 
-/** In which phases a message may come; others in any behind the hello, and a refusal in any. */
+/** In which phases a frame may come; others in any behind the hello, and a refusal in any. */
 const EXPECTED: Readonly<Partial<Record<FrameType, readonly Phase[]>>> = {
   hello: ['hello'],
   plan: ['plan'],
@@ -25,9 +25,13 @@ const EXPECTED: Readonly<Partial<Record<FrameType, readonly Phase[]>>> = {
   durable: ['running'],
   read: ['running'],
   readRefused: ['running'],
+  records: ['running'],
+  region: ['running'],
+  compare: ['running'],
+  content: ['running'],
 };
 
-/** A message of this type may come in this phase. */
+/** A frame of this type may come in this phase. */
 export function isExpected(type: FrameType, phase: Phase): boolean {
   return EXPECTED[type]?.includes(phase) ?? (phase !== 'hello' || type === 'refused');
 }

@@ -208,9 +208,13 @@ export class Session implements ChannelOwner, SenderOwner {
   }
 
   payload(type: FrameType, bytes: Uint8Array, start: number, length: number, payloadBytes: number): Slab | undefined {
-    const answer = this.#flow.payload(type, bytes, start, length, payloadBytes);
-    if (answer === undefined || 'arena' in answer) return answer;
-    this.#refuse(answer);
+    if (isExpected(type, this.#phase)) {
+      const answer = this.#flow.payload(type, bytes, start, length, payloadBytes);
+      if (answer === undefined || 'arena' in answer) return answer;
+      this.#refuse(answer);
+    } else {
+      this.violated(`${type} frame out of order (${this.#phase})`);
+    }
     return undefined;
   }
 
