@@ -2,7 +2,7 @@
 // things start (logs, listeners, control, links and exports, attachments) and stop (the reverse). A group that cannot be opened is shown
 // as failed and keeps nobody else from working.
 
-import { LvrError } from '../core/errors.js';
+import { expectedError, LvrError } from '../core/errors.js';
 import type { GroupStatus } from '../core/status.js';
 import { AttachedVolumes } from './attached.js';
 import type { AgentConfig } from './config.js';
@@ -150,9 +150,10 @@ export class Agent {
       slot.group = await this.#parts.openGroup(slot.config, failed);
       this.#sites.opened(slot.group);
     } catch (error) {
-      if (!(error instanceof LvrError)) throw error;
-      slot.failure = error;
-      this.#parts.log.error('group-not-opened', error.message, { group: slot.config.name, code: error.id });
+      const failure = expectedError(error);
+      if (failure === undefined) throw error;
+      slot.failure = failure;
+      this.#parts.log.error('group-not-opened', failure.message, { group: slot.config.name, code: failure.id });
     }
   }
 
@@ -160,9 +161,10 @@ export class Agent {
     try {
       await slot.group?.start({ takesOver: this.#process.takesOver });
     } catch (error) {
-      if (!(error instanceof LvrError)) throw error;
-      slot.failure = error;
-      this.#parts.log.error('group-not-started', error.message, { group: slot.config.name, code: error.id });
+      const failure = expectedError(error);
+      if (failure === undefined) throw error;
+      slot.failure = failure;
+      this.#parts.log.error('group-not-started', failure.message, { group: slot.config.name, code: failure.id });
     }
   }
 

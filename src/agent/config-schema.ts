@@ -19,7 +19,7 @@ function expects(expected: string): { params: { expected: string } } {
   return { params: { expected } };
 }
 
-const path = z.string().refine((value) => value.startsWith('/') && value.length < 4096, expects('an absolute path'));
+const path = z.string().refine((value) => /^\/[^\0]*$/.test(value) && value.length < 4096, expects('an absolute path'));
 const socketPath = path.refine(
   (value) => Buffer.byteLength(value) <= SOCKET_PATH_BYTES_MAX,
   expects(`a path of at most ${SOCKET_PATH_BYTES_MAX} bytes`),

@@ -173,11 +173,14 @@ async function startNbd(
 }
 
 function findGroup(groups: Iterable<AgentGroup>, name: string): AgentGroup | undefined {
-  for (const group of groups) if (group.name === name.slice(0, name.indexOf('/'))) return group;
+  const slash = name.indexOf('/');
+  if (slash < 0) return undefined;
+  for (const group of groups) if (group.name === name.slice(0, slash)) return group;
   return undefined;
 }
 
-function findBackend(groups: Iterable<AgentGroup>, name: string): Backend | undefined {
+/** The volume of an export name, `group/volume`. */
+export function findBackend(groups: Iterable<AgentGroup>, name: string): Backend | undefined {
   return findGroup(groups, name)?.backends.get(name.slice(name.indexOf('/') + 1));
 }
 

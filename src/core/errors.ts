@@ -121,6 +121,13 @@ export class LvrError extends Error {
   }
 }
 
+/** What is no defect: an LvrError, or what a system call threw as one. undefined: it must end the process. */
+export function expectedError(error: unknown): LvrError | undefined {
+  if (error instanceof LvrError) return error;
+  if (!(error instanceof Error) || !('syscall' in error) || !('code' in error)) return undefined;
+  return new LvrError('FAILED', error.message, { cause: error });
+}
+
 /** The message of anything thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -58,6 +58,8 @@ export const NBD_IN_FLIGHT_BYTES_TOTAL_MAX = 256 * MIB;
 export const NBD_REQUESTS_IN_FLIGHT_MAX = 1024;
 /** Reads taken before the answers so far are sent, so that the client works on them while the rest is served. */
 export const NBD_READS_PER_ROUND = 16;
+/** Extents that one connection may ask for in a turn: the system is asked for each of them at once, and everybody else waits. */
+export const NBD_EXTENTS_PER_TURN = 2048;
 
 /** Link: largest frame body, and the largest one taken before the hello was accepted. */
 export const FRAME_BYTES_MAX = 16 * MIB;

@@ -126,7 +126,7 @@ export interface Backend {
   readonly exportName: string;
   readonly description: string;
   readonly sizeBytes: number;
-  /** Smallest unit of offset and length, a power of two from 512 to 64 KiB. */
+  /** Smallest unit of offset and length, a power of two from 512 to 4096. */
   readonly blockBytes: number;
   readonly readOnly: boolean;
   /** undefined when clients may use the volume now, else the reason for the refusal (shown to the client). */

@@ -6,6 +6,7 @@
 import { closeSync, constants, fsyncSync, openSync, realpathSync, type Stats, statSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type ErrorCode, LvrError } from '../core/errors.js';
+import { BLOCK_BYTES } from '../core/limits.js';
 import { blockHolders, lockHolders } from './device-holders.js';
 import type { Engines } from './engine.js';
 import { binding, type DeviceInfo, isSystemError } from './native.js';
@@ -87,6 +88,10 @@ function prepared(filename: string, fd: number, stats: Stats, options: DeviceOpt
     const before = binding.deviceInfo(fd);
     if (before.readOnly) throw unusable(options.path, 'is set read-only', `blockdev --setrw ${filename}`);
     if (before.logicalBlockBytes === 0) throw unusable(options.path, 'is on a file system without O_DIRECT', 'set io = "buffered"');
+    if (before.logicalBlockBytes > BLOCK_BYTES) {
+      const hint = before.kind === 'file' ? 'set io = "buffered"' : undefined;
+      throw unusable(options.path, `has blocks of ${before.logicalBlockBytes} bytes, ${BLOCK_BYTES} is the most`, hint);
+    }
     if (before.kind === 'file' && options.exclusive !== false && !binding.lock(fd)) throw busy(options.path, lockHolders(stats));
     const wantedBytes = before.kind === 'file' ? (options.create?.sizeBytes ?? 0) : 0;
     const isNew = before.kind === 'file' && before.sizeBytes === 0 && wantedBytes > 0;
@@ -165,8 +170,8 @@ export function resizeFile(path: string, fd: number, io: IoMode, beforeBytes: nu
   }
 }
 
-/** Turns what a system call threw into an LvrError; anything else passes unchanged. */
-function translated(error: unknown, path: string, io: IoMode): unknown {
+/** Turns what a system call on a device threw into an LvrError; anything else passes unchanged. */
+export function translated(error: unknown, path: string, io: IoMode): unknown {
   if (!(error instanceof Error) || error instanceof LvrError) return error;
   const code = (error as { code?: unknown }).code;
   if (typeof code !== 'string' || !('syscall' in error)) return error;

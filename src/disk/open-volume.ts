@@ -1,12 +1,13 @@
 // Opening a volume's device as the configuration says, and proving that one reads as zeroes.
 
-import { statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { LvrError } from '../core/errors.js';
 import type { VolumeConfig } from '../core/group-config.js';
 import { MIB } from '../core/limits.js';
 import type { Arena, Device } from '../core/ports.js';
 import type { Engines } from './engine.js';
 import { type FileDevice, openDevice } from './file-device.js';
+import { type IoMode, translated } from './open-descriptor.js';
 import { readDevice } from './promises.js';
 
 /**
@@ -14,7 +15,7 @@ import { readDevice } from './promises.js';
  * empty, is made; else it is refused, because what stood in it is gone, or its file system is not mounted. Rejects as openDevice().
  */
 export async function openVolume(config: VolumeConfig, engines: Engines, mayCreate: boolean): Promise<FileDevice> {
-  const stats = statSync(config.device, { throwIfNoEntry: false });
+  const stats = lookAt(config.device, config.io ?? 'buffered');
   const isBlock = stats?.isBlockDevice() ?? false;
   if (!mayCreate && config.sizeBytes > 0 && (stats === undefined || (stats.isFile() && stats.size === 0))) {
     throw new LvrError(
@@ -31,6 +32,14 @@ export async function openVolume(config: VolumeConfig, engines: Engines, mayCrea
     ...(config.sizeBytes > 0 ? { create: { sizeBytes: config.sizeBytes } } : {}),
     engines,
   });
+}
+
+function lookAt(path: string, io: IoMode): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw translated(error, path, io);
+  }
 }
 
 /** True when every byte of the device is zero. Skips what the file system knows to be holes and stops at the first other byte. */

@@ -249,7 +249,9 @@ export class Group {
     await this.applier.end();
     this.reads.dropWaiting();
     this.remoteReads.stop();
-    for (const device of [...this.devices, this.log.device, ...this.resyncs.stores.devices]) await device.close();
+    const devices = [...this.devices, this.log.device, ...this.resyncs.stores.devices];
+    for (const closed of await Promise.allSettled(devices.map((device) => device.close())))
+      if (closed.status === 'rejected') throw closed.reason;
   }
 
   /** Drops every client. */

@@ -39,7 +39,9 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
     const volumes = devices.slice();
     const openLogDevice = async (mayCreate: boolean): Promise<Device> => {
       // A log that is there may have another size than the configuration says by now.
-      const isMissing = mayCreate && (binding === undefined || (await sizeOf(config.log.path)) === 0);
+      const isGone = await isGoneOrEmpty(config.log.path);
+      if (isGone && !mayCreate) throw logGone(config);
+      const isMissing = mayCreate && (binding === undefined || isGone);
       const create = isMissing ? { create: { sizeBytes: config.log.sizeBytes } } : {};
       const device = await openDevice({ path: config.log.path, io: 'direct', ...create, reserve: true, engines: env.engines });
       devices.push(device);
@@ -81,7 +83,7 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
     if (binding?.hasSpare !== true) await writeBinding(config.name, env.stateDir, opened.log.store.current.logUuid);
     return group;
   } catch (error) {
-    for (const device of devices) await device.close();
+    await Promise.allSettled(devices.map((device) => device.close()));
     throw error;
   }
 }
@@ -209,19 +211,25 @@ async function readBinding(group: string, stateDir: string): Promise<Binding | u
   return { logUuid, hasSpare: spare !== undefined };
 }
 
-/** Size of a file, 0 where there is none. */
-async function sizeOf(path: string): Promise<number> {
+/** No file, or one without content. */
+async function isGoneOrEmpty(path: string): Promise<boolean> {
   const stats = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return { size: 0 };
+    if (error.code === 'ENOENT') return undefined;
     throw new LvrError('FAILED', `cannot look at ${path}: ${error.message}`, { cause: error });
   });
-  return stats.size;
+  return stats === undefined || (stats.isFile() && stats.size === 0);
+}
+
+function logGone({ name, log }: GroupConfig): LvrError {
+  return new LvrError('LOG_FOREIGN', `log ${log.path} does not exist, or is empty, but group ${name} had it before`, {
+    hint: 'put it back (is its file system mounted?); if it is lost, promote another site: without its log this one has no history',
+  });
 }
 
 /** The file that says whether the log counts must not just be made anew: a log that was given up would be replayed over newer content. */
 async function checkSpare(path: string, binding: Binding | undefined, group: string): Promise<boolean> {
-  const size = await sizeOf(path);
-  if (size > 0 || binding?.hasSpare !== true) return size > 0;
+  const isThere = !(await isGoneOrEmpty(path));
+  if (isThere || binding?.hasSpare !== true) return isThere;
   throw new LvrError('LOG_SUPERBLOCK', `${path} is missing or empty: it says whether the log of group ${group} counts`, {
     hint: `put it back; only if the group never went on without its log (event log-given-up), remove the line "spare" of ${group}.log beside it`,
   });

@@ -12,6 +12,8 @@ import { type Overlay, putSegment, ZEROES } from './overlay.js';
 const SMALL_BYTES = 16 * KIB;
 const SMALL_COUNT = 512;
 const LARGE_COUNT = 64;
+/** Device parts of reads under way, from which on no further piece is begun: one piece between unapplied sectors has a thousand. */
+const PARTS_MAX = 1024;
 const ESHUTDOWN = 108;
 
 class ReadSlab implements Slab {
@@ -26,8 +28,8 @@ class ReadSlab implements Slab {
   }
 }
 
-/** A read whose device parts are still under way; its index is the tag of those parts. */
-type OpenRead = { request: IoRequest | undefined; volume: number; left: number; hasFailed: boolean };
+/** A read under way; its index is the tag of its device parts. `left`: parts, and one for the pieces from `piece` on, not begun yet. */
+type OpenRead = { request: IoRequest | undefined; volume: number; piece: number; left: number; hasFailed: boolean; isDropped: boolean };
 
 type WaitingRead = { readonly volume: number; readonly request: IoRequest };
 
@@ -51,6 +53,10 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
   #waitingSmall: WaitingRead[] = [];
   #waitingLarge: WaitingRead[] = [];
   #isStarting = false;
+  /** Device parts under way. */
+  #parts = 0;
+  /** Reads with pieces that are not begun, oldest first. */
+  readonly #stalled: number[] = [];
   // State of the piece that segment() is called for.
   #slab: ReadSlab;
   #pieceStart = 0;
@@ -88,6 +94,10 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
   dropWaiting(): void {
     for (const { request } of [...this.#waitingSmall.splice(0), ...this.#waitingLarge.splice(0)])
       request.owner.completed(request, ESHUTDOWN);
+    for (const tag of this.#stalled.splice(0)) {
+      (this.#open[tag] as OpenRead).isDropped = true;
+      this.#partDone(tag, 0);
+    }
   }
 
   /** Gives the slabs of a completed read back, which may start a waiting one. */
@@ -131,24 +141,47 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
   }
 
   #start(volume: number, request: IoRequest): void {
-    const tag = this.#free.pop() ?? this.#open.push({ request: undefined, volume: 0, left: 0, hasFailed: false }) - 1;
+    const tag = this.#free.pop() ?? this.#open.push({ request, volume, piece: 0, left: 1, hasFailed: false, isDropped: false }) - 1;
     const open = this.#open[tag] as OpenRead;
     open.request = request;
     open.volume = volume;
+    open.piece = 0;
     open.left = 1;
     open.hasFailed = false;
+    open.isDropped = false;
+    if (this.#stalled.length > 0 || !this.#startPieces(tag)) this.#stalled.push(tag);
+  }
+
+  /** Begins the pieces of a read that are left; false when there are too many parts under way. */
+  #startPieces(tag: number): boolean {
+    const open = this.#open[tag] as OpenRead;
+    const { volume } = open;
+    const { offset, length, slabs } = open.request as IoRequest;
     this.#tag = tag;
     this.#device = this.#devices[volume] as Device;
-    const end = request.offset + request.length;
-    for (let i = 0; i < request.slabs.length; i++) {
-      this.#slab = request.slabs[i] as ReadSlab;
-      this.#pieceStart = request.offset + i * RECORD_PAYLOAD_BYTES_MAX;
+    while (open.piece < slabs.length) {
+      if (this.#parts >= PARTS_MAX) return false;
+      this.#slab = slabs[open.piece] as ReadSlab;
+      this.#pieceStart = offset + open.piece++ * RECORD_PAYLOAD_BYTES_MAX;
       this.#cursor = this.#pieceStart;
-      const pieceEnd = Math.min(end, this.#pieceStart + RECORD_PAYLOAD_BYTES_MAX);
+      const pieceEnd = Math.min(offset + length, this.#pieceStart + RECORD_PAYLOAD_BYTES_MAX);
       if (!this.#overlay.isEmpty(volume)) this.#overlay.visit(volume, this.#pieceStart, pieceEnd, this);
       if (this.#cursor < pieceEnd) this.#readGap(pieceEnd);
     }
     this.#partDone(tag, 0);
+    return true;
+  }
+
+  /** Goes on with reads that wait for parts of others to end. */
+  #resume(): void {
+    while (this.#stalled.length > 0) {
+      const tag = this.#stalled[0] as number;
+      const { volume } = this.#open[tag] as OpenRead;
+      const isBegun = this.#startPieces(tag);
+      if (isBegun) this.#stalled.shift();
+      (this.#devices[volume] as Device).kick();
+      if (!isBegun) return;
+    }
   }
 
   /** An unapplied range of the current piece: read what lies before it, copy it. */
@@ -161,13 +194,16 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
 
   #readGap(end: number): void {
     (this.#open[this.#tag] as OpenRead).left++;
+    this.#parts++;
     const to = this.#slab.dataStart + (this.#cursor - this.#pieceStart);
     this.#device.read(this.#slab.arena, to, end - this.#cursor, this.#cursor, this, this.#tag);
     this.#cursor = end;
   }
 
   ioDone(tag: number, error: number): void {
+    this.#parts--;
     this.#partDone(tag, error);
+    if (this.#stalled.length > 0 && this.#parts < PARTS_MAX) this.#resume();
   }
 
   #partDone(tag: number, error: number): void {
@@ -178,11 +214,12 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
     }
     if (--open.left > 0) return;
     // Another read may have this place as soon as it is free.
-    const { volume, hasFailed } = open;
+    const { volume, hasFailed, isDropped } = open;
     const request = open.request as IoRequest;
     open.request = undefined;
     this.#free.push(tag);
-    if (hasFailed) this.#failed.answer(volume, request);
+    if (isDropped) this.end(request, ESHUTDOWN);
+    else if (hasFailed) this.#failed.answer(volume, request);
     else request.owner.completed(request, 0);
   }
 

@@ -72,21 +72,23 @@ export class Answers {
     return true;
   }
 
-  /** The extents of a range. */
-  status(request: NbdRequest): void {
+  /** The extents of a range; returns how many were looked for. */
+  status(request: NbdRequest): number {
     const max = (request.flags & CMD_FLAG.reqOne) !== 0 ? 1 : EXTENTS_PER_REPLY_MAX;
     let extents: ExtentRun[];
     try {
       extents = this.#backend.extents(request.offset, request.length, max);
     } catch (error) {
       if (!(error instanceof LvrError)) throw error;
-      return this.plain(request, ERRNO.EIO);
+      this.plain(request, ERRNO.EIO);
+      return 1;
     }
     assert(extents.length > 0 && extents.length <= max, 'a range has at least one extent and at most as many as asked for');
     this.#count(request, 0);
     const output = this.#output;
     const at = output.reserve(reply.statusChunkBytes(extents.length));
     output.advance(reply.putStatusChunk(output.view, at, request, extents));
+    return extents.length;
   }
 
   #count(request: NbdRequest, errno: number): void {

@@ -120,6 +120,7 @@ const WRONG: [string, string, string][] = [
   ['listen =', `control = "/${'x'.repeat(107)}"\nlisten =`, 'lvr.toml:4 agent.control: expected a path of at most 107 bytes, got'],
   ['listen =', 'metrics = "0.0.0.0:7749"\nlisten =', 'lvr.toml:4 agent.metrics: 0.0.0.0:7749 is already used by agent.listen'],
   ['role = "primary"', 'role = primary', 'lvr.toml:7 not TOML'],
+  ['path = "', 'path = "/tmp\\u0000', 'lvr.toml:8 groups.app.log.path: expected an absolute path'],
   ['listen =', 'resync_parallel = 0\nlisten =', 'lvr.toml:4 agent.resync_parallel: expected a whole number from 1 to 64, got 0'],
   [
     'size = "256MiB"',

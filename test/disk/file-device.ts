@@ -210,6 +210,8 @@ t.test('a file is opened once at a time', async (t) => {
   await second.close();
 });
 
+const root = process.getuid?.() === 0 ? false : 'needs root';
+
 t.test('what cannot be a device is refused with its reason', async (t) => {
   mkdirSync(work.file('directory'));
   symlinkSync(work.file('loop-b'), work.file('loop-a'));
@@ -227,6 +229,28 @@ t.test('what cannot be a device is refused with its reason', async (t) => {
   t.equal(await codeOf(openDevice({ path: work.file('missing'), io: 'buffered', engines })), 'DEVICE_UNUSABLE');
 });
 
+t.test('blocks larger than those of the log are refused, directly and through the page cache', { skip: root }, async (t) => {
+  const path = work.file('large-blocks');
+  writeFileSync(path, Buffer.alloc(MIB));
+  let loop: string;
+  try {
+    loop = command('losetup', '--find', '--show', '--sector-size', '8192', path).trim();
+  } catch (error) {
+    t.match(String(error), /invalid|failed/i, 'this kernel has no such devices');
+    return;
+  }
+  try {
+    for (const io of ['direct', 'buffered'] as const) {
+      await t.rejects(openDevice({ path: loop, io, engines }), {
+        code: 'DEVICE_UNUSABLE',
+        message: /blocks of 8192 bytes, 4096 is the most/,
+      });
+    }
+  } finally {
+    command('losetup', '--detach', loop);
+  }
+});
+
 t.test('a symbolic link leads to its file', async (t) => {
   symlinkSync(work.file('linked'), work.file('link'));
   writeFileSync(work.file('linked'), Buffer.alloc(4096));
@@ -234,8 +258,6 @@ t.test('a symbolic link leads to its file', async (t) => {
   t.equal(device.path, work.file('link'), 'the configured name stays');
   await device.close();
 });
-
-const root = process.getuid?.() === 0 ? false : 'needs root';
 
 t.test(
   'on a full file system: DISK_FULL, nothing left behind, ENOSPC for writes, zeroing without zero-range',

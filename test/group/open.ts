@@ -1,6 +1,6 @@
 // Opening a group from real files: what is created, what is replayed, and what is refused with nothing changed.
 
-import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -201,8 +201,11 @@ t.test('the wrong log, or none, is refused and everything stays as it is', async
   writeFileSync(config.log.path, Buffer.alloc(16 * MIB));
   await refused('LOG_FOREIGN');
   rmSync(config.log.path);
-  await t.rejects(open(), { name: 'LvrError' }, 'a log that vanished is not made anew');
+  const isGone = { code: 'LOG_FOREIGN', message: /does not exist, or is empty, but group app had it before/ } as const;
+  await t.rejects(open(), isGone, 'a log that vanished is not made anew');
   t.equal(statSync(config.log.path, { throwIfNoEntry: false }), undefined);
+  writeFileSync(config.log.path, '');
+  await t.rejects(open(), isGone);
   renameSync(`${config.log.path}.kept`, config.log.path);
   const again = await open();
   t.equal(again.log.appendedLsn, 1, 'the right one opens');
@@ -228,4 +231,19 @@ t.test('a volume that vanished, or is empty, is not made anew under the log of t
   const again = await open();
   t.equal(readFileSync(path)[0], 1);
   await again.stop();
+});
+
+t.test('a path that cannot be looked at is an error of the volume, no defect', async (t) => {
+  const { directory, config, open } = place(t);
+  writeFileSync(join(directory, 'plain'), 'x');
+  symlinkSync(join(directory, 'circle'), join(directory, 'circle'));
+  for (const [device, message] of [
+    [join(directory, 'plain/below'), /path through something that is not a directory/],
+    [join(directory, 'circle'), /loop of symbolic links/],
+    [join(directory, 'x'.repeat(300)), /ENAMETOOLONG/],
+  ] as const) {
+    const volumes = [{ name: 'data', device, sizeBytes: MIB, io: undefined }];
+    await t.rejects(open({ volumes }), { name: 'LvrError', message }, device);
+  }
+  t.equal(statSync(config.log.path, { throwIfNoEntry: false }), undefined);
 });

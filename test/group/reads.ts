@@ -3,6 +3,7 @@
 import t from 'tap';
 import type { Backend, IoRequest } from '../../src/core/ports.js';
 import { SimClient, type SimRequest } from '../../src/sim/client.js';
+import type { SimDevice } from '../../src/sim/disk.js';
 import { differences, History, idsOf } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
 import { SimWorld, VOLUME_BYTES } from '../helpers/sim-group.js';
@@ -67,6 +68,51 @@ t.test('more reads than there is memory for wait, long and short ones, and all a
   t.ok(reads.every((read) => read.errno === 0));
   t.same(client.wrongReads, []);
 });
+
+for (const isStopped of [false, true]) {
+  t.test(
+    `reads between unapplied sectors take turns at the device${isStopped ? ', and are answered when the group stops' : ''}`,
+    async (t) => {
+      const world = new SimWorld(new Random(9));
+      const site = await world.add('a', { volumeBytes: 4 * MIB });
+      const client = new SimClient(site, new History(4 * MIB));
+      for (let i = 0; i < 64; i++) client.write(0, i * 65536, 65536);
+      client.commit();
+      await world.advance(5000);
+      const [device] = site.volumeDevices as [SimDevice];
+      device.intercept = (op) => (op.kind === 'read' ? 0 : 'hang');
+      for (let sector = 0; sector < 8192; sector += 2) {
+        client.write(0, sector * 512, 512);
+        if (sector % 64 === 0) client.commit();
+        if (sector % 1024 === 0) await world.settle();
+      }
+      client.commit();
+      await world.settle();
+      let parts = 0;
+      device.onQueued = () => void parts++;
+      device.stopped = true;
+      const reads: SimRequest[] = [];
+      for (let i = 0; i < 64; i++) reads.push(client.read(0, i % 8 === 0 ? 0 : (i % 4) * MIB, i % 8 === 0 ? 4 * MIB : MIB));
+      for (let i = 0; i < 500; i++) reads.push(client.read(0, (i % 256) * 16384, 16384));
+      client.commit();
+      await world.settle();
+      t.ok(parts > 1000 && parts < 3072, `${parts} parts under way`);
+      if (isStopped) {
+        device.intercept = undefined;
+        device.stopped = false;
+        await world.drive(site.group.stop({ quick: true }));
+      } else {
+        device.stopped = false;
+        await world.settle();
+      }
+      t.ok(
+        reads.every((read) => read.isDone && (isStopped || read.errno === 0)),
+        'all are answered',
+      );
+      t.same(client.wrongReads, []);
+    },
+  );
+}
 
 t.test('short reads do not wait behind long ones whose memory a slow client keeps', async (t) => {
   const world = new SimWorld(new Random(8));

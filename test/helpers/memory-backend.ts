@@ -188,6 +188,11 @@ export class MemoryBackend implements Backend {
     for (let i = 0; i < count && i < entries.length; i++) this.#complete(entries[i] as Entry);
   }
 
+  /** Ends everything that waits with an error. */
+  failHeld(errno: number): void {
+    for (const { request } of this.#pending.splice(0)) this.#complete({ request, errno });
+  }
+
   #endOnce(request: IoRequest, errno: number): void {
     if (!this.#pending.some((entry) => entry.request === request)) this.#end(request, errno);
   }
