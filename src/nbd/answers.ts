@@ -1,8 +1,9 @@
-// The answers to requests: counted, encoded, and queued with the output of the connection. Stateless beyond what was negotiated.
+// The answers to requests: counted, encoded, and queued with the output of the connection. Stateless beyond what was negotiated,
+// and how much of a turn was used.
 
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
-import { DIRECT_PAYLOAD_BYTES } from '../core/limits.js';
+import { DIRECT_PAYLOAD_BYTES, NBD_EXTENTS_PER_TURN } from '../core/limits.js';
 import type { Backend, ExtentRun } from '../core/ports.js';
 import type { CommandCounter, CommandCounters, NbdMetrics } from './metrics.js';
 import type { Output } from './output.js';
@@ -17,6 +18,8 @@ export class Answers {
   readonly #metrics: NbdMetrics;
   readonly #exportCounters: CommandCounters;
   readonly #structured: boolean;
+  /** Told in this turn, and one for each question. */
+  #extents = 0;
 
   constructor(backend: Backend, output: Output, metrics: NbdMetrics, structured: boolean) {
     this.#backend = backend;
@@ -72,23 +75,32 @@ export class Answers {
     return true;
   }
 
-  /** The extents of a range; returns how many were looked for. */
-  status(request: NbdRequest): number {
+  turnBegins(): void {
+    this.#extents = 0;
+  }
+
+  /** Others come first now: the system was asked for as many extents as may be told in a turn. */
+  get hasHadTurn(): boolean {
+    return this.#extents >= NBD_EXTENTS_PER_TURN;
+  }
+
+  /** The extents of a range. */
+  status(request: NbdRequest): void {
     const max = (request.flags & CMD_FLAG.reqOne) !== 0 ? 1 : EXTENTS_PER_REPLY_MAX;
     let extents: ExtentRun[];
+    this.#extents++;
     try {
       extents = this.#backend.extents(request.offset, request.length, max);
     } catch (error) {
       if (!(error instanceof LvrError)) throw error;
-      this.plain(request, ERRNO.EIO);
-      return 1;
+      return this.plain(request, ERRNO.EIO);
     }
     assert(extents.length > 0 && extents.length <= max, 'a range has at least one extent and at most as many as asked for');
     this.#count(request, 0);
     const output = this.#output;
     const at = output.reserve(reply.statusChunkBytes(extents.length));
     output.advance(reply.putStatusChunk(output.view, at, request, extents));
-    return extents.length;
+    this.#extents += extents.length;
   }
 
   #count(request: NbdRequest, errno: number): void {

@@ -8,13 +8,7 @@
 // payload has passed; DISC is obeyed when everything before it has been answered. Bounds: requests and bytes in flight, bytes unsent.
 
 import { assert } from '../core/assert.js';
-import {
-  DIRECT_PAYLOAD_BYTES,
-  NBD_EXTENTS_PER_TURN,
-  NBD_PAYLOAD_BYTES_MAX,
-  NBD_READS_PER_ROUND,
-  NBD_UNSENT_BYTES_MAX,
-} from '../core/limits.js';
+import { DIRECT_PAYLOAD_BYTES, NBD_PAYLOAD_BYTES_MAX, NBD_READS_PER_ROUND, NBD_UNSENT_BYTES_MAX } from '../core/limits.js';
 import type { Backend, IoRequest, RequestOwner, RoomWaiter } from '../core/ports.js';
 import { Answers } from './answers.js';
 import type { BudgetWaiter } from './budget.js';
@@ -62,8 +56,6 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
   #uncommitted = false;
   /** The socket's next read goes into the payload's slab. */
   #targetIsSlab = false;
-  /** Extents told in this turn. */
-  #extents = 0;
   /** The last write was long. */
   #longWrites = false;
   /** DISC or drain(): take nothing further. */
@@ -270,16 +262,15 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
   /** Takes every complete request, bounded by what one read delivers. */
   #takeRequests(): void {
     const input = this.#input;
-    this.#extents = 0;
+    this.#answers.turnBegins();
     while (!this.#ending && !this.#holding && !this.#closed) {
       if (this.#payload.request !== undefined && !this.#takePayload()) return;
       if (this.#handing) return;
       if (input.end - input.start < REQUEST_BYTES) return;
       const request = this.#next;
       if (!parseRequest(input.view, input.start, request)) return this.#host.abort('wrong request magic', true);
-      const hasHadItsTurn = this.#extents >= NBD_EXTENTS_PER_TURN;
-      if (hasHadItsTurn) this.#arm();
-      if (hasHadItsTurn || this.#inFlight.isFull(request, this) || this.#output.unsentBytes >= NBD_UNSENT_BYTES_MAX) {
+      if (this.#answers.hasHadTurn) this.#arm();
+      if (this.#answers.hasHadTurn || this.#inFlight.isFull(request, this) || this.#output.unsentBytes >= NBD_UNSENT_BYTES_MAX) {
         this.#stall = 'limit';
         this.#metrics.stallsForLimits++;
         return;
@@ -306,7 +297,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     if (errno !== 0 || (request.length === 0 && request.type !== CMD.flush)) {
       this.#answers.plain(request, errno);
     } else if (request.type === CMD.blockStatus) {
-      this.#extents += this.#answers.status(request);
+      this.#answers.status(request);
     } else {
       request.op = opOf(request.type);
       this.#begin(request);
