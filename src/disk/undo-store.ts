@@ -10,15 +10,16 @@
 //    predecessor that is not durable.
 //  - Before rollback() begins, the superblock says that this resync does not go on: what was copied is gone from then on.
 //  - What is behind the last entry that counts is made invalid by open(), before anything is appended.
+//  - discard() comes when no superblock names the undo any more. Whatever of it a crash leaves counts for nobody.
 
 import { assert } from '../core/assert.js';
 import { isRegionBytes } from '../core/dirty-map.js';
 import { LvrError } from '../core/errors.js';
-import { BLOCK_BYTES } from '../core/limits.js';
+import { BLOCK_BYTES, MIB } from '../core/limits.js';
 import type { Arena, Crc32c, Device } from '../core/ports.js';
 import { putUuid, type Uuid } from '../format/bytes.js';
 import { putUndoEntry, putUndoHeader, readUndoHeader, UNDO_ENTRIES_AT, undoCapacity, undoEntryBytes } from '../format/undo-entry.js';
-import { readDevice, writeDurably } from './promises.js';
+import { readDevice, writeDurably, zeroDevice } from './promises.js';
 import { type SavedVisitor, UNDO_IN_FLIGHT_MAX, UndoReader } from './undo-reader.js';
 
 /** What the store needs of the process; LogMemory has it. */
@@ -29,6 +30,9 @@ export type SavedRange = { readonly volume: number; readonly offset: number; rea
 
 /** Entries that are saved with one write. Many, because each such write waits until the disk has emptied its cache. */
 export const UNDO_SAVE_MAX = UNDO_IN_FLIGHT_MAX;
+
+/** Given back at a time: a stop waits for no more. */
+const DISCARD_BYTES = 256 * MIB;
 
 type Save = {
   /** Sequence of the first entry. */
@@ -56,6 +60,8 @@ export class UndoStore {
   #waiting: Save[] = [];
   #inFlight: Save[] = [];
   #failed: LvrError | undefined;
+  #discarding: Promise<void> = Promise.resolve();
+  #ended = false;
 
   constructor(device: Device, memory: UndoMemory) {
     this.#device = device;
@@ -94,6 +100,7 @@ export class UndoStore {
   async begin(uuid: Uuid, regionBytes: number): Promise<void> {
     assert(isRegionBytes(regionBytes), 'a region is a power of two from 4 KiB to 4 MiB');
     assert(this.#waiting.length + this.#inFlight.length === 0, 'no save is under way');
+    await this.#discarding;
     if (this.#failed !== undefined) throw this.#failed;
     this.#become(uuid, regionBytes, 0);
     if (this.#capacity === 0) throw this.#full();
@@ -155,6 +162,34 @@ export class UndoStore {
     assert(this.#regionBytes > 0, 'an undo has begun');
     assert(this.#waiting.length + this.#inFlight.length === 0, 'no save is under way');
     await this.#reader(this.#uuid, this.#regionBytes, volumes).rollback(this.#durable);
+  }
+
+  /** Nothing saved counts any more: the space goes back to the file system, meanwhile. No save may be under way. */
+  discard(): void {
+    assert(this.#waiting.length + this.#inFlight.length === 0, 'no save is under way');
+    this.#regionBytes = 0;
+    this.#discarding = this.#discarding
+      .then(() => this.#discard())
+      .catch((error: unknown) => {
+        // What cannot be given back is overwritten by the next undo.
+        if (!(error instanceof LvrError)) throw error;
+      });
+  }
+
+  /** Nothing is discarded any more; resolves when nothing is being. Before the device is closed. */
+  async end(): Promise<void> {
+    this.#ended = true;
+    await this.#discarding;
+  }
+
+  async #discard(): Promise<void> {
+    const { sizeBytes } = this.#device;
+    for (let at = 0; at < sizeBytes && !this.#ended; ) {
+      const run = this.#device.extents(at, sizeBytes - at, 1)[0];
+      const length = Math.min(run?.length ?? sizeBytes - at, DISCARD_BYTES);
+      if (run?.zero !== true) await zeroDevice(this.#device, at, length, true);
+      at += length;
+    }
   }
 
   #become(uuid: Uuid, regionBytes: number, entries: number): void {

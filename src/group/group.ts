@@ -244,7 +244,7 @@ export class Group {
     await this.#roles.stop(options.quick);
     await Promise.all([this.resizing, this.passthrough.settled(), this.checkpointer.settled(), this.log.settled()]);
     this.#primaryDurable.stop();
-    this.resyncs.stop();
+    await this.resyncs.stop();
     // What is not applied is left to the next start: nothing may reach a device that is being closed.
     await this.applier.end();
     this.reads.dropWaiting();

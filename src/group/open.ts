@@ -165,7 +165,7 @@ export async function assembleGroup(
   } catch (error) {
     // Its devices are about to be closed.
     group.applyFailed(error instanceof LvrError ? error : new LvrError('FAILED', String(error)));
-    await group.checkpointer.settled();
+    await Promise.all([group.checkpointer.settled(), stores.undo?.end()]);
     throw error;
   }
 }

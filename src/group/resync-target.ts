@@ -240,11 +240,11 @@ export class ResyncTarget implements IoTarget {
     }
   }
 
-  /** Where old content cannot be kept the resync goes on without it; if it must, it waits for room, and other failures are final. */
+  /** Where old content cannot be read or kept the resync goes on without it. If it must, it waits; a store that failed is final then. */
   #saveFailed(error: unknown): void {
     const { log, undoMode, name } = this.#group;
     if (!(error instanceof LvrError)) return this.#failed(new LvrError('FAILED', String(error)));
-    if (!isUndoFull(error) && (undoMode === 'required' || error !== this.#group.undo?.failed)) return this.#failed(error);
+    if (undoMode === 'required' && error === this.#group.undo?.failed && !isUndoFull(error)) return this.#failed(error);
     // Of several saves that fail together one is enough.
     if (this.#givingUp || !this.#keepsOld) return this.#settle();
     if (undoMode === 'required') {
@@ -348,7 +348,9 @@ export class ResyncTarget implements IoTarget {
 
   /** A start: goes on with putting back what a resync had overwritten, if that was begun. */
   async recover(): Promise<void> {
-    if (this.#group.log.store.current.resync?.uuid === UUID_NONE) await this.rollBack();
+    const { resync } = this.#group.log.store.current;
+    if (resync?.uuid === UUID_NONE) await this.rollBack();
+    else if (resync?.undo === undefined) this.#saved.forget();
   }
 
   /** The session is over: resolves when nothing is being written any more. Pieces that were not submitted are forgotten. */

@@ -96,9 +96,10 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
     await this.target.recover();
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.bitmaps.stop();
     this.limits.stop();
+    await this.stores.undo?.end();
   }
 
   /** The state or a position of a site changed; whoever calls releases writes afterwards. */

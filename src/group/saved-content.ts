@@ -65,9 +65,10 @@ export class SavedContent {
     return isThere;
   }
 
-  /** Nothing is to be saved any more. */
+  /** Nothing is to be saved any more, and no superblock names what was. */
   forget(): void {
     this.#saved = undefined;
+    if (this.saves === 0) this.#store?.discard();
   }
 
   /** Part of what a piece is to overwrite is not saved and must be. */
@@ -103,6 +104,7 @@ export class SavedContent {
     return this.#save(ranges, slot).finally(() => {
       for (const { volume, offset } of ranges) this.#saving[volume]?.delete(offset / UNDO_UNIT_BYTES);
       this.#slots.push(slot);
+      if (this.#saved === undefined && this.saves === 0) this.#store?.discard();
     });
   }
 
