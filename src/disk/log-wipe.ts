@@ -2,6 +2,7 @@
 // a cut what the primary had in memory and lost, and the headers of records that were cut off the last batch. Nothing was ever written
 // behind the high-water mark.
 
+import type { LvrError } from '../core/errors.js';
 import { lookBehindEnd } from '../core/high-water.js';
 import { BLOCK_BYTES, GROUP_PAYLOAD_BYTES } from '../core/limits.js';
 import { recordHeaderAt } from '../format/batch.js';
@@ -15,7 +16,10 @@ export async function wipeLeftovers(log: Log): Promise<void> {
   await wipeBehind(log);
 }
 
-/** The same for a log that forgets all of its records: nobody looks at those that it has. */
+/**
+ * The same for a log that forgets all of its records: nobody looks at those that it has. Rejects with DEVICE_FAILED or DISK_FULL, and the
+ * log has failed then: nobody knows what stands behind its end.
+ */
 export async function wipeBehind(log: Log): Promise<void> {
   const { device, ring, appendPosition, freePosition, store } = log;
   const most = Math.min(ring.limit(freePosition), appendPosition + 2 * GROUP_PAYLOAD_BYTES);
@@ -27,12 +31,24 @@ export async function wipeBehind(log: Log): Promise<void> {
     wiped.push(zeroDevice(device, RING_START + ring.offset(at), length));
     at += length;
   }
-  await Promise.all(wiped);
-  await syncDevice(device);
+  // All of them have ended before anything is appended, or the log closed.
+  const failure = (await Promise.allSettled(wiped)).find((result) => result.status === 'rejected');
+  await orFail(log, failure === undefined ? syncDevice(device) : Promise.reject(failure.reason));
+}
+
+/** A failed write or flush is final. */
+async function orFail(log: Log, change: Promise<void>): Promise<void> {
+  try {
+    await change;
+  } catch (error) {
+    log.fail(error as LvrError);
+    throw error;
+  }
 }
 
 /** Nothing else in the block of headers changes, so a torn write does no harm. */
-async function wipeCutRecords({ device, ring, index, reader }: Log): Promise<void> {
+async function wipeCutRecords(log: Log): Promise<void> {
+  const { device, ring, index, reader } = log;
   if (index.count === 0) return;
   const { firstLsn, position } = index.at(index.count - 1);
   const batch = await reader.readBatch(firstLsn);
@@ -40,7 +56,7 @@ async function wipeCutRecords({ device, ring, index, reader }: Log): Promise<voi
     const cut = batch.arena.bytes.subarray(batch.start + recordHeaderAt(batch.count), batch.start + BLOCK_BYTES);
     if (cut.every((byte) => byte === 0)) return;
     cut.fill(0);
-    await writeDurably(device, batch.arena, batch.start, BLOCK_BYTES, RING_START + ring.offset(position));
+    await orFail(log, writeDurably(device, batch.arena, batch.start, BLOCK_BYTES, RING_START + ring.offset(position)));
   } finally {
     batch.release();
   }

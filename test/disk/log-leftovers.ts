@@ -2,6 +2,7 @@
 
 import t from 'tap';
 import { MIB } from '../../src/core/limits.js';
+import { RING_START } from '../../src/format/superblock.js';
 import { SimDisk } from '../../src/sim/disk.js';
 import { drive, SimLog, SimMemory } from '../helpers/sim-log.js';
 
@@ -31,3 +32,23 @@ t.test('a batch that was cut off and is not overwritten does not hide the one th
   t.equal(again.log.appendedLsn, kept + 2);
   t.equal((await again.records()).length, 4);
 });
+
+for (const kind of ['zero', 'sync', 'write'] as const) {
+  t.test(`a cut whose ${kind} fails is the end of the log: nothing is appended behind what may come to light`, async (t) => {
+    const disk = new SimDisk('log', 16 * MIB);
+    const memory = new SimMemory();
+    const writer = { epoch: 1, incarnation: 1 };
+    const site = await SimLog.open(disk, memory, 'secondary', true, 32 * MIB);
+    for (let i = 0; i < 4; i++) {
+      site.receive(writer, [{}, {}, {}]);
+      await site.settle();
+    }
+    // What a cut left in the middle of a batch is wiped by the next.
+    await drive([site.device], site.log.cut(8));
+    site.device.intercept = (op) => (op.kind === kind && (kind !== 'write' || op.offset >= RING_START) ? 5 : 0);
+    await t.rejects(drive([site.device], site.log.cut(5)), { code: 'DEVICE_FAILED' });
+    t.equal(site.log.failed?.code, 'LOG_FAILED');
+    t.equal(site.device.pending, 0);
+    memory.recycle();
+  });
+}
