@@ -72,6 +72,8 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
   readonly target: ResyncTarget;
   readonly limits: SiteLimits;
   readonly progress: Progress;
+  /** Since when this process knows of what sites lack, as time of records; for those of which nothing older is known. */
+  readonly openedUs: number;
   /** Sites whose resync is paused. */
   readonly paused = new Set<string>();
   readonly #latency = new WriteLatency();
@@ -84,6 +86,7 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
     this.#group = group;
     this.stores = stores;
     const { clock, log, memory } = group.env;
+    this.openedUs = clock.wallMs() * 1000;
     this.bitmaps = new SiteBitmaps(this, stores.bitmaps, clock, log);
     this.progress = new Progress(this, clock);
     this.limits = new SiteLimits(this, clock, log);

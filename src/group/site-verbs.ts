@@ -61,7 +61,13 @@ export class SiteVerbs {
     const site = this.#primarySite(name);
     const { resyncs } = this.#group;
     const link = this.#link(name);
-    const { session, replication } = link.state();
+    const { session, replication, code, reason } = link.state();
+    if (site.bitmap?.isDetached === true || code === 'NEEDS_SEED') {
+      throw new LvrError(
+        'NEEDS_SEED',
+        `site ${name} of group ${this.#group.name} cannot be brought back by a resync: ${reason || 'it needs a seed'}`,
+      );
+    }
     if (site.bitmap === undefined) {
       throw new LvrError('ROLE', `site ${name} of group ${this.#group.name} needs no resync: the log holds all that it lacks`);
     }

@@ -73,9 +73,12 @@ function healthOf(group: Group, sites: readonly SiteStatus[]): Pick<GroupStatus,
     return { health: 'degraded', reason: `the log is full of what site ${refusedFor} lacks, and writes fail (log_full = "fail")` };
   }
   if (group.logFullSince > 0) {
-    const behind = sites.filter((s) => s.session !== 'connected').map((s) => s.site);
+    const behind = sites.filter((s) => s.session !== 'connected' && s.tracking === 'log').map((s) => s.site);
     const who = behind.length > 0 ? `site ${behind.join(', ')} is away and still needs it` : 'volumes or sites are slower than the writers';
     return { health: 'degraded', reason: `the log is full and writers wait: ${who}` };
+  }
+  if (group.resyncs.target.isActive) {
+    return { health: 'degraded', reason: 'a resync overwrites the volumes here: until it ends, they are no image of any moment' };
   }
   const slow = sites.find((s) => s.limits.crossed.length > 0 && s.session === 'connected');
   if (slow !== undefined) {
@@ -93,13 +96,25 @@ function healthOf(group: Group, sites: readonly SiteStatus[]): Pick<GroupStatus,
     if (less !== undefined)
       return { health: 'degraded', reason: `site ${less.site} is ${less.replication}: until it has caught up, writes do not wait for it` };
     const copied = isPrimary ? sites.find((s) => s.tracking === 'bitmap') : undefined;
+    if (copied === undefined && imageOf(group) === 'inconsistent')
+      return { health: 'degraded', reason: 'no primary was met yet: the volumes are no image of any moment' };
     if (copied === undefined) return { health: 'healthy', reason: '' };
     return {
       health: 'degraded',
       reason: `site ${copied.site} is ${copied.replication}: until its resync ends, it is no image of any moment`,
     };
   }
-  return { health: 'degraded', reason: `site ${away.site} is ${away.session}${away.reason === '' ? '' : `: ${away.reason}`}` };
+  return {
+    health: 'degraded',
+    reason: `site ${away.site} is ${away.session}${away.reason === '' ? '' : `: ${away.reason}`}${heldBy(group, away)}`,
+  };
+}
+
+/** What the absence of a site does to writers, where it does something. */
+function heldBy(group: Group, { site, effectiveMode }: SiteStatus): string {
+  const how = group.sites.find(site)?.config.onDisconnect;
+  if (group.role !== 'primary' || effectiveMode === 'async' || how === undefined || how === 'continue') return '';
+  return `; ${how === 'block' ? 'writers wait for it' : 'writes fail'} (on_disconnect = "${how}")`;
 }
 
 function detachedReason(reason: string): string {
@@ -112,7 +127,9 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
   const state = link?.state();
   const { log, role, writePath } = group;
   const isPrimary = role === 'primary';
-  const isDetached = site.bitmap?.isDetached === true;
+  const needsSeed = isPrimary && state?.code === 'NEEDS_SEED';
+  const isDetached = site.bitmap?.isDetached === true || needsSeed;
+  const isUnknown = isDetached || (site.bitmap === undefined && site.durable < log.trimmedLsn);
   const appended = writePath?.lastLsn ?? log.appendedLsn;
   const lagIos = isPrimary ? Math.max(0, appended - site.durable) : 0;
   const { progress } = group.resyncs;
@@ -120,12 +137,14 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
   const resynced = progress.resynced(site.config.name);
   const limit = group.resyncs.limits.statusOf(site);
   // What a bitmap tracks the log has forgotten: the bitmap counts it, and the time was noted.
-  const oldestUs = site.missingSinceUs > 0 ? site.missingSinceUs : log.index.timeOf(Math.max(site.durable, log.trimmedLsn) + 1);
+  const retainedUs = log.index.timeOf(Math.max(site.durable, log.trimmedLsn) + 1);
+  const knownUs = isUnknown ? Math.min(group.resyncs.openedUs, retainedUs || Number.POSITIVE_INFINITY) : retainedUs;
+  const oldestUs = site.missingSinceUs || knownUs;
   const wholeBytes = group.devices.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const dirtyBytes = group.resyncs.bitmaps.dirtyBytes(site.config.name);
   const inLog = lagIos === 0 ? 0 : log.index.payloadAfter(site.durable) + (writePath?.unsealedBytes ?? 0);
   // What was written, not only what it changed: the log has forgotten part of it.
-  const unknown = isDetached ? wholeBytes : 0;
+  const unknown = isUnknown ? wholeBytes : 0;
   const since = site.writtenAtDurable === undefined ? unknown : group.writtenBytes - site.writtenAtDurable;
   const lagBytes = lagIos === 0 ? 0 : Math.max(inLog, since);
   return {
@@ -134,10 +153,10 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
     effectiveMode: site.effectiveMode,
     session: state?.session ?? 'offline',
     replication: resync?.state === 'paused' ? 'paused' : (state?.replication ?? 'stopped'),
-    tracking: site.bitmap === undefined || (isDetached && site.bitmap.isKept) ? 'log' : isDetached ? 'none' : 'bitmap',
+    tracking: trackingOf(site, needsSeed),
     ackedLsn: String(isPrimary ? site.durable : 0),
     appliedLsn: String(isPrimary ? site.applied : 0),
-    lagBytes: isPrimary ? Math.max(lagBytes, dirtyBytes) : 0,
+    lagBytes: isPrimary ? Math.max(lagBytes, dirtyBytes, needsSeed ? wholeBytes : 0) : 0,
     lagIos,
     lagSeconds: lagIos === 0 || oldestUs === 0 ? 0 : Math.max(0, group.env.clock.wallMs() / 1000 - oldestUs / 1e6),
     dirtyBytes: isDetached ? wholeBytes : dirtyBytes,
@@ -145,12 +164,22 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
     resyncedBytes: resynced.copiedBytes,
     resyncComparedBytes: resynced.comparedBytes,
     resyncSameBytes: resynced.sameBytes,
-    logFullEtaSeconds: progress.logFullEta(site) ?? null,
+    logFullEtaSeconds: isDetached ? null : (progress.logFullEta(site) ?? null),
     limits: { crossed: limit.crossed.map(limitKey), action: limit.effect ?? '', seconds: limit.seconds },
-    reason: [isDetached ? detachedReason(state?.reason ?? '') : (state?.reason ?? ''), resync?.reason ?? '', limit.reason]
+    reason: [
+      site.bitmap?.isDetached === true ? detachedReason(state?.reason ?? '') : (state?.reason ?? ''),
+      resync?.reason ?? '',
+      limit.reason,
+    ]
       .filter((words) => words !== '')
       .join('; '),
     rule: state?.rule ?? '',
     insecure: state?.insecure ?? false,
   };
+}
+
+function trackingOf({ bitmap }: SiteProgress, needsSeed: boolean): SiteStatus['tracking'] {
+  if (needsSeed) return 'none';
+  if (bitmap?.isDetached === true) return bitmap.isKept ? 'log' : 'none';
+  return bitmap === undefined ? 'log' : 'bitmap';
 }
