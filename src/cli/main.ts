@@ -31,14 +31,33 @@ function requestedFormat(words: readonly string[]): Format {
     : 'table';
 }
 
+function usage(message: string): LvrError {
+  return new LvrError('USAGE', message, { hint: 'lvr --help' });
+}
+
+function oneSocket(value: unknown): string {
+  if (typeof value === 'string' && value !== '') return value;
+  throw usage(Array.isArray(value) ? '--agent is given twice' : '--agent names no socket');
+}
+
+/** A switch with a value other than true and false would count as false. */
+function checkSwitches(words: readonly string[]): void {
+  for (const word of words.slice(0, words.includes('--') ? words.indexOf('--') : words.length)) {
+    const [, name, value] = /^--(force|exit-code|watch|keep|shrink)=(.*)$/.exec(word) ?? [];
+    if (name !== undefined && value !== 'true' && value !== 'false') throw usage(`--${name} takes no value, got ${value}`);
+  }
+}
+
 async function run(words: string[]): Promise<void> {
+  checkSwitches(words);
   await yargs(words)
     .scriptName('lvr')
     .usage('lvr [--agent SOCKET] VERB')
     .option('agent', {
       type: 'string',
-      default: process.env['LVR_AGENT'] ?? DEFAULT_AGENT,
+      default: process.env['LVR_AGENT'] || DEFAULT_AGENT,
       requiresArg: true,
+      coerce: oneSocket,
       describe: 'control socket of the agent',
     })
     .option('output', {
@@ -67,7 +86,9 @@ async function run(words: string[]): Promise<void> {
     .version(false)
     .wrap(Math.min(WIDTH_MAX, process.stdout.columns ?? WIDTH_MAX))
     .fail((message, error) => {
-      throw error ?? new LvrError('USAGE', message.replaceAll('\n', '; '), { hint: 'lvr --help' });
+      // What the parser itself throws is a message of its own.
+      if (error !== undefined && error !== null && error.name !== 'YError') throw error;
+      throw usage((message ?? error.message).replaceAll('\n', '; '));
     })
     .parseAsync();
 }

@@ -126,7 +126,7 @@ function isUnfinished(loaded: LoadedSuperblock, arena: Arena, blank: Superblock)
 }
 
 /** True when nothing was ever written where a ring would start. */
-async function isUnused(device: Device, arena: Arena): Promise<boolean> {
+export async function isUnused(device: Device, arena: Arena): Promise<boolean> {
   await readDevice(device, arena, 0, MIB, 0);
   return isZero(arena.bytes, 2 * SUPERBLOCK_BYTES, MIB);
 }

@@ -23,6 +23,8 @@ export type DeviceOptions = {
   create?: { sizeBytes: number };
   /** For logs: all blocks of a new file are allocated and written once, so that no later write waits for space or lacks it. */
   reserve?: boolean;
+  /** Nothing is ever written: a device or file system that is set read-only will do. */
+  readOnly?: boolean;
   /** Keep other users out: O_EXCL for block devices, flock for files. Default true. */
   exclusive?: boolean;
   engines: Engines;
@@ -75,7 +77,8 @@ function open(path: string, stats: Stats, options: DeviceOptions): number {
   const exclusive = options.exclusive !== false && stats.isBlockDevice() ? constants.O_EXCL : 0;
   const direct = options.io === 'direct' ? constants.O_DIRECT : 0;
   try {
-    return binding.open(path, constants.O_RDWR | constants.O_NOFOLLOW | exclusive | direct, 0);
+    const access = options.readOnly === true ? constants.O_RDONLY : constants.O_RDWR;
+    return binding.open(path, access | constants.O_NOFOLLOW | exclusive | direct, 0);
   } catch (error) {
     if (isSystemError(error) && error.code === 'EBUSY') throw busy(options.path, blockHolders(stats.rdev));
     throw error;
@@ -86,7 +89,7 @@ function open(path: string, stats: Stats, options: DeviceOptions): number {
 function prepared(filename: string, fd: number, stats: Stats, options: DeviceOptions): OpenedDescriptor {
   try {
     const before = binding.deviceInfo(fd);
-    if (before.readOnly) throw unusable(options.path, 'is set read-only', `blockdev --setrw ${filename}`);
+    if (before.readOnly && options.readOnly !== true) throw unusable(options.path, 'is set read-only', `blockdev --setrw ${filename}`);
     if (before.logicalBlockBytes === 0) throw unusable(options.path, 'is on a file system without O_DIRECT', 'set io = "buffered"');
     if (before.logicalBlockBytes > BLOCK_BYTES) {
       const hint = before.kind === 'file' ? 'set io = "buffered"' : undefined;

@@ -28,6 +28,12 @@ t.test('a wrong command line exits 2 with the error form on stderr', async (t) =
     [['agent', 'start'], /Invalid values/],
     [['log', 'show'], /needs a GROUP, or --raw FILE/],
     [['log', 'show', 'app', '--raw', 'x'], /mutually exclusive/],
+    [['log', 'show', '--raw'], /Not enough arguments following: raw/],
+    [['status', '--agent'], /Not enough arguments following: agent/],
+    [['status', '--agent', ''], /--agent names no socket/],
+    [['status', '--agent', 'a', '--agent', 'b'], /--agent is given twice/],
+    [['promote', 'app', '--force=yes'], /--force takes no value, got yes/],
+    [['status', '--exit-code=maybe'], /--exit-code takes no value, got maybe/],
   ];
   for (const [words, message] of rows) {
     const { code, stdout, stderr } = await lvr(...words);

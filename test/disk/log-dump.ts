@@ -1,6 +1,6 @@
 // A log at rest, printed; volumes opened and proven to read as zeroes.
 
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -63,6 +63,33 @@ t.test('every superblock, batch and record is printed, and the verdict of the re
     dumpLog(join(directory, 'none'), () => {}),
     { name: 'LvrError' },
   );
+});
+
+t.test('what is no log, or a part of one, is told for what it is', async (t) => {
+  const disk = new SimDisk('log', 20 * MIB);
+  const site = await SimLog.open(disk, new SimMemory());
+  site.append(await site.lead(), [{ bytes: 512 }]);
+  await site.settle();
+  const cut = await dump(disk.durable.subarray(0, 17 * MIB));
+  t.match(cut, new RegExp(`^cut off: it was ${20 * MIB} bytes long, now ${17 * MIB}$`, 'm'));
+  t.match(cut, /^recovery: L\d+ refuse/m);
+  t.match(await dump(new Uint8Array(20 * MIB)), /^recovery: L1 create: blank/m);
+  t.match(await dump(new Uint8Array(20 * MIB).fill(7, 100_000, 100_001)), /^recovery: L2 refuse/m);
+  const path = join(directory, 'log');
+  truncateSync(path, MIB);
+  await t.rejects(
+    dumpLog(path, () => {}),
+    { code: 'DEVICE_UNUSABLE', message: /1048576 bytes, no log has less than 16777216/ },
+  );
+  await t.rejects(
+    dumpLog(join(path, 'below'), () => {}),
+    { code: 'DEVICE_UNUSABLE', message: /not a directory/ },
+  );
+  writeFileSync(path, disk.durable);
+  chmodSync(path, 0o400);
+  const lines: string[] = [];
+  await dumpLog(path, (line) => lines.push(line));
+  t.match(lines.at(-1), /^recovery: L8 open/);
 });
 
 t.test('a volume is proven zero only when every byte is', async (t) => {

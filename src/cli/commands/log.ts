@@ -1,7 +1,6 @@
 // lvr log show GROUP: positions of a group's log, from the agent. lvr log show --raw FILE: what stands in a log at rest, without an agent.
 // lvr log resize GROUP SIZE: another size for it, while it is in use.
 
-import { existsSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import { LvrError } from '../../core/errors.js';
 import { askAgent } from '../client.js';
@@ -25,7 +24,6 @@ export const logCommand: CommandModule<GlobalOptions, Options> = {
     if (options.action === 'resize') return resize(options);
     if (options.size !== undefined) throw new LvrError('USAGE', 'log show takes no SIZE');
     if (options.raw !== undefined) {
-      if (!existsSync(options.raw)) throw new LvrError('NOT_FOUND', `there is no ${options.raw}`);
       const { dumpLog } = await import('../../disk/log-dump.js');
       await dumpLog(options.raw, (line) => void process.stdout.write(`${line}\n`));
       return;
