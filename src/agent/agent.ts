@@ -65,7 +65,7 @@ export class Agent {
       await Promise.all([...this.#slots.all()].map((slot) => this.#open(slot)));
       const { agent } = this.#config;
       const groups = (): Iterable<AgentGroup> => this.#slots.groups();
-      if (agent.listen) this.#links = await this.#parts.startLinks(agent.listen, groups);
+      if (agent.listen) this.#links = await this.#parts.startLinks(agent.listen, groups, (name) => this.#slots.whyNotOpen(name));
       this.#nbd = await this.#parts.startNbd(agent.nbd, groups);
       const { takesOver } = this.#process;
       // Users of devices wait for a successor: they come first.
@@ -137,7 +137,7 @@ export class Agent {
 
   #statusOf(slot: Slot): GroupStatus {
     if (slot.group) {
-      return groupStatus(slot.group.status(), (target) => this.#attached.deviceOf(target), slot.failure);
+      return groupStatus(slot.group.status(), (target) => this.#attached.stateOf(target), slot.failure);
     }
     return unopenedStatus(slot.config, slot.failure ?? new Error('opening'), this.#config.agent.insecure);
   }
@@ -226,8 +226,9 @@ export class Agent {
   async #demote({ group: name }: Verbs['demote']['args']): Promise<Verbs['demote']['result']> {
     const group = this.#slots.group(name);
     await this.#attached.refuseAttached(name);
-    const { changed } = await group.demote();
-    return { changed, group: name };
+    const { changed, behind } = await group.demote();
+    const warnings = behind.map((site) => `site ${site} lacks writes of this one: promote it only after both were connected again`);
+    return { changed, group: name, warnings };
   }
 
   async #logResize({ group: name, size }: Verbs['log-resize']['args']): Promise<Verbs['log-resize']['result']> {

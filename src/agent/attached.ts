@@ -9,6 +9,7 @@ import type { AgentConfig } from './config.js';
 import type { Verbs } from './control-protocol.js';
 import type { AgentGroup, AgentParts } from './ports.js';
 import type { Slots } from './slots.js';
+import type { AttachedAs } from './status.js';
 
 /** How long a stop waits for the holders of devices that would fail without the agent. */
 const GRACE_MS = 5_000;
@@ -32,9 +33,11 @@ export class AttachedVolumes {
     this.#slots = slots;
   }
 
-  /** The device of a volume, '' when it has none. */
-  deviceOf(target: string): string {
-    return this.#parts.attach.find(target)?.device ?? '';
+  /** The device of a volume, and whether it works. */
+  stateOf(target: string): AttachedAs {
+    const attachment = this.#parts.attach.find(target);
+    if (attachment === undefined) return { attached: '', isLost: false };
+    return { attached: attachment.device, isLost: this.#parts.attach.isDead(attachment) };
   }
 
   async attach({ target, device }: Verbs['attach']['args']): Promise<Verbs['attach']['result']> {

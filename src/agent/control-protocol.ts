@@ -35,7 +35,7 @@ export type Verbs = {
   };
   detach: { args: { target: string }; result: { changed: boolean; target: string; device: string } };
   promote: { args: { group: string; force: boolean }; result: { changed: boolean; group: string; epoch: string; warnings: string[] } };
-  demote: { args: { group: string }; result: { changed: boolean; group: string } };
+  demote: { args: { group: string }; result: { changed: boolean; group: string; warnings: string[] } };
   /** `action`: pause, resume or set; `settings`: KEY=VALUE, for set. */
   site: {
     args: { group: string; site: string; action: string; settings?: readonly string[] };

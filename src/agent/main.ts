@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// lvrd --config FILE: the agent as a process. Runs in the foreground until SIGTERM, SIGINT or `lvr agent stop`, then stops in order. What
-// nobody expected ends the process at once (fail-stop); the log replays what was acknowledged.
+// lvrd --config FILE: the agent as a process. Runs in the foreground until SIGTERM, SIGINT, SIGHUP (its terminal was closed) or
+// `lvr agent stop`, then stops in order. What nobody expected ends the process at once (fail-stop); the log replays what was acknowledged.
 
 import { parseArgs } from 'node:util';
 import { EXIT, LvrError, messageOf } from '../core/errors.js';
@@ -119,7 +119,7 @@ async function runAgent(config: AgentConfig, log: Log, claim: Claim, legacy: Leg
     giveWay,
     takesOver: legacy !== undefined,
   });
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop(signal));
   const started = agent.start();
   await started;
   log.info('ready', agent.summary());

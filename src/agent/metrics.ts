@@ -12,6 +12,7 @@ import type { CommandCounters, ShipCounters } from './ports.js';
 import { VERSION } from './version.js';
 
 const CONNECTIONS_MAX = 16;
+const IMAGES = ['upToDate', 'consistent', 'outdated', 'inconsistent', 'failed'] as const;
 const REQUEST_MS = 5_000;
 /** Gauges of the client library whose names end like counters'; promtool refuses them. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
@@ -89,6 +90,7 @@ export class MetricsServer {
     this.#gauge('lvr_volume_info', 'Attached device of a volume; always 1.', ['group', 'volume', 'device']);
     this.#gauge('lvr_group_role', 'Role of the group at this site (1: is).', ['group', 'state']);
     this.#gauge('lvr_group_health', 'Health of the group at this site (1: is).', ['group', 'state']);
+    this.#gauge('lvr_group_image', 'What the volumes of the group at this site are an image of (1: is).', ['group', 'state']);
     this.#gauge('lvr_volume_size_bytes', 'Size of a volume.', ['group', 'volume']);
     this.#gauge('lvr_nbd_connections', 'Open NBD connections.', []);
     this.#counter('lvr_nbd_requests_total', 'NBD commands that succeeded.', command);
@@ -149,6 +151,7 @@ export class MetricsServer {
     const { group, log } = item;
     for (const state of ['primary', 'secondary']) this.#set('lvr_group_role', { group, state }, state === item.role ? 1 : 0);
     for (const state of ['healthy', 'degraded', 'failed']) this.#set('lvr_group_health', { group, state }, state === item.health ? 1 : 0);
+    for (const state of IMAGES) this.#set('lvr_group_image', { group, state }, state === item.image ? 1 : 0);
     this.#set('lvr_log_size_bytes', { group }, log.sizeBytes);
     this.#set('lvr_log_used_bytes', { group }, log.usedBytes);
     this.#set('lvr_log_appended_lsn', { group }, Number(log.appendedLsn));
@@ -166,12 +169,13 @@ export class MetricsServer {
         this.#count('lvr_nbd_bytes_total', { group, volume, op }, bytes);
       }
     }
-    for (const status of item.sites) this.#updateSite(group, status);
+    for (const status of item.sites) this.#updateSite(group, status, item.role === 'unknown');
   }
 
-  #updateSite(group: string, status: SiteStatus): void {
+  #updateSite(group: string, status: SiteStatus, isUnknown: boolean): void {
     const labels = { group, site: status.site };
     this.#set('lvr_repl_connected', labels, status.session === 'connected' ? 1 : 0);
+    if (isUnknown) return;
     this.#set('lvr_repl_lag_bytes', labels, status.lagBytes);
     this.#set('lvr_repl_lag_writes', labels, status.lagIos);
     this.#set('lvr_repl_lag_seconds', labels, status.lagSeconds);

@@ -69,7 +69,7 @@ export function realParts(config: AgentConfig, log: Log, uuid: string, legacy: L
       return group;
     },
     startNbd: (listen, groups) => startNbd(listen, groups, log, served, kernel),
-    startLinks: (listen, groups) => startLinks(listen, groups, config, log),
+    startLinks: (listen, groups, whyNot) => startLinks(listen, { groups, whyNot }, config, log),
     shipCounters: (group, to) => {
       assert(group instanceof Group, 'the agent made this group here');
       const counters = group.linkFor(to)?.counters;
@@ -191,13 +191,16 @@ function logNbdEvent(log: Log, { kind, id, peer, exportName, reason }: NbdEvent)
   else log.warn('nbd-refused', `${peer} was refused: ${reason}`, fields);
 }
 
-async function startLinks(listen: Address, groups: () => Iterable<AgentGroup>, config: AgentConfig, log: Log): Promise<LinkService> {
+/** The groups that other sites may ask for. */
+type LinkedGroups = { groups: () => Iterable<AgentGroup>; whyNot: (group: string) => string | undefined };
+
+async function startLinks(listen: Address, { groups, whyNot }: LinkedGroups, config: AgentConfig, log: Log): Promise<LinkService> {
   const { site, insecure } = config.agent;
   const lookup = (name: string): Group | undefined => {
     for (const group of groups()) if (group.name === name && group instanceof Group) return group;
     return undefined;
   };
-  const listener = new Listener({ network: tcpNetwork, clock: realClock, log, site, insecure, lookup });
+  const listener = new Listener({ network: tcpNetwork, clock: realClock, log, site, insecure, lookup, whyNot });
   try {
     const port = await listener.start(listen.host, listen.port);
     return { address: formatAddress({ host: listen.host, port }), stop: () => listener.close() };

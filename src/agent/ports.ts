@@ -24,7 +24,7 @@ export interface AgentGroup {
   start(options: { takesOver: boolean }): Promise<void>;
   status(): GroupStatus;
   promote(options: { force: boolean }): Promise<{ changed: boolean; epoch: string }>;
-  demote(): Promise<{ changed: boolean }>;
+  demote(): Promise<{ changed: boolean; behind: string[] }>;
   /** Changes the size of its log. */
   resizeLog(sizeBytes: number): Promise<{ changed: boolean }>;
   /** After stop(): where its log ends, for the process that opens it next. */
@@ -108,7 +108,8 @@ export type AgentParts = {
   readonly agentUuid: string;
   openGroup(config: GroupConfig, onFailed: (error: Error) => void): Promise<AgentGroup>;
   startNbd(listen: readonly NbdListen[], groups: () => Iterable<AgentGroup>): Promise<NbdService>;
-  startLinks(listen: Address, groups: () => Iterable<AgentGroup>): Promise<LinkService>;
+  /** `whyNot` says of a group of the configuration why it is not open. */
+  startLinks(listen: Address, groups: () => Iterable<AgentGroup>, whyNot: (group: string) => string | undefined): Promise<LinkService>;
   /** Undefined when the site's link has not sent anything yet. */
   shipCounters(group: AgentGroup, site: string): ShipCounters | undefined;
   /** What an operator may do to sites of a group. */

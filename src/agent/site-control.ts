@@ -80,6 +80,7 @@ export class SiteControl {
   #pause(kind: PauseKind, group: string, site: string, isPaused: boolean): boolean {
     const verbs = this.#verbsOf(this.#slots.group(group));
     verbs.check(site);
+    if (kind === 'sync' && !verbs.isPrimary) throw new LvrError('ROLE', `group ${group} is secondary here: ask its primary`);
     if (isPaused) this.#pauses.set(kind, group, site, true);
     const changed =
       kind === 'site' ? (isPaused ? verbs.pause(site) : verbs.resume(site)) : isPaused ? verbs.pauseSync(site) : verbs.resumeSync(site);

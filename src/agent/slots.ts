@@ -26,6 +26,12 @@ export class Slots {
     for (const slot of this.#byName.values()) if (slot.group) yield slot.group;
   }
 
+  /** Why a group of the configuration is not open; undefined when it is, or there is none. */
+  whyNotOpen(name: string): string | undefined {
+    const slot = this.#byName.get(name);
+    return slot === undefined || slot.group !== undefined ? undefined : (slot.failure?.message ?? 'it is being opened');
+  }
+
   /** Throws NOT_FOUND. */
   slot(name: string): Slot {
     const slot = this.#byName.get(name);

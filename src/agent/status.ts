@@ -15,9 +15,12 @@ export function statusDocument(facts: StatusFacts, items: GroupStatus[]): Status
   return { apiVersion: 'lvr/v1', kind: 'Status', time: new Date(wallMs).toISOString(), site, version, pid: process.pid, insecure, items };
 }
 
+/** How a volume is attached. */
+export type AttachedAs = { readonly attached: string; readonly isLost: boolean };
+
 /** The status of a running group with the device each volume is attached as, and with the failure that ended it, if any. */
-export function groupStatus(status: GroupStatus, attachedAs: (target: string) => string, failure: Error | undefined): GroupStatus {
-  const volumes = status.volumes.map((volume) => ({ ...volume, attached: attachedAs(volume.export) }));
+export function groupStatus(status: GroupStatus, attachedAs: (target: string) => AttachedAs, failure: Error | undefined): GroupStatus {
+  const volumes = status.volumes.map((volume) => ({ ...volume, ...attachedAs(volume.export) }));
   if (failure === undefined) return { ...status, volumes };
   // A group that knows itself that it has failed says more: what becomes of requests.
   return status.health === 'failed' ? { ...status, volumes } : { ...status, volumes, health: 'failed', reason: messageOf(failure) };
@@ -28,7 +31,7 @@ export function unopenedStatus(config: GroupConfig, failure: Error, insecure: bo
   const none = '0';
   return {
     group: config.name,
-    role: config.role,
+    role: 'unknown',
     health: 'failed',
     reason: messageOf(failure),
     image: 'failed',
@@ -42,6 +45,7 @@ export function unopenedStatus(config: GroupConfig, failure: Error, insecure: bo
       sizeBytes: volume.sizeBytes,
       export: `${config.name}/${volume.name}`,
       attached: '',
+      isLost: false,
       remoteReads: 0,
     })),
     sites: config.sites.map((site) => ({

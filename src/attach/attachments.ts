@@ -45,10 +45,32 @@ export class Attachments {
     const { target } = request;
     const entry = this.#entries.get(target);
     if (entry?.dead === true && this.#waits(entry.attachment)) return this.resume(request);
-    if (entry?.live === true) await this.detach(entry.attachment, false);
+    if (entry?.live === true) await this.#clear(entry.attachment);
     const { attacher, how } = await this.#choose(request);
     const made = await attacher.attach(request, how, (reason) => this.#lost(target, reason));
-    return this.#remember(made, 'attached');
+    try {
+      return this.#remember(made, 'attached');
+    } catch (error) {
+      // A device that the next agent would know nothing of is none.
+      this.#entries.delete(target);
+      removeLinks(this.#stateDir, target, made.device);
+      await attacher.detach(made);
+      throw error;
+    }
+  }
+
+  /** Removes a device that does not work any more, to make another one. */
+  async #clear(attachment: Attachment): Promise<void> {
+    const { target, device } = attachment;
+    try {
+      await this.detach(attachment, false);
+    } catch (error) {
+      if (!(error instanceof LvrError) || error.code !== 'IN_USE') throw error;
+      throw new LvrError('IN_USE', `${target} cannot be attached again: ${device}, which no longer works, is still in use`, {
+        hint: `umount it, then lvr attach ${target}`,
+        details: error.details,
+      });
+    }
   }
 
   /** Goes on serving a device that waits. Throws LvrError, and leaves it waiting, when it cannot be served. */
@@ -161,7 +183,14 @@ export class Attachments {
     }
     removeLinks(this.#stateDir, target, device);
     if (!remember) this.#entries.delete(target);
-    this.#save();
+    try {
+      this.#save();
+    } catch (error) {
+      throw new LvrError('FAILED', `${target} is no longer ${device}, but the next start attaches it again: ${messageOf(error)}`, {
+        hint: 'make room in state_dir, then lvr attach and lvr detach it once more',
+        cause: error,
+      });
+    }
     this.#log.info('detached', `${target} is no longer ${device}`, { volume: target, device });
   }
 

@@ -47,6 +47,7 @@ export type PlantedBug =
   | 'leftovers-kept'
   | 'resize-in-one-slot'
   | 'bad-bitmap-page-clean'
+  | 'unread-log-clean'
   | 'resync-overwrites-newer-write'
   | 'undo-dropped-early'
   | 'kept-log-not-marked'

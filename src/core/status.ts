@@ -71,13 +71,16 @@ export type VolumeStatus = {
   export: string;
   /** Device node it is attached as, or empty. */
   attached: string;
+  /** That device no longer works: its I/O fails until it is detached, or attached again. */
+  isLost: boolean;
   /** Pieces of it that another site was read for, because the device could not be read, since the agent started. */
   remoteReads: number;
 };
 
 export type GroupStatus = {
   group: string;
-  role: 'primary' | 'secondary';
+  /** unknown: the group could not be opened, and only its history says. */
+  role: 'primary' | 'secondary' | 'unknown';
   health: 'healthy' | 'degraded' | 'failed';
   /** Why not healthy; empty when healthy. */
   reason: string;

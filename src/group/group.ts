@@ -221,7 +221,7 @@ export class Group {
     return this.#roles.promote(options.force);
   }
 
-  demote(): Promise<{ changed: boolean }> {
+  demote(): Promise<{ changed: boolean; behind: string[] }> {
     return this.#roles.demote();
   }
 

@@ -2,6 +2,7 @@
 
 import type { DirtyMap } from '../core/dirty-map.js';
 import { LvrError } from '../core/errors.js';
+import { PLANTED } from '../core/planted.js';
 import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import { recordLength, recordOffset, recordVolume } from '../format/record.js';
@@ -30,7 +31,7 @@ export async function markRetained(maps: readonly DirtyMap[], from: number, log:
       batch.release();
     } catch (error) {
       if (!(error instanceof LvrError)) throw error;
-      for (const map of maps) map.markAll();
+      if (PLANTED !== 'unread-log-clean') for (const map of maps) map.markAll();
       return error;
     }
   }

@@ -76,22 +76,24 @@ export class Roles {
     group.openWritePath(writer);
   }
 
-  /** Gives the role up in order: no clients, everything durable at every connected site. */
-  async demote(): Promise<{ changed: boolean }> {
+  /** Gives the role up in order: no clients, everything durable at every connected site. `behind`: sites that lack something. */
+  async demote(): Promise<{ changed: boolean; behind: string[] }> {
     const group = this.#group;
-    if (group.role === 'secondary') return { changed: false };
+    if (group.role === 'secondary') return { changed: false, behind: [] };
     this.#assertUsable('demote');
     if (group.connections > 0) {
       throw new LvrError('IN_USE', `group ${group.name} cannot be demoted: ${group.connections} client connections are open`, {
         hint: 'unmount and detach its volumes, or stop the clients',
       });
     }
+    let behind: string[] = [];
     await this.#exclusive(async () => {
       await this.#drain(DRAIN_MS, true);
+      behind = group.sites.all.filter((site) => site.durable < group.log.appendedLsn).map((site) => site.config.name);
       await this.#retire();
     });
-    group.env.log.info('demoted', `group ${group.name} is secondary`, { group: group.name });
-    return { changed: true };
+    group.env.log.info('demoted', `group ${group.name} is secondary`, { group: group.name, behind: behind.join(', ') });
+    return { changed: true, behind };
   }
 
   /** A newer primary exists and has everything that this one ever showed: become its secondary. */

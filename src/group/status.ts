@@ -48,6 +48,7 @@ export function groupStatus(group: Group): GroupStatus {
       sizeBytes: group.devices[i]?.sizeBytes ?? 0,
       export: `${group.name}/${volume.name}`,
       attached: '',
+      isLost: false,
       remoteReads: group.deviceErrors.servedReads(volume.name),
     })),
     sites,

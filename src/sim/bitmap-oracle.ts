@@ -20,8 +20,8 @@ export class BitmapOracle {
     const { rottenBitmaps, tainted, faulted, knobs, nowMs } = this.#world;
     const line = site.lines.at(-1) ?? '';
     if (event === 'resync-ended') return this.#world.copiedTo(site);
-    if (event === 'bitmap-damaged') {
-      if (rottenBitmaps.has(site.name) || tainted.has(site.name) || faulted.has(site.name)) return;
+    if (event === 'bitmap-damaged' || event === 'bitmap-all-dirty') {
+      if ((event === 'bitmap-damaged' && rottenBitmaps.has(site.name)) || tainted.has(site.name) || faulted.has(site.name)) return;
       throw new Violation('no false alarm', `${site.name} says: ${line}`);
     }
     if (event === 'bitmap-left') this.#countCompared(site);

@@ -27,7 +27,7 @@ const handlers: VerbHandlers = {
   attach: refuse,
   detach: async ({ target }) => ({ changed: true, target, device: '/dev/loop9' }),
   promote: refuse,
-  demote: async ({ group }) => ({ changed: false, group }),
+  demote: async ({ group }) => ({ changed: false, group, warnings: [] }),
   site: refuse,
   sync: refuse,
   'log-resize': async ({ group }) => ({ changed: false, group, sizeBytes: 0 }),
@@ -69,7 +69,7 @@ t.test('a verb is answered, and errors arrive with code, hint and details', asyn
   await withServer('verbs', async (path) => {
     t.equal(statSync(path).mode & 0o777, 0o660, 'socket mode');
     t.equal(statSync(join(path, '..')).mode & 0o777, 0o750, 'directory mode');
-    t.same(await askAgent(path, 'demote', { group: 'app' }), { changed: false, group: 'app' });
+    t.same(await askAgent(path, 'demote', { group: 'app' }), { changed: false, group: 'app', warnings: [] });
     await t.rejects(askAgent(path, 'attach', { target: 'a/b' }), {
       code: 'IN_USE',
       message: 'no',

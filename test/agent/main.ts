@@ -94,6 +94,14 @@ t.test('a damaged identity is refused, not replaced', async (t) => {
   t.equal(readFileSync(join(state, 'agent.json'), 'utf8'), '{"uuid":');
 });
 
+t.test('an agent whose terminal is closed stops in order', async (t) => {
+  const agent = new TestAgent(workspace, { site: 'a', ...SMALL }, 'hangup');
+  await agent.start();
+  agent.signal('SIGHUP');
+  await until('the process is gone', 20_000, async () => (agent.running ? undefined : true));
+  t.match(agent.output(), /"event":"stopping".*SIGHUP[\s\S]*"event":"stopped"/);
+});
+
 t.test('a second signal ends the agent at once', async (t) => {
   const agent = new TestAgent(workspace, { site: 'a', ...SMALL }, 'twice');
   await agent.start();

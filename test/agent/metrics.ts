@@ -46,7 +46,10 @@ function makeServer(completed: () => number): MetricsServer {
   } as (typeof status.sites)[0];
   const volumes = status.volumes.map((volume) => ({ ...volume, remoteReads: 12 }));
   return new MetricsServer({
-    status: () => statusDocument(facts, [{ ...status, throttledSeconds: 2.5, health: 'degraded', volumes, sites: [site] }]),
+    status: () =>
+      statusDocument(facts, [
+        { ...status, role: 'primary', image: 'upToDate', throttledSeconds: 2.5, health: 'degraded', volumes, sites: [site] },
+      ]),
     nbdCounters: () => [{ op: 'write', completed: completed(), failed: 1, bytes: 4096 }],
     nbdConnections: () => 3,
     shipCounters: () => ({ bytes: 99, records: 9 }),
@@ -59,6 +62,8 @@ t.test('values of a snapshot become samples', async (t) => {
     'lvr_group_role{group="app",state="primary"} 1',
     'lvr_group_role{group="app",state="secondary"} 0',
     'lvr_group_health{group="app",state="degraded"} 1',
+    'lvr_group_image{group="app",state="upToDate"} 1',
+    'lvr_group_image{group="app",state="inconsistent"} 0',
     'lvr_nbd_connections 3',
     'lvr_remote_reads_total{group="app",volume="data"} 12',
     'lvr_nbd_requests_total{group="app",volume="data",op="write"} 5',
@@ -88,6 +93,19 @@ t.test('values of a snapshot become samples', async (t) => {
   ];
   for (const sample of samples) t.ok(text.split('\n').includes(sample), sample);
   t.match(text, /^lvr_build_info\{version="[^"]+",node="v\d+/m);
+});
+
+t.test('of a group that could not be opened neither role nor lag is told', async (t) => {
+  const server = new MetricsServer({
+    status: () => statusDocument(facts, [unopenedStatus(config, new Error('x'), false)]),
+    nbdCounters: () => [],
+    nbdConnections: () => 0,
+    shipCounters: () => undefined,
+  });
+  const text = await server.text();
+  t.match(text, /lvr_group_role\{group="app",state="primary"\} 0\n/);
+  t.match(text, /lvr_group_health\{group="app",state="failed"\} 1\n/);
+  t.notMatch(text, /lvr_repl_lag_\w+\{/);
 });
 
 t.test('a counter shows the total, however often it is scraped', async (t) => {

@@ -55,10 +55,10 @@ class FakeGroup implements AgentGroup {
     return { changed, epoch: '4' };
   }
 
-  async demote(): Promise<{ changed: boolean }> {
+  async demote(): Promise<{ changed: boolean; behind: string[] }> {
     const changed = this.role === 'primary';
     this.role = 'secondary';
-    return { changed };
+    return { changed, behind: changed ? ['c'] : [] };
   }
 
   async resizeLog(sizeBytes: number): Promise<{ changed: boolean }> {
@@ -80,7 +80,7 @@ class FakeGroup implements AgentGroup {
       throttledSeconds: 1.5,
       volumes: this.#config.volumes.map(({ name }) => ({
         ...{ volume: name, sizeBytes: 1024, export: `${this.name}/${name}` },
-        ...{ attached: '', remoteReads: 0 },
+        ...{ attached: '', isLost: false, remoteReads: 0 },
       })),
       sites: this.#config.sites.map(({ name, mode }) => ({
         site: name,

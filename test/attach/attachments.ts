@@ -42,6 +42,14 @@ async function makePlace(test: Test): Promise<Place> {
   return { dir, socket, server, attachments, lines, again };
 }
 
+/** What is mounted below a directory. */
+function mountsBelow(dir: string): string {
+  return readFileSync('/proc/mounts', 'utf8')
+    .split('\n')
+    .filter((line) => line.includes(dir))
+    .join('; ');
+}
+
 async function serve(socket: string): Promise<ChildProcess> {
   const server = spawn('nbdkit', ['--foreground', '--unix', socket, '--export-name', TARGET, 'memory', String(SIZE_BYTES)], {
     stdio: 'ignore',
@@ -173,6 +181,21 @@ t.test('a detach to be remembered is attached again by the next agent', async (t
     (await place.again().restore()).map((each) => each.target),
     [TARGET],
   );
+});
+
+t.test('a device that cannot be remembered is not made', async (t) => {
+  const place = await makePlace(t);
+  const full = new Attachments(
+    place.dir,
+    [new FuseAttacher(join(place.dir, 'attach'))],
+    () => {
+      throw new LvrError('FAILED', 'attachments.json cannot be written: ENOSPC');
+    },
+    { info: () => undefined, warn: () => undefined, error: () => undefined },
+  );
+  await t.rejects(full.attach(request(place)), { code: 'FAILED', message: /ENOSPC/ });
+  t.same(full.list(), []);
+  t.equal(mountsBelow(place.dir), '', 'no mount of nbdfuse is left');
 });
 
 t.test('what cannot be attached leaves nothing behind', async (t) => {

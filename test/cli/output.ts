@@ -51,15 +51,22 @@ t.test('an error names code, facts, fix and where to read more', async (t) => {
   );
 });
 
+t.test('a device that no longer works is said to be one', async (t) => {
+  const item = unopenedStatus(CONFIG, new Error('x'), true);
+  const volumes = item.volumes.map((volume) => ({ ...volume, attached: '/dev/loop3', isLost: true }));
+  const text = formatStatus(statusDocument({ site: 'a', version: '1', insecure: true, wallMs: 0 }, [{ ...item, volumes }]));
+  t.match(text, /\/dev\/loop3 \(no longer works\)/);
+});
+
 t.test('the status for people names role, health, reason, devices, lag and a mode that is not in force', async (t) => {
   const item = unopenedStatus(CONFIG, new Error('the log is foreign'), true);
   const text = formatStatus(statusDocument({ site: 'a', version: '1', insecure: true, wallMs: 0 }, [item]));
   for (const part of [
     /plain TCP/,
-    /GROUP app {2}primary on a {2}FAILED/,
+    /GROUP app {2}role unknown on a {2}FAILED/,
     /reason: the log is foreign/,
     /data {4}4 KiB {2}-/,
-    /b {5}logged \(now async\) {2}offline/,
+    /b {5}logged \(now async\) {2}offline {2}stopped {6}-/,
   ]) {
     t.match(text, part);
   }

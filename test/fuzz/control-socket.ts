@@ -28,7 +28,7 @@ const handlers: VerbHandlers = {
   detach: async ({ target }) => ({ changed: true, target, device: '/dev/nbd0' }),
   promote: async ({ group }) => ({ changed: true, group, epoch: '1', warnings: [] }),
   'log-resize': async ({ group }) => ({ changed: false, group, sizeBytes: 0 }),
-  demote: async ({ group }) => ({ changed: false, group }),
+  demote: async ({ group }) => ({ changed: false, group, warnings: [] }),
   site: refuse,
   sync: refuse,
   'agent-stop': refuse,

@@ -250,8 +250,8 @@ t.test('demotion hands everything over, refuses while clients are connected, and
     current.disconnect();
     const dropped = current.write(0, 0, 512);
     t.equal(dropped?.errno, 108, 'a connection that is gone admits nothing');
-    t.same(await world.drive(from.group.demote()), { changed: true });
-    t.same(await from.group.demote(), { changed: false });
+    t.same(await world.drive(from.group.demote()), { changed: true, behind: [] });
+    t.same(await from.group.demote(), { changed: false, behind: [] });
     t.match(from.group.unavailable, /is secondary on site/);
     await world.advance(3000);
     t.same(await world.drive(to.group.promote({ force: false })), { changed: true, epoch: String(turn + 2) });
@@ -278,8 +278,18 @@ t.test('a demotion waits for the connected sites, and leaves the role alone when
   await t.rejects(a.group.demote(), { code: 'ROLE' });
   t.match(a.group.unavailable, /changing its role/);
   b.logDevice.stopped = false;
-  t.same(await world.drive(demoted), { changed: true });
+  t.same(await world.drive(demoted), { changed: true, behind: [] });
   t.equal(b.group.log.durableLsn, 1);
+});
+
+t.test('a demotion names the sites that lack something', async (t) => {
+  const { world, a, b, client } = await pair(t, 'async');
+  b.crash('power');
+  client.write(0, 0, 4096);
+  client.commit();
+  await world.advance(1000);
+  client.disconnect();
+  t.same(await world.drive(a.group.demote()), { changed: true, behind: ['b'] });
 });
 
 t.test('a site that never received anything is promoted only by force', async (t) => {

@@ -2,7 +2,7 @@
 
 import type { CommandModule } from 'yargs';
 import { askAgent } from '../client.js';
-import { type GlobalOptions, printResult } from '../output.js';
+import { type GlobalOptions, printNote, printResult } from '../output.js';
 
 type Options = GlobalOptions & { group: string };
 
@@ -14,6 +14,7 @@ export const demoteCommand: CommandModule<GlobalOptions, Options> = {
   handler: async (options) => {
     const { group } = options;
     const result = await askAgent(options.agent, 'demote', { group });
+    for (const warning of result.warnings) printNote(`warning: ${warning}`);
     printResult(options, result, result.changed ? `${group} is secondary here` : `${group} is already secondary here`);
   },
 };

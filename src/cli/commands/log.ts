@@ -45,7 +45,8 @@ async function showPositions(options: GlobalOptions, group: string): Promise<voi
   const { items } = await askAgent(options.agent, 'status', { group });
   const item = items[0];
   if (!item) throw new LvrError('NOT_FOUND', `there is no group ${group}`);
-  const { log } = item;
+  const { log, role, reason } = item;
+  if (role === 'unknown') throw new LvrError('FAILED', `group ${group} is not open: ${reason}`, { hint: 'lvr log show --raw FILE' });
   const rows = [
     ['size', formatBytes(log.sizeBytes)],
     ['used', formatBytes(log.usedBytes)],

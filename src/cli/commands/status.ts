@@ -36,15 +36,20 @@ export function formatStatus(document: StatusDocument): string {
 function formatGroup(item: GroupStatus, site: string): string {
   const { log } = item;
   const full = log.sizeBytes > 0 ? Math.round((100 * log.usedBytes) / log.sizeBytes) : 0;
+  const isKnown = item.role !== 'unknown';
   const lines = [
-    `GROUP ${item.group}  ${item.role} on ${site}  ${item.health.toUpperCase()}  image ${item.image}  epoch ${item.epoch}` +
+    `GROUP ${item.group}  ${isKnown ? item.role : 'role unknown'} on ${site}  ${item.health.toUpperCase()}  image ${item.image}  epoch ${item.epoch}` +
       `  log ${formatBytes(log.usedBytes)} of ${formatBytes(log.sizeBytes)} (${full}%)${etaOf(item)}`,
   ];
   if (item.reason !== '') lines.push(`  reason: ${item.reason}`);
   lines.push(
     table(
       ['VOLUME', 'SIZE', 'DEVICE'],
-      item.volumes.map((v) => [v.volume, formatBytes(v.sizeBytes), v.attached === '' ? '-' : v.attached]),
+      item.volumes.map((v) => [
+        v.volume,
+        formatBytes(v.sizeBytes),
+        v.attached === '' ? '-' : v.attached + (v.isLost ? ' (no longer works)' : ''),
+      ]),
       2,
     ),
   );
@@ -54,8 +59,8 @@ function formatGroup(item: GroupStatus, site: string): string {
     s.effectiveMode === s.mode ? s.mode : `${s.mode} (now ${s.effectiveMode})`,
     s.session,
     s.replication,
-    `${formatSeconds(s.lagSeconds)}  ${formatBytes(s.lagBytes)}`,
-    s.ackedLsn,
+    item.role === 'unknown' ? '-' : `${formatSeconds(s.lagSeconds)}  ${formatBytes(s.lagBytes)}`,
+    item.role === 'unknown' ? '-' : s.ackedLsn,
   ]);
   lines.push(table(['SITE', 'MODE', 'SESSION', 'REPLICATION', 'LAG', 'ACKED'], rows, 2));
   for (const s of item.sites) if (s.tracking === 'bitmap' || s.resync !== null) lines.push(`  resync ${progressLine(s)}`);

@@ -46,7 +46,8 @@ export const syncCommand: CommandModule<GlobalOptions, Options> = {
 
 async function sitesOf({ agent, group, site }: Options): Promise<SiteStatus[]> {
   const { items } = await askAgent(agent, 'status', { group });
-  const { sites } = items[0] as GroupStatus;
+  const { sites, role, reason } = items[0] as GroupStatus;
+  if (role === 'unknown') throw new LvrError('FAILED', `group ${group} is not open: ${reason}`);
   const found = sites.filter((each) => site === undefined || each.site === site);
   if (found.length > 0 || site === undefined) return found;
   throw new LvrError('NOT_FOUND', `group ${group} has no site ${site}`, { details: { sites: sites.map((each) => each.site) } });
@@ -70,7 +71,8 @@ async function follow(options: Options): Promise<void> {
     const sites = await sitesOf(options);
     if (isTerminal && !first) process.stdout.write(`\x1b[${sites.length}A\x1b[J`);
     show(options, sites);
-    if (sites.every((site) => site.tracking === 'log' && site.resync === null)) return;
+    // What needs a seed is not brought back by waiting.
+    if (sites.every((site) => site.tracking !== 'bitmap' && site.resync === null)) return;
     await sleep(isTerminal ? TERMINAL_MS : LINES_MS);
   }
 }
