@@ -88,7 +88,7 @@ function healthOf(group: Group, sites: readonly SiteStatus[]): Pick<GroupStatus,
   }
   const errors = group.deviceErrors.reason;
   if (errors !== '') return { health: 'degraded', reason: errors };
-  const away = sites.find((s) => s.session !== 'connected');
+  const away = awayOf(group, sites);
   const detached = sites.find((s) => s.tracking === 'none');
   if (away === undefined && detached !== undefined) return { health: 'degraded', reason: `site ${detached.site}: ${detached.reason}` };
   if (away === undefined) {
@@ -105,10 +105,21 @@ function healthOf(group: Group, sites: readonly SiteStatus[]): Pick<GroupStatus,
       reason: `site ${copied.site} is ${copied.replication}: until its resync ends, it is no image of any moment`,
     };
   }
+  if (group.role === 'secondary' && away.session === 'offline' && away.reason === '') {
+    return { health: 'degraded', reason: `no primary is connected; if there is none: lvr promote ${group.name}` };
+  }
   return {
     health: 'degraded',
     reason: `site ${away.site} is ${away.session}${away.reason === '' ? '' : `: ${away.reason}`}${heldBy(group, away)}`,
   };
+}
+
+/** The site whose absence matters most. Secondaries do not connect to each other: one of them needs its primary, and no more. */
+function awayOf({ role }: Group, sites: readonly SiteStatus[]): SiteStatus | undefined {
+  if (role === 'primary') return sites.find((s) => s.session !== 'connected');
+  const refused = sites.find((s) => s.session === 'refused');
+  if (refused !== undefined || sites.some((s) => s.session === 'connected')) return refused;
+  return sites.find((s) => s.reason !== '') ?? sites[0];
 }
 
 /** What the absence of a site does to writers, where it does something. */

@@ -65,6 +65,20 @@ t.test('a resync makes both sides degraded until it ends, also while it is cut o
   story.alike(t);
 });
 
+t.test('a secondary needs its primary, and no other secondary', async (t) => {
+  const world = new SimWorld(new Random());
+  const b = await world.add('b', { sites: ['a', 'c'], role: 'secondary' });
+  const c = await world.add('c', { sites: ['a', 'b'], role: 'secondary' });
+  await world.advance(5000);
+  for (const site of [b, c]) t.match(site.group.status(), { health: 'degraded', reason: /^no primary is connected; .* lvr promote app$/ });
+  const a = await world.add('a', { sites: ['b', 'c'] });
+  await world.advance(5000);
+  for (const site of [a, b, c]) t.match(site.group.status(), { health: 'healthy', reason: '' }, site.name);
+  a.crash('power');
+  await world.advance(5000);
+  t.match(b.group.status(), { health: 'degraded', reason: /^site a is offline: connection reset/ });
+});
+
 for (const [onDisconnect, words] of [
   ['block', /; writers wait for it \(on_disconnect = "block"\)$/],
   ['fail', /; writes fail \(on_disconnect = "fail"\)$/],

@@ -1,7 +1,7 @@
 // lvr agent restart through the binaries: another process goes on with the same volumes and history; one that cannot start leaves the old
 // agent in its place. The devices of the kernel are looked at in test/kernel/.
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { LVRD, TestAgent } from '../helpers/agent.js';
@@ -76,6 +76,22 @@ t.test('a successor that cannot start is reported, and the agent goes on', async
   t.equal((await agent.lvr('agent', 'restart')).code, 0, 'and can be restarted once that is mended');
   process.kill(owner(agent), 'SIGTERM');
   const last = owner(agent);
+  await until('it ends', 20_000, async () => (isAlive(last) ? undefined : true));
+});
+
+t.test('a group that the new agent cannot open is said, and the exit code tells', async (t) => {
+  const agent = new TestAgent(workspace, { site: 'a', role: 'primary', volumes: { data: '16MiB' }, logSize: '16MiB' }, 'failing');
+  await agent.start();
+  const text = readFileSync(agent.configPath, 'utf8');
+  writeFileSync(agent.configPath, text.replace(/log = \{ path = "[^"]*"/, `log = { path = "${agent.directory}"`));
+  const { code, stdout, stderr } = await agent.lvr('agent', 'restart');
+  t.equal(code, 5);
+  t.match(stdout, /goes on instead of/);
+  t.match(stderr, /warning: group app has failed since: .* is a directory/);
+  const { stdout: shown } = await agent.lvr('status');
+  t.match(shown, /GROUP app {2}role unknown on a {2}FAILED/);
+  const last = owner(agent);
+  process.kill(last, 'SIGTERM');
   await until('it ends', 20_000, async () => (isAlive(last) ? undefined : true));
 });
 

@@ -2,9 +2,10 @@
 // answers.
 
 import type { CommandModule } from 'yargs';
-import { LvrError } from '../../core/errors.js';
+import { EXIT, LvrError } from '../../core/errors.js';
+import type { GroupStatus } from '../../core/status.js';
 import { askAgent } from '../client.js';
-import { type GlobalOptions, printResult } from '../output.js';
+import { type GlobalOptions, printNote, printResult } from '../output.js';
 
 /** Longer than the agent's own deadline for a stop. */
 const STOP_MS = 60_000;
@@ -32,6 +33,7 @@ async function stop(options: Options): Promise<void> {
 }
 
 async function restart(options: Options): Promise<void> {
+  const failedBefore = (await failedGroups(options.agent)).map(({ group }) => group);
   const { pid, successor } = await askAgent(options.agent, 'agent-restart', {});
   await waitForEnd(pid);
   const deadlineMs = performance.now() + STOP_MS;
@@ -41,6 +43,15 @@ async function restart(options: Options): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
   printResult(options, { changed: true, pid: successor, before: pid }, `agent ${successor} goes on instead of ${pid}`);
+  for (const { group, reason } of await failedGroups(options.agent)) {
+    if (failedBefore.includes(group)) continue;
+    printNote(`warning: group ${group} has failed since: ${reason}`);
+    process.exitCode = EXIT.unhealthy;
+  }
+}
+
+async function failedGroups(agent: string): Promise<GroupStatus[]> {
+  return (await askAgent(agent, 'status', {})).items.filter(({ health }) => health === 'failed');
 }
 
 /** Who answers on the control socket, if anybody does. */
