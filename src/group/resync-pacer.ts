@@ -58,7 +58,7 @@ export class ResyncPacer {
     if (elapsedMs < STEP_MS) return;
     this.copyRate = (this.#copiedBytes * 1000) / elapsedMs;
     this.writeRate = (Math.max(0, writtenBytes - this.#writtenBytes) * 1000) / elapsedMs;
-    const sample = { addedLatencyMs: this.#latency.added(), copiedBytesPerSecond: this.copyRate };
+    const sample = { addedLatencyMs: this.#latency.added(nowMs), copiedBytesPerSecond: this.copyRate };
     this.#state = stepPace(this.#state, sample, this.#limits, nowMs);
     this.#stepMs = nowMs;
     this.#copiedBytes = 0;

@@ -116,6 +116,8 @@ export class ResyncSource {
 
   setPace(limits: PaceLimits): void {
     this.#parts.pacer.setLimits(limits, this.#parts.clock.nowMs());
+    // Who sleeps out the old rate asks again.
+    this.#sleeping?.();
   }
 
   /** Prepares the bitmap, durably; nothing is sent before. */

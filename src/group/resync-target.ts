@@ -16,7 +16,7 @@
 import { assert } from '../core/assert.js';
 import { ConflictFilter } from '../core/conflict-filter.js';
 import { LvrError } from '../core/errors.js';
-import { MIB } from '../core/limits.js';
+import { LINK_WINDOW_FRAMES_MAX, MIB } from '../core/limits.js';
 import { withOwn } from '../core/lineage.js';
 import { PLANTED } from '../core/planted.js';
 import type { Crc32c, Device, IoTarget } from '../core/ports.js';
@@ -155,9 +155,14 @@ export class ResyncTarget implements IoTarget {
   }
 
   /**
-   * Takes over a piece, or with `isQuestion` hashes of its blocks in a batch that has room for it. Words when its payload is damaged.
+   * Takes over a piece, or with `isQuestion` hashes of its blocks in a batch that has room for it. Words when its payload is damaged, or
+   * there are more pieces than any primary has on their way.
    */
   take(meta: RegionMeta, batch: LogBatch | undefined, isQuestion = false): string | undefined {
+    if (this.#items.length >= LINK_WINDOW_FRAMES_MAX) {
+      batch?.release();
+      return `more than ${LINK_WINDOW_FRAMES_MAX} regions are on their way`;
+    }
     const payloadBytes = isQuestion ? blocksOf(meta.length) * HASH_BYTES : meta.length;
     if (batch !== undefined && this.#crc32c(batch.arena.bytes, batch.dataStart, payloadBytes) !== meta.crc) {
       batch.release();

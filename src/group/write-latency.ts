@@ -4,11 +4,15 @@
 const SAMPLES = 512;
 /** Weight of the newest quiet window in the baseline. */
 const WEIGHT = 0.3;
+/** Resyncs that look within this time see the same window: each looks once a second, and none may take it from another. */
+const SHARED_MS = 500;
 
 export class WriteLatency {
   readonly #samples = new Float64Array(SAMPLES);
   #count = 0;
   #baselineMs: number | undefined;
+  #lastMs: number | undefined;
+  #endedMs = Number.NEGATIVE_INFINITY;
 
   add(ms: number): void {
     this.#samples[this.#count++ % SAMPLES] = ms;
@@ -21,10 +25,12 @@ export class WriteLatency {
   }
 
   /** Ends a window with a resync: how much longer than without one; undefined when nobody wrote. */
-  added(): number | undefined {
-    const ms = this.#take();
-    if (ms === undefined) return undefined;
-    return Math.max(0, ms - (this.#baselineMs ?? 0));
+  added(nowMs: number): number | undefined {
+    if (nowMs - this.#endedMs >= SHARED_MS) {
+      this.#lastMs = this.#take();
+      this.#endedMs = nowMs;
+    }
+    return this.#lastMs === undefined ? undefined : Math.max(0, this.#lastMs - (this.#baselineMs ?? 0));
   }
 
   #take(): number | undefined {

@@ -1,0 +1,43 @@
+// What resyncs add to the time that batches take.
+
+import t from 'tap';
+import { beginPace, type PaceLimits } from '../../src/core/resync-pace.js';
+import { ResyncPacer } from '../../src/group/resync-pacer.js';
+import { WriteLatency } from '../../src/group/write-latency.js';
+
+const MIB = 1 << 20;
+const LIMITS: PaceLimits = { maxRate: 0, minRate: 0, latencyTargetMs: 20 };
+
+function write(latency: WriteLatency, ms: number): void {
+  for (let i = 0; i < 100; i++) latency.add(ms);
+}
+
+t.test('what is usual is learned without a resync, and what one adds is above it', async (t) => {
+  const latency = new WriteLatency();
+  t.equal(latency.added(0), undefined, 'nobody wrote');
+  write(latency, 5);
+  latency.learn();
+  write(latency, 30);
+  t.equal(latency.added(1000), 25);
+  t.equal(latency.added(2000), undefined);
+});
+
+t.test('two resyncs of one group that look at about the same time both see what they do to writers', async (t) => {
+  const latency = new WriteLatency();
+  write(latency, 5);
+  latency.learn();
+  const pacers = [new ResyncPacer(LIMITS, latency, 0, 0), new ResyncPacer(LIMITS, latency, 0, 10)];
+  t.equal(beginPace(LIMITS, 0).rate, Number.POSITIVE_INFINITY);
+  for (let second = 1; second <= 3; second++) {
+    write(latency, 200);
+    for (const [i, pacer] of pacers.entries()) {
+      pacer.copied(50 * MIB);
+      pacer.step(second * MIB, second * 1000 + i * 10);
+    }
+  }
+  for (const pacer of pacers) {
+    const now = 3050;
+    t.equal(pacer.take(100 * MIB, now), 0);
+    t.ok(pacer.take(1, now) > 0, 'it is held to a rate');
+  }
+});
