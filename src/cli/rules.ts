@@ -3,7 +3,10 @@
 
 /** What each rule of the tables means and what to do about it. */
 export const RULES: Readonly<Record<string, string>> = {
-  C1: 'The two sites hold different groups of the same name. Nothing flows; correct the configuration of one of them.',
+  C1:
+    'The two sites hold different groups of the same name. Nothing flows; correct the configuration of one of them. If both were started as ' +
+    'primary and one has nothing that is needed: stop its agent, remove its log, its volume files and GROUP.* in STATE_DIR/groups, set ' +
+    'role = "secondary" and start it.',
   C2: 'Both sites are secondary, so nothing flows. Promote one.',
   C3: 'Both sites were promoted to the same epoch, so neither may take over the other. Nothing was changed.',
   C4: 'The other site was promoted later and has everything this one has: this one becomes secondary and continues from there.',
