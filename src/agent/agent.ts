@@ -65,7 +65,7 @@ export class Agent {
       await Promise.all([...this.#slots.all()].map((slot) => this.#open(slot)));
       const { agent } = this.#config;
       const groups = (): Iterable<AgentGroup> => this.#slots.groups();
-      if (agent.listen) this.#links = await this.#parts.startLinks(agent.listen, groups, (name) => this.#slots.whyNotOpen(name));
+      if (agent.listen) this.#links = await this.#parts.startLinks(agent.listen, groups, (name) => this.#slots.hasFailed(name));
       this.#nbd = await this.#parts.startNbd(agent.nbd, groups);
       const { takesOver } = this.#process;
       // Users of devices wait for a successor: they come first.

@@ -69,7 +69,7 @@ export function realParts(config: AgentConfig, log: Log, uuid: string, legacy: L
       return group;
     },
     startNbd: (listen, groups) => startNbd(listen, groups, log, served, kernel),
-    startLinks: (listen, groups, whyNot) => startLinks(listen, { groups, whyNot }, config, log),
+    startLinks: (listen, groups, hasFailed) => startLinks(listen, { groups, hasFailed }, config, log),
     shipCounters: (group, to) => {
       assert(group instanceof Group, 'the agent made this group here');
       const counters = group.linkFor(to)?.counters;
@@ -192,15 +192,15 @@ function logNbdEvent(log: Log, { kind, id, peer, exportName, reason }: NbdEvent)
 }
 
 /** The groups that other sites may ask for. */
-type LinkedGroups = { groups: () => Iterable<AgentGroup>; whyNot: (group: string) => string | undefined };
+type LinkedGroups = { groups: () => Iterable<AgentGroup>; hasFailed: (group: string) => boolean };
 
-async function startLinks(listen: Address, { groups, whyNot }: LinkedGroups, config: AgentConfig, log: Log): Promise<LinkService> {
+async function startLinks(listen: Address, { groups, hasFailed }: LinkedGroups, config: AgentConfig, log: Log): Promise<LinkService> {
   const { site, insecure } = config.agent;
   const lookup = (name: string): Group | undefined => {
     for (const group of groups()) if (group.name === name && group instanceof Group) return group;
     return undefined;
   };
-  const listener = new Listener({ network: tcpNetwork, clock: realClock, log, site, insecure, lookup, whyNot });
+  const listener = new Listener({ network: tcpNetwork, clock: realClock, log, site, insecure, lookup, hasFailed });
   try {
     const port = await listener.start(listen.host, listen.port);
     return { address: formatAddress({ host: listen.host, port }), stop: () => listener.close() };

@@ -108,8 +108,8 @@ export type AgentParts = {
   readonly agentUuid: string;
   openGroup(config: GroupConfig, onFailed: (error: Error) => void): Promise<AgentGroup>;
   startNbd(listen: readonly NbdListen[], groups: () => Iterable<AgentGroup>): Promise<NbdService>;
-  /** `whyNot` says of a group of the configuration why it is not open. */
-  startLinks(listen: Address, groups: () => Iterable<AgentGroup>, whyNot: (group: string) => string | undefined): Promise<LinkService>;
+  /** `hasFailed`: a group of the configuration is not open. */
+  startLinks(listen: Address, groups: () => Iterable<AgentGroup>, hasFailed: (group: string) => boolean): Promise<LinkService>;
   /** Undefined when the site's link has not sent anything yet. */
   shipCounters(group: AgentGroup, site: string): ShipCounters | undefined;
   /** What an operator may do to sites of a group. */

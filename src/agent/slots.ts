@@ -26,10 +26,10 @@ export class Slots {
     for (const slot of this.#byName.values()) if (slot.group) yield slot.group;
   }
 
-  /** Why a group of the configuration is not open; undefined when it is, or there is none. */
-  whyNotOpen(name: string): string | undefined {
+  /** A group of the configuration is not open. */
+  hasFailed(name: string): boolean {
     const slot = this.#byName.get(name);
-    return slot === undefined || slot.group !== undefined ? undefined : (slot.failure?.message ?? 'it is being opened');
+    return slot !== undefined && slot.group === undefined;
   }
 
   /** Throws NOT_FOUND. */

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { assert } from '../core/assert.js';
-import { LvrError, messageOf } from '../core/errors.js';
+import { expectedError, LvrError, messageOf } from '../core/errors.js';
 import type { Log } from '../core/ports.js';
 import { findHolders } from './holders.js';
 import { makeLinks, removeLinks } from './links.js';
@@ -52,10 +52,13 @@ export class Attachments {
       return this.#remember(made, 'attached');
     } catch (error) {
       // A device that the next agent would know nothing of is none.
-      this.#entries.delete(target);
+      if (entry === undefined) this.#entries.delete(target);
+      else this.#entries.set(target, { ...entry, live: false });
       removeLinks(this.#stateDir, target, made.device);
-      await attacher.detach(made);
-      throw error;
+      await attacher.detach(made).catch((failure: unknown) => {
+        this.#log.error('device-left', messageOf(failure), { volume: target });
+      });
+      throw expectedError(error) ?? error;
     }
   }
 
@@ -87,12 +90,20 @@ export class Attachments {
   }
 
   #remember(made: Attachment, event: 'attached' | 'resumed'): Attachment {
-    const attachment = { ...made, link: makeLinks(this.#stateDir, made.target, made.device) };
+    const attachment = { ...made, link: this.#linksTo(made) };
     this.#entries.set(made.target, { attachment, live: true, dead: false });
     this.#save();
     const text = event === 'attached' ? 'is' : 'is served again as';
     this.#log.info(event, `${made.target} ${text} ${made.device}`, { volume: made.target, device: made.device });
     return attachment;
+  }
+
+  #linksTo({ target, device }: Attachment): string {
+    try {
+      return makeLinks(this.#stateDir, target, device);
+    } catch (error) {
+      throw expectedError(error) ?? error;
+    }
   }
 
   /** The best usable way, with the reasons against better ones. */

@@ -97,22 +97,26 @@ export class IntervalMap<V> {
     }
   }
 
-  /** Visits every segment that overlaps [start, end), clipped to it. The map must not change meanwhile. */
-  visit(start: number, end: number, visitor: SegmentVisitor<V>): void {
-    if (this.#size === 0) return;
+  /**
+   * Visits the segments that overlap [start, end), clipped to it, `most` of them. Returns how far it looked: to `end`, or to the first
+   * segment that was one too many. The map must not change meanwhile.
+   */
+  visit(start: number, end: number, visitor: SegmentVisitor<V>, most = Number.POSITIVE_INFINITY): number {
+    if (this.#size === 0) return end;
     this.#find(start);
     let c = this.#c;
     let i = this.#i;
     for (;;) {
       const chunk = this.#chunks[c] as Chunk<V>;
       if (i >= chunk.count) {
-        if (++c >= this.#chunks.length) return;
+        if (++c >= this.#chunks.length) return end;
         i = 0;
         continue;
       }
       const s = chunk.starts[i] as number;
-      if (s >= end) return;
+      if (s >= end) return end;
       const from = Math.max(s, start);
+      if (most-- <= 0) return from;
       const e = chunk.ends[i] as number;
       const base = chunk.bases[i] as number;
       visitor.segment(from, Math.min(e, end), chunk.values[i] as V, base < 0 ? base : base + (from - s));

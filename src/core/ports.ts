@@ -32,6 +32,8 @@ export interface Device {
   sync(target: IoTarget, tag: number): void;
   /** Queues zeroing of a range; with `mayUnmap` the range may be deallocated. The range reads as zeroes afterwards in both cases. */
   zero(offset: number, length: number, mayUnmap: boolean, target: IoTarget, tag: number): void;
+  /** Gives the space of a range back, if that costs nothing; what it reads as afterwards is not known. Absent: it has none to give. */
+  discard?(offset: number, length: number, target: IoTarget, tag: number): void;
   /**
    * Allocation of [offset, offset + length) as runs; at most `max` runs, contiguous from offset, possibly ending early. Synchronous,
    * cheap.

@@ -13,7 +13,7 @@ import { binding, CQ_ROW, type EngineBinding, type EngineKind, type NativeEngine
 export const ENGINE_DEPTH = 256;
 const SLOTS_FIRST = 1024;
 /** Most operations queued or in flight; whoever queues more has no bound of its own, which is a defect. */
-export const ENGINE_OPERATIONS_MAX = 65_536;
+export const ENGINE_OPERATIONS_MAX = 262_144;
 /** Longest single transfer handed to the kernel (its own limit is 2 GiB less a page). */
 const TRANSFER_BYTES_MAX = 1024 * 1024 * 1024;
 /** Rounds of inline completions in one kick() before the event loop gets its turn. */

@@ -31,6 +31,8 @@ export class FileDevice implements Device {
   readonly #file: OpenFile;
   readonly #ring: IoEngine;
   readonly #writer: IoEngine;
+  /** Of a file. */
+  readonly discard?: (offset: number, length: number, target: IoTarget, tag: number) => void;
   readonly #zeroing: Zeroing;
   /** Of a buffered device. */
   readonly #flush: PacedFlush | undefined;
@@ -48,6 +50,12 @@ export class FileDevice implements Device {
     this.#ring = engines.ring;
     this.#writer = io === 'buffered' ? engines.writer : engines.ring;
     this.#zeroing = new Zeroing(engines.ring, this.#writer, this.#file);
+    if (info.kind === 'file') {
+      this.discard = (offset, length, target, tag) => {
+        this.#check(offset, length);
+        this.#ring.queue(OP.punchHole, this.#file, undefined, 0, length, offset, target, tag);
+      };
+    }
     if (io === 'buffered') this.#flush = PacedFlush.of(engines.ring, this.#file, this.sizeBytes);
   }
 

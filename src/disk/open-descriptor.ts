@@ -92,7 +92,7 @@ function prepared(filename: string, fd: number, stats: Stats, options: DeviceOpt
     if (before.readOnly && options.readOnly !== true) throw unusable(options.path, 'is set read-only', `blockdev --setrw ${filename}`);
     if (before.logicalBlockBytes === 0) throw unusable(options.path, 'is on a file system without O_DIRECT', 'set io = "buffered"');
     if (before.logicalBlockBytes > BLOCK_BYTES) {
-      const hint = before.kind === 'file' ? 'set io = "buffered"' : undefined;
+      const hint = before.kind === 'file' ? 'use a file system with smaller blocks; a volume can also have io = "buffered"' : undefined;
       throw unusable(options.path, `has blocks of ${before.logicalBlockBytes} bytes, ${BLOCK_BYTES} is the most`, hint);
     }
     if (before.kind === 'file' && options.exclusive !== false && !binding.lock(fd)) throw busy(options.path, lockHolders(stats));

@@ -81,6 +81,12 @@ export function syncDevice(device: Device): Promise<void> {
   return submit(device, 'flush', (target, tag) => device.sync(target, tag));
 }
 
+/** Gives the space of a range back where the device can. */
+export function discardDevice(device: Device, offset: number, length: number): Promise<void> {
+  if (device.discard === undefined) return Promise.resolve();
+  return submit(device, 'discard', (target, tag) => device.discard?.(offset, length, target, tag));
+}
+
 /** Zeroes a range; durable after the next syncDevice(). */
 export function zeroDevice(device: Device, offset: number, length: number, mayUnmap = false): Promise<void> {
   return submit(device, 'zero', (target, tag) => device.zero(offset, length, mayUnmap, target, tag));

@@ -19,7 +19,7 @@ import { BLOCK_BYTES, MIB } from '../core/limits.js';
 import type { Arena, Crc32c, Device } from '../core/ports.js';
 import { putUuid, type Uuid } from '../format/bytes.js';
 import { putUndoEntry, putUndoHeader, readUndoHeader, UNDO_ENTRIES_AT, undoCapacity, undoEntryBytes } from '../format/undo-entry.js';
-import { readDevice, writeDurably, zeroDevice } from './promises.js';
+import { discardDevice, readDevice, writeDurably } from './promises.js';
 import { type SavedVisitor, UNDO_IN_FLIGHT_MAX, UndoReader } from './undo-reader.js';
 
 /** What the store needs of the process; LogMemory has it. */
@@ -62,6 +62,8 @@ export class UndoStore {
   #failed: LvrError | undefined;
   #discarding: Promise<void> = Promise.resolve();
   #ended = false;
+  /** An undo is about to begin: it does not wait until all of the old one was given back. */
+  #isWanted = false;
 
   constructor(device: Device, memory: UndoMemory) {
     this.#device = device;
@@ -100,7 +102,9 @@ export class UndoStore {
   async begin(uuid: Uuid, regionBytes: number): Promise<void> {
     assert(isRegionBytes(regionBytes), 'a region is a power of two from 4 KiB to 4 MiB');
     assert(this.#waiting.length + this.#inFlight.length === 0, 'no save is under way');
+    this.#isWanted = true;
     await this.#discarding;
+    this.#isWanted = false;
     if (this.#failed !== undefined) throw this.#failed;
     this.#become(uuid, regionBytes, 0);
     if (this.#capacity === 0) throw this.#full();
@@ -184,10 +188,10 @@ export class UndoStore {
 
   async #discard(): Promise<void> {
     const { sizeBytes } = this.#device;
-    for (let at = 0; at < sizeBytes && !this.#ended; ) {
+    for (let at = 0; at < sizeBytes && !this.#ended && !this.#isWanted; ) {
       const run = this.#device.extents(at, sizeBytes - at, 1)[0];
       const length = Math.min(run?.length ?? sizeBytes - at, DISCARD_BYTES);
-      if (run?.zero !== true) await zeroDevice(this.#device, at, length, true);
+      if (run?.zero !== true) await discardDevice(this.#device, at, length);
       at += length;
     }
   }

@@ -20,6 +20,8 @@ export interface FoldGroup {
   readonly logFullSince: number;
   /** A site changes between log and bitmap no more often. */
   readonly minDwellMs: number;
+  /** Regions are being copied to it: it is not away, although no records flow yet. */
+  isCopying(site: SiteProgress): boolean;
   /** The log is full of what the site lacks, and its configuration says that writes fail then. */
   refuseWrites(site: SiteProgress): void;
 }
@@ -92,9 +94,9 @@ export class FoldChoice {
     if (hasBitmap(site) && logFull !== 'bitmap-if-disconnected' && logFull !== 'throttle') return site;
     switch (logFull) {
       case 'bitmap-if-disconnected':
-        return site.connected ? undefined : site;
+        return this.#isAway(site) ? site : undefined;
       case 'throttle':
-        return hasBitmap(site) && !site.connected ? site : undefined;
+        return hasBitmap(site) && this.#isAway(site) ? site : undefined;
       case 'fail':
         this.#group.refuseWrites(site);
         return undefined;
@@ -104,6 +106,11 @@ export class FoldChoice {
       default:
         return site;
     }
+  }
+
+  /** Nothing brings it nearer, also where that is because its copy is paused or waits for its turn. */
+  #isAway(site: SiteProgress): boolean {
+    return !site.connected && !this.#group.isCopying(site);
   }
 
   /** The site that needs the oldest records, if the log could forget a good part of them without it. */

@@ -32,6 +32,7 @@ export type OpenEnv = GroupEnv & { readonly stateDir: string; readonly engines: 
  */
 export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: KnownEnd): Promise<Group> {
   const devices: Device[] = [];
+  let stores: GroupStores | undefined;
   try {
     const binding = await readBinding(config.name, env.stateDir);
     for (const volume of config.volumes) devices.push(await openVolume(volume, env.engines, binding === undefined));
@@ -79,10 +80,12 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
     if (!opened.isAnew) checkBinding(opened, binding, config);
     const [bitmapDevice, undoDevice] = storeDevices as [Device, Device | undefined];
     const sizes = volumes.map((device) => device.sizeBytes);
-    const group = await assembleGroup(config, env, opened, volumes, makeStores(config, bitmapDevice, undoDevice, env.memory, sizes));
+    stores = makeStores(config, bitmapDevice, undoDevice, env.memory, sizes);
+    const group = await assembleGroup(config, env, opened, volumes, stores);
     if (binding?.hasSpare !== true) await writeBinding(config.name, env.stateDir, opened.log.store.current.logUuid);
     return group;
   } catch (error) {
+    await stores?.undo?.end();
     await Promise.allSettled(devices.map((device) => device.close()));
     throw error;
   }

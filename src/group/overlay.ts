@@ -49,8 +49,8 @@ export class Overlay {
     return (this.#maps[volume] as IntervalMap<LogBatch>).size === 0;
   }
 
-  visit(volume: number, start: number, end: number, visitor: SegmentVisitor<LogBatch>): void {
-    (this.#maps[volume] as IntervalMap<LogBatch>).visit(start, end, visitor);
+  visit(volume: number, start: number, end: number, visitor: SegmentVisitor<LogBatch>, most?: number): number {
+    return (this.#maps[volume] as IntervalMap<LogBatch>).visit(start, end, visitor, most);
   }
 }
 

@@ -14,6 +14,8 @@ const SMALL_COUNT = 512;
 const LARGE_COUNT = 64;
 /** Device parts of reads under way, from which on no further piece is begun: one piece between unapplied sectors has a thousand. */
 const PARTS_MAX = 1024;
+/** Unapplied segments that one question about allocation looks at; the answer is shorter when there are more. */
+const SEGMENTS_MAX = 2048;
 const ESHUTDOWN = 108;
 
 class ReadSlab implements Slab {
@@ -229,7 +231,7 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
     request.owner.completed(request, errno);
   }
 
-  /** Allocation of a range: the device's answer, with unapplied records laid over it. */
+  /** Allocation of a range: the device's answer, with unapplied records laid over it; perhaps of its beginning only. */
   extents(volume: number, offset: number, length: number, max: number): ExtentRun[] {
     const runs = (this.#devices[volume] as Device).extents(offset, length, max);
     const covered = offset + runs.reduce((sum, run) => sum + run.length, 0);
@@ -250,14 +252,14 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
         at = next;
       }
     };
-    this.#overlay.visit(volume, offset, covered, {
+    const visitor: SegmentVisitor<LogBatch> = {
       segment: (start, end, _batch, base) => {
         addDevice(start);
         add(end - start, base === ZEROES);
         at = end;
       },
-    });
-    addDevice(covered);
+    };
+    addDevice(this.#overlay.visit(volume, offset, covered, visitor, SEGMENTS_MAX));
     return result.slice(0, max);
   }
 }

@@ -206,6 +206,10 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
     return this.#group.writePath;
   }
 
+  isCopying(site: SiteProgress): boolean {
+    return this.progress.sourceOf(site.config.name)?.turn.isRunning === true;
+  }
+
   get minDwellMs(): number {
     return this.#group.config.resync.minDwellMs;
   }

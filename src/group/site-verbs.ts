@@ -53,6 +53,8 @@ export class SiteVerbs {
     if (isPaused) paused.add(name);
     else paused.delete(name);
     progress.sourceOf(name)?.turn.setPaused(isPaused);
+    // A full log may not be kept for a copy that stands still.
+    this.#group.siteChanged();
     return true;
   }
 
@@ -63,6 +65,8 @@ export class SiteVerbs {
     const link = this.#link(name);
     const { session, replication, code, reason } = link.state();
     if (site.bitmap?.isDetached === true || code === 'NEEDS_SEED') {
+      // It may have got one.
+      if (session !== 'connected') link.retry();
       throw new LvrError(
         'NEEDS_SEED',
         `site ${name} of group ${this.#group.name} cannot be brought back by a resync: ${reason || 'it needs a seed'}`,

@@ -141,7 +141,8 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
   const isPrimary = role === 'primary';
   const needsSeed = isPrimary && state?.code === 'NEEDS_SEED';
   const isDetached = site.bitmap?.isDetached === true || needsSeed;
-  const isUnknown = isDetached || (site.bitmap === undefined && site.durable < log.trimmedLsn);
+  const isForgotten = isPrimary && site.bitmap === undefined && site.durable < log.trimmedLsn;
+  const isUnknown = isDetached || isForgotten || isBehind(site);
   const appended = writePath?.lastLsn ?? log.appendedLsn;
   const lagIos = isPrimary ? Math.max(0, appended - site.durable) : 0;
   const { progress } = group.resyncs;
@@ -165,13 +166,13 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
     effectiveMode: site.effectiveMode,
     session: state?.session ?? 'offline',
     replication: resync?.state === 'paused' ? 'paused' : (state?.replication ?? 'stopped'),
-    tracking: trackingOf(site, needsSeed),
+    tracking: trackingOf(site, needsSeed || isForgotten),
     ackedLsn: String(isPrimary ? site.durable : 0),
     appliedLsn: String(isPrimary ? site.applied : 0),
     lagBytes: isPrimary ? Math.max(lagBytes, dirtyBytes, needsSeed ? wholeBytes : 0) : 0,
     lagIos,
     lagSeconds: lagIos === 0 || oldestUs === 0 ? 0 : Math.max(0, group.env.clock.wallMs() / 1000 - oldestUs / 1e6),
-    dirtyBytes: isDetached ? wholeBytes : dirtyBytes,
+    dirtyBytes: isUnknown ? wholeBytes : dirtyBytes,
     resync,
     resyncedBytes: resynced.copiedBytes,
     resyncComparedBytes: resynced.comparedBytes,
@@ -190,8 +191,13 @@ function siteStatus(group: Group, site: SiteProgress): SiteStatus {
   };
 }
 
-function trackingOf({ bitmap }: SiteProgress, needsSeed: boolean): SiteStatus['tracking'] {
-  if (needsSeed) return 'none';
+/** Its bitmap begins behind what it is known to have. */
+function isBehind({ bitmap, durable }: SiteProgress): boolean {
+  return bitmap?.base !== undefined && !bitmap.isKept && durable < bitmap.base;
+}
+
+function trackingOf({ bitmap }: SiteProgress, isForgotten: boolean): SiteStatus['tracking'] {
+  if (isForgotten) return 'none';
   if (bitmap?.isDetached === true) return bitmap.isKept ? 'log' : 'none';
   return bitmap === undefined ? 'log' : 'bitmap';
 }

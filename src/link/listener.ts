@@ -27,8 +27,8 @@ export type ListenerOptions = {
   /** Plain TCP beyond this machine is allowed. */
   readonly insecure: boolean;
   readonly lookup: (group: string) => AcceptorGroup | undefined;
-  /** Why a group that is configured is not there; undefined for any other. */
-  readonly whyNot?: (group: string) => string | undefined;
+  /** A group is configured and cannot be used. Why is for who may ask the agent. */
+  readonly hasFailed?: (group: string) => boolean;
 };
 
 export class Listener {
@@ -155,11 +155,12 @@ class Caller implements ChannelOwner {
   }
 
   #route(hello: Hello): Refusal | undefined {
-    const { site, lookup, whyNot } = this.#options;
+    const { site, lookup, hasFailed } = this.#options;
     if (hello.toSite !== site) return { code: 'WRONG_GROUP', reason: `site ${hello.toSite} was meant, this is ${site}` };
     const group = lookup(hello.group);
-    const why = group === undefined ? whyNot?.(hello.group) : undefined;
-    if (why !== undefined) return { code: 'FAILED', reason: `group ${hello.group} at site ${site} has failed: ${why}` };
+    if (group === undefined && hasFailed?.(hello.group) === true) {
+      return { code: 'FAILED', reason: `group ${hello.group} has failed at site ${site}: lvr status there says why` };
+    }
     if (group === undefined) return { code: 'WRONG_GROUP', reason: `site ${site} has no group ${hello.group}` };
     const link = group.linkFor(hello.fromSite);
     if (link === undefined) return { code: 'WRONG_GROUP', reason: `site ${site} has no site ${hello.fromSite} in group ${hello.group}` };

@@ -11,6 +11,9 @@ import { CMD, CMD_FLAG, ERRNO, EXTENTS_PER_REPLY_MAX, SIMPLE_REPLY_BYTES } from 
 import * as reply from './reply.js';
 import type { NbdRequest } from './request.js';
 
+/** A question for extents counts like so many of them: the overlay is looked at, and the system asked. */
+const QUESTION_COST = 64;
+
 /** Answers of one connection. */
 export class Answers {
   readonly #backend: Backend;
@@ -18,7 +21,7 @@ export class Answers {
   readonly #metrics: NbdMetrics;
   readonly #exportCounters: CommandCounters;
   readonly #structured: boolean;
-  /** Told in this turn, and one for each question. */
+  /** Told in this turn, and what each question costs. */
   #extents = 0;
 
   constructor(backend: Backend, output: Output, metrics: NbdMetrics, structured: boolean) {
@@ -88,7 +91,7 @@ export class Answers {
   status(request: NbdRequest): void {
     const max = (request.flags & CMD_FLAG.reqOne) !== 0 ? 1 : EXTENTS_PER_REPLY_MAX;
     let extents: ExtentRun[];
-    this.#extents++;
+    this.#extents += QUESTION_COST;
     try {
       extents = this.#backend.extents(request.offset, request.length, max);
     } catch (error) {

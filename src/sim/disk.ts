@@ -280,6 +280,10 @@ export class SimDevice implements Device {
     this.#queue({ kind: 'zero', arena: undefined, start: 0, length, offset, durable: false, target, tag });
   }
 
+  discard(offset: number, length: number, target: IoTarget, tag: number): void {
+    this.zero(offset, length, true, target, tag);
+  }
+
   extents(offset: number, length: number, max: number): ExtentRun[] {
     const runs: ExtentRun[] = [];
     for (let at = offset; at < offset + length; ) {

@@ -9,7 +9,7 @@ import { createEngines } from '../../src/disk/engine.js';
 import { openDevice } from '../../src/disk/file-device.js';
 import { createArena } from '../../src/disk/memory.js';
 import type { IoMode } from '../../src/disk/open-descriptor.js';
-import { writeDurably } from '../../src/disk/promises.js';
+import { discardDevice, writeDurably } from '../../src/disk/promises.js';
 import { Random } from '../helpers/random.js';
 import { Workspace } from '../helpers/workspace.js';
 
@@ -249,6 +249,17 @@ t.test('blocks larger than those of the log are refused, directly and through th
   } finally {
     command('losetup', '--detach', loop);
   }
+});
+
+t.test('space is given back to the file system', async (t) => {
+  const path = work.file('given-back');
+  writeFileSync(path, Buffer.alloc(MIB, 7));
+  const device = await openDevice({ path, io: 'direct', engines });
+  const before = statSync(path).blocks;
+  await discardDevice(device, 0, MIB);
+  t.ok(before >= MIB / 512 && statSync(path).blocks < before / 2, `${statSync(path).blocks} of ${before} blocks are left`);
+  t.equal(statSync(path).size, MIB);
+  await device.close();
 });
 
 t.test('a symbolic link leads to its file', async (t) => {

@@ -361,3 +361,35 @@ t.test('after power cuts at any moment, one after another, the volume can be tak
   t.equal(wrong, 0);
   t.ok(lives > 60 && most > 30, `${lives} lives, up to ${most} regions overwritten`);
 });
+
+t.test('space is given back piece by piece, and the next undo does not wait for all of it', async (t) => {
+  const site = new Site(undoDisk(), volume('volume', REGIONS, new Random(8)));
+  await site.drive(site.store.begin(UUID, REGION));
+  await site.drive(site.save(0, 1, 2));
+  let given = 0;
+  site.undo.onQueued = ({ kind }) => {
+    if (kind === 'zero') given++;
+  };
+  site.undo.extents = () => [{ length: BLOCK_BYTES, zero: false }];
+  const pieces = site.undo.sizeBytes / BLOCK_BYTES;
+  site.store.discard();
+  await turn();
+  await site.drive(site.store.begin(OTHER, REGION));
+  t.ok(given >= 1 && given < pieces / 2, `${given} pieces of ${pieces}`);
+  await site.drive(site.save(3));
+  await site.drive(site.store.end());
+  const again = new Site(site.undo.disk, volume('volume', REGIONS, new Random(8)));
+  t.equal(await again.open(OTHER), true);
+  t.equal(again.saved.length, 1);
+});
+
+t.test('a device that has no space to give back is not written to', async (t) => {
+  const site = new Site(undoDisk(), volume('volume', REGIONS, new Random(8)));
+  await site.drive(site.store.begin(UUID, REGION));
+  Object.defineProperty(site.undo, 'discard', { value: undefined });
+  let operations = 0;
+  site.undo.onQueued = () => void operations++;
+  site.store.discard();
+  await site.drive(site.store.end());
+  t.equal(operations, 0);
+});

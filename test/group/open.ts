@@ -1,6 +1,18 @@
 // Opening a group from real files: what is created, what is replayed, and what is refused with nothing changed.
 
-import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -246,4 +258,26 @@ t.test('a path that cannot be looked at is an error of the volume, no defect', a
     await t.rejects(open({ volumes }), { name: 'LvrError', message }, device);
   }
   t.equal(statSync(config.log.path, { throwIfNoEntry: false }), undefined);
+});
+
+t.test('an open that is refused at its end leaves nothing under way on the devices that it closes', async (t) => {
+  const { directory, open } = place(t);
+  await (await open({ undo: 'auto' })).stop();
+  const groups = join(directory, 'groups');
+  const undo = join(groups, 'app.undo');
+  // As older versions left it: with what a resync had overwritten, in many pieces.
+  const fd = openSync(undo, 'r+');
+  for (let at = 0; at < statSync(undo).size - 8192; at += 16384) writeSync(fd, Buffer.alloc(4096, 7), 0, 4096, at);
+  closeSync(fd);
+  const binding = join(groups, 'app.log');
+  const text = readFileSync(binding, 'utf8');
+  writeFileSync(binding, text.replace('spare\n', ''));
+  mkdirSync(`${binding}.new`);
+  await t.rejects(open({ undo: 'auto' }), { code: 'FAILED', message: /cannot write .*app\.log/ });
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  rmSync(`${binding}.new`, { recursive: true });
+  writeFileSync(binding, text);
+  const group = await open({ undo: 'auto' });
+  await group.stop();
+  t.equal(group.failure, undefined);
 });

@@ -114,6 +114,35 @@ for (const isStopped of [false, true]) {
   );
 }
 
+t.test('allocation between very many unapplied sectors is told in parts', async (t) => {
+  const world = new SimWorld(new Random(10));
+  const site = await world.add('a', { volumeBytes: 4 * MIB });
+  const client = new SimClient(site, new History(4 * MIB));
+  const [device] = site.volumeDevices as [SimDevice];
+  device.intercept = () => 'hang';
+  for (let sector = 0; sector < 8192; sector += 2) {
+    client.write(0, sector * 512, 512);
+    if (sector % 64 === 0) client.commit();
+    if (sector % 1024 === 0) await world.settle();
+  }
+  client.commit();
+  await world.settle();
+  const backend = site.group.backends.get('data') as Backend;
+  const looked: number[] = [];
+  for (let at = 0; at < 4 * MIB; ) {
+    const runs = backend.extents(at, 4 * MIB - at, 10_000);
+    const length = runs.reduce((sum, run) => sum + run.length, 0);
+    for (const [i, run] of runs.entries()) if (run.zero !== (i % 2 === 1) || run.length !== 512) t.fail(`run ${i} at ${at}`);
+    looked.push(runs.length);
+    at += length;
+  }
+  t.ok(looked.length >= 2 && Math.max(...looked) <= 4096, looked.join(', '));
+  t.equal(
+    looked.reduce((sum, runs) => sum + runs, 0),
+    8192,
+  );
+});
+
 t.test('short reads do not wait behind long ones whose memory a slow client keeps', async (t) => {
   const world = new SimWorld(new Random(8));
   const site = await world.add('a', { volumeBytes: 2 * MIB });

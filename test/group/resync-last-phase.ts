@@ -2,6 +2,7 @@
 
 import t, { type Test } from 'tap';
 import type { LogFull } from '../../src/core/group-config.js';
+import { SiteVerbs } from '../../src/group/site-verbs.js';
 import { SimClient } from '../../src/sim/client.js';
 import { History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
@@ -64,6 +65,28 @@ t.test('what is written while a site has to stay with its bitmap fills the log m
   for (; seconds < 40 && a.group.sites.find('b')?.bitmap !== undefined; seconds++) await second();
   t.ok(seconds >= 8 && seconds < 20, `back in the log after ${seconds} s`);
   t.equal(a.lines.filter((line) => line.startsWith('bitmap-mode ')).length, 1, 'folded once');
+});
+
+t.test('log_full = "throttle": writers wait for a copy that is going on, and not for one that was paused', async (t) => {
+  const story = await lastPhase(t, { logFull: 'throttle', resync: { minDwellMs: 1, maxRate: PIECE } });
+  const { world, a } = story;
+  const folds = (): number => a.lines.filter((line) => line.startsWith('bitmap-mode ')).length;
+  t.equal(folds(), 1);
+  /** Writes until one is not admitted. */
+  const fill = async (): Promise<void> => {
+    for (let i = 0; i < 600; i++) if ((await story.burst(i)) === false) return;
+  };
+  await fill();
+  t.match(a.group.status(), { sites: [{ session: 'connected', replication: 'resyncing', tracking: 'bitmap' }] });
+  t.ok(a.group.logFullSince > 0, 'writers wait');
+  t.equal(folds(), 1, 'the copy goes on');
+  new SiteVerbs(a.group).pauseSync('b');
+  await world.advance(5000);
+  t.equal(folds(), 2, 'one that stands still does not hold them');
+  t.equal(a.group.logFullSince, 0);
+  new SiteVerbs(a.group).resumeSync('b');
+  await world.advance(600_000);
+  story.alike(t);
 });
 
 for (const logFull of LOG_FULL) {

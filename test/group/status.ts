@@ -35,11 +35,17 @@ t.test('a site that needs a seed lacks everything, and no resync can change that
     t.ok(lagIos >= 400 && lagBytes >= 2 * VOLUME_BYTES && lagSeconds > 50, `${what}: ${JSON.stringify(c())}`);
   };
   isWhole('before it is met');
-  t.match(c(), { session: 'offline', tracking: 'log' });
+  t.match(c(), { session: 'offline', tracking: 'none', dirtyBytes: 2 * VOLUME_BYTES });
   await world.add('c', { sites: ['a', 'b'], role: 'secondary', ...options });
   await world.advance(60_000);
   isWhole('after it was met');
   t.match(c(), { session: 'refused', tracking: 'none', dirtyBytes: 2 * VOLUME_BYTES, logFullEtaSeconds: null, rule: 'C7' });
+  world.sites.at(-1)?.crash('power');
+  await world.advance(60_000);
+  isWhole('when it is gone again');
+  t.match(c(), { session: 'offline', tracking: 'none', dirtyBytes: 2 * VOLUME_BYTES });
+  await world.sites.at(-1)?.start();
+  await world.advance(120_000);
   t.throws(() => new SiteVerbs(b.group).startSync('c'), { code: 'NEEDS_SEED', message: /site c .* needs a seed/ });
 });
 

@@ -47,6 +47,15 @@ export class SlowCopy {
     return write;
   }
 
+  /** A write without time for the copy; false: it has to wait. */
+  async burst(i: number): Promise<boolean> {
+    const write = this.client.write(i % 2, ((i >> 1) % PIECES) * PIECE, PIECE, false, 1);
+    this.client.commit();
+    await this.world.settle();
+    if (write === undefined) this.a.group.backends.get('data')?.waitForRoom({ roomAvailable: () => undefined });
+    return write !== undefined;
+  }
+
   /** Half of both volumes is copied, until the log is kept for what is written besides. */
   async untilLogKept(): Promise<void> {
     await this.write(0, 0);
