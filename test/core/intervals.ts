@@ -35,6 +35,20 @@ t.test('a negative base stands for constant content and is not moved', async (t)
   ]);
 });
 
+t.test('a visit that stops after some segments says how far it looked', async (t) => {
+  const map = new IntervalMap<string>();
+  for (const start of [10, 30, 50]) map.assign(start, start + 10, 'a', start);
+  const starts: number[] = [];
+  const visit = (start: number, end: number, most: number): number =>
+    map.visit(start, end, { segment: (from) => void starts.push(from) }, most);
+  t.equal(visit(0, 100, 2), 50);
+  t.same(starts, [10, 30]);
+  t.equal(visit(0, 100, 3), 100, 'all of them');
+  t.equal(visit(0, 45, 2), 45);
+  t.equal(visit(35, 100, 0), 35);
+  t.equal(new IntervalMap<string>().visit(0, 100, { segment: () => t.fail() }, 0), 100);
+});
+
 t.test('random assignments, removals and look-ups equal a byte-wise model', async (t) => {
   let seed = 12345;
   const random = (n: number): number => {

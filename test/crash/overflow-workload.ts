@@ -15,9 +15,11 @@ import { AFTER_END_MS, recordedDisksOf, SIZES, VOLUME_BLOCKS, VOLUMES } from './
 /** Slow enough that instants of a trace fall into the copy. */
 const RESYNC = 'min_dwell = 1\nmax_rate = "2MiB"';
 const FAST_BYTES = 12 * MIB;
-const SLOW_BYTES = MIB / 8;
+const SLOW_BYTES = MIB / 4;
 const LINK_BYTES = FAST_BYTES / 10;
 const STEP_MS = 60_000;
+/** How long writers are faster than a copy. */
+const FASTER_MS = 4_000;
 /** A process is killed when so much of a copy has gone over. */
 const KILL_BYTES = MIB;
 
@@ -64,14 +66,20 @@ async function middle(story: Story): Promise<void> {
   await meanwhile(story, 'a resync is in its middle', isCopied);
 }
 
+/** Writers are faster than the copy for a while: it goes on in passes, or the log overflows in its last phase. */
+async function faster(story: Story): Promise<void> {
+  const endMs = performance.now() + FASTER_MS;
+  await load(story, FAST_BYTES, 'writers were faster than the copy', async () => performance.now() > endMs);
+}
+
 async function back(story: Story): Promise<void> {
   const { a } = story.sites;
   await meanwhile(story, 'the site is back on the log', async () => siteB((await a.status())?.sites)?.tracking === 'log');
 }
 
 /**
- * Three overflows: the site comes back; it is killed in the copy, starts again and comes back; the primary is killed in the
- * copy. `environmentOfB`: preloaded libraries and the like.
+ * Three overflows: the site comes back, although writers are faster than the copy for a while; it is killed in the copy, starts again and
+ * comes back; the primary is killed in the copy. `environmentOfB`: preloaded libraries and the like.
  */
 export async function recordOverflow(
   workspace: Workspace,
@@ -92,6 +100,8 @@ export async function recordOverflow(
   const story: Story = { sites, clients, history, random, answers: 0 };
 
   await overflow(story);
+  await middle(story);
+  await faster(story);
   await back(story);
 
   await overflow(story);
