@@ -7,6 +7,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { LvrError } from '../core/errors.js';
 import { backingFile, isBlockDevice, isMountPoint, startOf } from './holders.js';
 import type { Attacher, Attachment, AttachRequest, Probe } from './ports.js';
@@ -178,10 +179,20 @@ class FuseServer {
   }
 }
 
+/** For a free loop device, while others look for one too. */
+const LOOP_TRIES = 8;
+const LOOP_WAIT_MS = 20;
+
 async function attachLoop(request: AttachRequest, file: string, wanted: string | undefined): Promise<string> {
   const place = wanted === undefined ? ['--find'] : [wanted];
   const flags = ['--show', '--direct-io=on', `--sector-size=${request.blockBytes}`, ...(request.readOnly ? ['--read-only'] : [])];
-  const result = await runTool('losetup', wanted === undefined ? [...place, ...flags, file] : [...flags, ...place, file]);
+  const words = wanted === undefined ? [...place, ...flags, file] : [...flags, ...place, file];
+  let result = await runTool('losetup', words);
+  // Somebody else may have taken the device that losetup had found free.
+  for (let tries = 1; wanted === undefined && tries < LOOP_TRIES && result.code !== 0 && /busy/i.test(result.stderr); tries++) {
+    await sleep(tries * LOOP_WAIT_MS);
+    result = await runTool('losetup', words);
+  }
   const device = result.stdout || wanted || '';
   if (result.code !== 0) throw new LvrError('ATTACH', `no loop device for ${request.target}: ${result.stderr}`, { hint: 'losetup --list' });
   return device;

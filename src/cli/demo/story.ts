@@ -15,6 +15,8 @@ import { checkMachine, Place, run } from './place.js';
 import { damagedFiles, Writer } from './writer.js';
 
 const LOAD_MS = 3_000;
+/** Records of so many bytes are on their way to the other site when the primary is killed. */
+const CLOSE_BYTES = 512 * 1024;
 const CUT_MS = 3_000;
 const WAIT_MS = 30_000;
 
@@ -151,6 +153,8 @@ class Story {
 
   async #failOver(a: DemoAgent, b: DemoAgent, mounts: readonly string[]): Promise<void> {
     await step('kill -9 of the primary under load', async () => {
+      // What a slow disk has kept from b would exist on a only, and a could not come back.
+      await a.until('to have b close behind', WAIT_MS, (status) => site(status).lagBytes < CLOSE_BYTES);
       const pid = a.pid;
       await a.kill();
       await Promise.all(this.#writers.map((writer) => writer.stop()));
