@@ -190,7 +190,9 @@ export class UndoStore {
     const { sizeBytes } = this.#device;
     for (let at = 0; at < sizeBytes && !this.#ended && !this.#isWanted; ) {
       const run = this.#device.extents(at, sizeBytes - at, 1)[0];
-      const length = Math.min(run?.length ?? sizeBytes - at, DISCARD_BYTES);
+      // Whole blocks, whatever the file system counts in.
+      const blocks = Math.max(1, Math.ceil((run?.length ?? sizeBytes) / BLOCK_BYTES));
+      const length = Math.min(blocks * BLOCK_BYTES, DISCARD_BYTES, sizeBytes - at);
       if (run?.zero !== true) await discardDevice(this.#device, at, length);
       at += length;
     }

@@ -367,10 +367,11 @@ t.test('space is given back piece by piece, and the next undo does not wait for 
   await site.drive(site.store.begin(UUID, REGION));
   await site.drive(site.save(0, 1, 2));
   let given = 0;
-  site.undo.onQueued = ({ kind }) => {
-    if (kind === 'zero') given++;
+  site.undo.onQueued = ({ kind, length }) => {
+    if (kind === 'zero' && length === BLOCK_BYTES) given++;
   };
-  site.undo.extents = () => [{ length: BLOCK_BYTES, zero: false }];
+  // A file system may count in smaller pieces than the device.
+  site.undo.extents = () => [{ length: 512, zero: false }];
   const pieces = site.undo.sizeBytes / BLOCK_BYTES;
   site.store.discard();
   await turn();

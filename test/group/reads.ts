@@ -69,6 +69,17 @@ t.test('more reads than there is memory for wait, long and short ones, and all a
   t.same(client.wrongReads, []);
 });
 
+/** Of 4 MiB of the first volume, whose device is to let no write through. */
+async function writeEverySecondSector(world: SimWorld, client: SimClient): Promise<void> {
+  for (let sector = 0; sector < 8192; sector += 2) {
+    client.write(0, sector * 512, 512);
+    if (sector % 64 === 0) client.commit();
+    if (sector % 1024 === 0) await world.settle();
+  }
+  client.commit();
+  await world.settle();
+}
+
 for (const isStopped of [false, true]) {
   t.test(
     `reads between unapplied sectors take turns at the device${isStopped ? ', and are answered when the group stops' : ''}`,
@@ -81,13 +92,7 @@ for (const isStopped of [false, true]) {
       await world.advance(5000);
       const [device] = site.volumeDevices as [SimDevice];
       device.intercept = (op) => (op.kind === 'read' ? 0 : 'hang');
-      for (let sector = 0; sector < 8192; sector += 2) {
-        client.write(0, sector * 512, 512);
-        if (sector % 64 === 0) client.commit();
-        if (sector % 1024 === 0) await world.settle();
-      }
-      client.commit();
-      await world.settle();
+      await writeEverySecondSector(world, client);
       let parts = 0;
       device.onQueued = () => void parts++;
       device.stopped = true;
@@ -120,13 +125,7 @@ t.test('allocation between very many unapplied sectors is told in parts', async 
   const client = new SimClient(site, new History(4 * MIB));
   const [device] = site.volumeDevices as [SimDevice];
   device.intercept = () => 'hang';
-  for (let sector = 0; sector < 8192; sector += 2) {
-    client.write(0, sector * 512, 512);
-    if (sector % 64 === 0) client.commit();
-    if (sector % 1024 === 0) await world.settle();
-  }
-  client.commit();
-  await world.settle();
+  await writeEverySecondSector(world, client);
   const backend = site.group.backends.get('data') as Backend;
   const looked: number[] = [];
   for (let at = 0; at < 4 * MIB; ) {
