@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { EXIT, LvrError, messageOf } from '../core/errors.js';
 import type { Log } from '../core/ports.js';
+import { createEngines, type Engines } from '../disk/engine.js';
 import { hasIoFlusher, notify, setIoFlusher } from '../disk/system.js';
 import { Agent } from './agent.js';
 import { type AgentConfig, loadConfig } from './config.js';
@@ -35,13 +36,14 @@ async function main(): Promise<void> {
   refuseOwnVolumes(config);
   // Loaded where it is needed, but not while clients wait for a successor.
   if (config.agent.metrics) await import('./metrics.js');
+  claimMemory(log);
+  const engines = createEngines();
   const legacy = isSuccessor ? await awaitTurn() : undefined;
   if (!isSuccessor) await refuseLiveAgent(config.agent.control);
   const claim = await claimStateDir(config.agent.stateDir, isSuccessor ? PREDECESSOR_MS : 0);
-  claimMemory(log);
   log.info('starting', `lvrd ${VERSION}, site ${config.agent.site}`, { node: process.version, uuid: claim.uuid, config: file });
   if (config.agent.insecure) log.warn('insecure', 'links between sites are plain TCP (insecure = true)');
-  await runAgent(config, log, claim, legacy);
+  await runAgent(config, log, claim, engines, legacy);
 }
 
 /** What the command line says; no `file` when --help or --version was answered instead. */
@@ -72,7 +74,7 @@ function commandLine(): { file: string | undefined; isSuccessor: boolean } {
 type Claim = { readonly uuid: string; release(): void };
 
 /** Runs until the process ends; returns when the agent has started. */
-async function runAgent(config: AgentConfig, log: Log, claim: Claim, legacy: Legacy | undefined): Promise<void> {
+async function runAgent(config: AgentConfig, log: Log, claim: Claim, engines: Engines, legacy: Legacy | undefined): Promise<void> {
   let stopping = false;
   const end = (reason: string, work: () => Promise<void>): void => {
     if (stopping) {
@@ -112,7 +114,7 @@ async function runAgent(config: AgentConfig, log: Log, claim: Claim, legacy: Leg
       tellManager(log, `MAINPID=${successor.pid}`);
     });
   };
-  const parts = realParts(config, log, claim.uuid, legacy ?? { sockets: [], ends: {} });
+  const parts = realParts(config, log, { uuid: claim.uuid, engines, legacy: legacy ?? { sockets: [], ends: {} } });
   const agent = new Agent(config, parts, {
     stop: () => stop('asked to by lvr agent stop'),
     startSuccessor: () => Successor.start(),

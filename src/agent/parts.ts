@@ -14,7 +14,7 @@ import { assert } from '../core/assert.js';
 import { LvrError, messageOf } from '../core/errors.js';
 import type { Backend, Log } from '../core/ports.js';
 import { ResyncTurns } from '../core/resync-turns.js';
-import { createEngines } from '../disk/engine.js';
+import type { Engines } from '../disk/engine.js';
 import { crc32c, crc32cSpans, createArena } from '../disk/memory.js';
 import { hungUp, lockMemory } from '../disk/system.js';
 import { Group } from '../group/group.js';
@@ -36,8 +36,11 @@ const HAND_OVER_MS = 3_000;
 const LOCK_MEMORY_MS = 1_000;
 const NBD_SOCKET_MODE = 0o660;
 
-/** Makes the parts; opens nothing but the I/O engines. `uuid` is the agent's identity; `legacy` comes from the agent before this one. */
-export function realParts(config: AgentConfig, log: Log, uuid: string, legacy: Legacy): AgentParts {
+/** What parts are made of: the agent's identity, who does its I/O, and what comes from the agent before this one. */
+export type Ingredients = { readonly uuid: string; readonly engines: Engines; readonly legacy: Legacy };
+
+/** Makes the parts; opens nothing. */
+export function realParts(config: AgentConfig, log: Log, { uuid, engines, legacy }: Ingredients): AgentParts {
   const { site, stateDir, insecure, resyncParallel } = config.agent;
   const served: Served = { server: undefined, groups: () => [], isMemoryLocked: false };
   const kernel = new KernelAttacher(
@@ -52,7 +55,7 @@ export function realParts(config: AgentConfig, log: Log, uuid: string, legacy: L
     stateDir,
     insecure,
     clock,
-    engines: createEngines(),
+    engines,
     network: tcpNetwork,
     memory,
     log,
