@@ -104,6 +104,13 @@ static Napi::Value IsCached(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), known && counts.cached * page >= range.length);
 }
 
+// dropCached(fd): the page cache forgets what it has of the file and need not write. What other programs map stays.
+static Napi::Value DropCached(const Napi::CallbackInfo& info) {
+  const int error = posix_fadvise(Int32Arg(info, 0), 0, 0, POSIX_FADV_DONTNEED);
+  if (error != 0) throw SystemError(info.Env(), error, "fadvise");
+  return info.Env().Undefined();
+}
+
 // ftruncate(fd, sizeBytes)
 static Napi::Value Truncate(const Napi::CallbackInfo& info) {
   int result;
@@ -163,6 +170,7 @@ void InitFiles(Napi::Env env, Napi::Object exports) {
   exports.Set("lock", Napi::Function::New(env, Lock, "lock"));
   exports.Set("canWriteBack", Napi::Function::New(env, CanWriteBack, "canWriteBack"));
   exports.Set("isCached", Napi::Function::New(env, IsCached, "isCached"));
+  exports.Set("dropCached", Napi::Function::New(env, DropCached, "dropCached"));
   exports.Set("ftruncate", Napi::Function::New(env, Truncate, "ftruncate"));
   exports.Set("fallocateReserve", Napi::Function::New(env, Reserve, "fallocateReserve"));
   exports.Set("extents", Napi::Function::New(env, Extents, "extents"));

@@ -65,7 +65,8 @@ export type PlantedBug =
   | 'passthrough-not-marked'
   | 'passthrough-marks-not-flushed'
   | 'passthrough-not-recorded'
-  | 'passthrough-start-not-flushed';
+  | 'passthrough-start-not-flushed'
+  | 'passthrough-cache-trusted';
 
 /** The fault that is in, none in production. */
 export const PLANTED = '' as PlantedBug | '';

@@ -30,6 +30,11 @@ export interface Device {
   write(arena: Arena, start: number, length: number, offset: number, durable: boolean, target: IoTarget, tag: number): void;
   /** Queues a flush covering all writes completed before this call. */
   sync(target: IoTarget, tag: number): void;
+  /**
+   * After a flush: what a cache has is forgotten, so that what is read from now on is what the device has. A flush that fails leaves content in
+   * the cache that counts as written and is not. Absent: there is no such cache.
+   */
+  dropCached?(): void;
   /** Queues zeroing of a range; with `mayUnmap` the range may be deallocated. The range reads as zeroes afterwards in both cases. */
   zero(offset: number, length: number, mayUnmap: boolean, target: IoTarget, tag: number): void;
   /** Gives the space of a range back, if that costs nothing; what it reads as afterwards is not known. Absent: it has none to give. */

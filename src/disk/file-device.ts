@@ -31,6 +31,8 @@ export class FileDevice implements Device {
   readonly #file: OpenFile;
   readonly #ring: IoEngine;
   readonly #writer: IoEngine;
+  /** Of a buffered device. */
+  readonly dropCached?: () => void;
   /** Of a file. */
   readonly discard?: (offset: number, length: number, target: IoTarget, tag: number) => void;
   readonly #zeroing: Zeroing;
@@ -56,7 +58,10 @@ export class FileDevice implements Device {
         this.#ring.queue(OP.punchHole, this.#file, undefined, 0, length, offset, target, tag);
       };
     }
-    if (io === 'buffered') this.#flush = PacedFlush.of(engines.ring, this.#file, this.sizeBytes);
+    if (io === 'buffered') {
+      this.#flush = PacedFlush.of(engines.ring, this.#file, this.sizeBytes);
+      this.dropCached = () => binding.dropCached(fd);
+    }
   }
 
   read(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void {

@@ -78,6 +78,8 @@ export type Binding = EngineBinding & {
   canWriteBack(fd: number): boolean;
   /** The page cache holds all of the range; false where the kernel does not tell. */
   isCached(fd: number, offset: number, lengthBytes: number): boolean;
+  /** The page cache forgets what it has of the file and need not write. */
+  dropCached(fd: number): void;
   ftruncate(fd: number, sizeBytes: number): void;
   /** Gives the range blocks on disk; ENOSPC when there are not enough. */
   fallocateReserve(fd: number, offset: number, lengthBytes: number): void;

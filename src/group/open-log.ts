@@ -6,6 +6,7 @@ import type { Device, Log as Reporter } from '../core/ports.js';
 import { LogDevice } from '../disk/log-device.js';
 import { type KnownEnd, type LogIdentity, type LogMemory, type OpenedLog, openLog, whyForeign } from '../disk/log-open.js';
 import { beginAnew, clearMark, type GivenUp, loadGivenUp } from '../disk/passthrough-state.js';
+import { syncDevice } from '../disk/promises.js';
 import { loadSuperblock } from '../disk/superblock-store.js';
 import { RING_START, SUPERBLOCK_BYTES } from '../format/superblock.js';
 
@@ -26,8 +27,7 @@ export type LogOpening = {
   /** A log may be done without. */
   readonly passesThrough: boolean;
   readonly knownEnd?: KnownEnd | undefined;
-  /** Flushes the volumes: what an earlier process has written to them without a log is durable nowhere else. */
-  syncVolumes(): Promise<void>;
+  readonly volumes: readonly Device[];
   /** The group has a log with another UUID: durable before it returns. */
   renamed(logUuid: string): Promise<void>;
 };
@@ -49,7 +49,7 @@ export async function openGroupLog(opening: LogOpening): Promise<OpenedGroupLog>
     });
   }
   // From here on everything counts as applied and flushed.
-  if (PLANTED !== 'passthrough-start-not-flushed') await opening.syncVolumes();
+  await settleVolumes(opening.volumes);
   let device: Device | undefined;
   let opened: OpenedLog | undefined;
   try {
@@ -74,6 +74,16 @@ export async function openGroupLog(opening: LogOpening): Promise<OpenedGroupLog>
   const sizeBytes = RING_START + givenUp.superblock.ringBytes;
   await beginAnew(spare, memory, givenUp, sizeBytes);
   return { ...(await openOn(opening, new LogDevice(undefined, spare, path, sizeBytes))), isAnew: true };
+}
+
+/**
+ * Makes durable what an earlier process has written without a log, which is nowhere else. If its flush failed, or the kernel's own writing
+ * back, then the page cache has content that no flush will write any more, and no log to write it from again: that must not be read, sent to
+ * a site, and be gone after the next power cut. Rejects with DEVICE_FAILED or DISK_FULL.
+ */
+async function settleVolumes(volumes: readonly Device[]): Promise<void> {
+  if (PLANTED !== 'passthrough-start-not-flushed') await Promise.all(volumes.map(syncDevice));
+  if (PLANTED !== 'passthrough-cache-trusted') for (const volume of volumes) volume.dropCached?.();
 }
 
 /** Makes an empty log on a device that has the one that was given up, or nothing. Rejects with LOG_FOREIGN, or as beginAnew() does. */

@@ -12,10 +12,11 @@ import type { Engines } from '../disk/engine.js';
 import { openDevice } from '../disk/file-device.js';
 import type { KnownEnd, OpenedLog } from '../disk/log-open.js';
 import { openVolume, readsAsZeroes } from '../disk/open-volume.js';
-import { syncDevice } from '../disk/promises.js';
+import { loadSuperblock } from '../disk/superblock-store.js';
 import { UndoStore } from '../disk/undo-store.js';
 import { UUID_NONE } from '../format/bytes.js';
 import { PASSTHROUGH_BYTES } from '../format/passthrough-mark.js';
+import { SUPERBLOCK_BYTES, type Superblock } from '../format/superblock.js';
 import type { GroupEnv } from './env.js';
 import { Group } from './group.js';
 import { openGroupLog } from './open-log.js';
@@ -46,6 +47,7 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
       const create = isMissing ? { create: { sizeBytes: config.log.sizeBytes } } : {};
       const device = await openDevice({ path: config.log.path, io: 'direct', ...create, reserve: true, engines: env.engines });
       devices.push(device);
+      if (binding === undefined && !isGone) await refuseUnknownHistory(device, config.name, env);
       return device;
     };
     const sparePath = join(env.stateDir, 'groups', `${config.name}.passthrough`);
@@ -74,16 +76,16 @@ export async function openGroup(config: GroupConfig, env: OpenEnv, knownEnd?: Kn
       isFirst: binding === undefined,
       passesThrough: config.onLogError === 'passthrough',
       knownEnd,
-      syncVolumes: async () => void (await Promise.all(volumes.map(syncDevice))),
+      volumes,
       renamed: (logUuid) => writeBinding(config.name, env.stateDir, logUuid),
     });
     if (!opened.isAnew) checkBinding(opened, binding, config);
+    // Before the log has any history: one whose group nobody knows is refused.
+    if (binding?.hasSpare !== true) await writeBinding(config.name, env.stateDir, opened.log.store.current.logUuid);
     const [bitmapDevice, undoDevice] = storeDevices as [Device, Device | undefined];
     const sizes = volumes.map((device) => device.sizeBytes);
     stores = makeStores(config, bitmapDevice, undoDevice, env.memory, sizes);
-    const group = await assembleGroup(config, env, opened, volumes, stores);
-    if (binding?.hasSpare !== true) await writeBinding(config.name, env.stateDir, opened.log.store.current.logUuid);
-    return group;
+    return await assembleGroup(config, env, opened, volumes, stores);
   } catch (error) {
     await stores?.undo?.end();
     await Promise.allSettled(devices.map((device) => device.close()));
@@ -101,8 +103,27 @@ function checkRegions(config: GroupConfig, devices: readonly Device[]): void {
 
 /** Created by a start that was cut off before it had seen whether the volumes are blank: nothing has happened since. */
 function isUntouched(log: OpenedLog['log']): boolean {
-  const { groupUuid, epoch, incarnation, bornZero } = log.store.current;
-  return groupUuid === UUID_NONE && epoch === 0 && incarnation === 0 && !bornZero && log.appendedLsn === 0;
+  return !hasHistory(log.store.current) && log.appendedLsn === 0;
+}
+
+function hasHistory({ groupUuid, epoch, incarnation, bornZero }: Superblock): boolean {
+  return groupUuid !== UUID_NONE || epoch > 0 || incarnation > 0 || bornZero;
+}
+
+/**
+ * What state_dir knows of a group is gone, and with it whether its log was given up: replayed, it would undo what was written and flushed
+ * since. Rejects with LOG_FOREIGN.
+ */
+async function refuseUnknownHistory(log: Device, group: string, { site, stateDir, memory }: OpenEnv): Promise<void> {
+  const { superblock } = await loadSuperblock(log, memory.createArena(2 * SUPERBLOCK_BYTES));
+  // Another group's, or another site's, is refused for that.
+  if (superblock === undefined || superblock.group !== group || superblock.site !== site || !hasHistory(superblock)) return;
+  const path = bindingPath(group, stateDir);
+  throw new LvrError('LOG_FOREIGN', `log ${log.path} has a history, but ${dirname(path)} knows nothing of group ${group}`, {
+    hint:
+      `put ${dirname(path)} back (agent.state_dir); only if the group never went on without its log (event log-given-up), ` +
+      `write the line "log ${superblock.logUuid}" to ${path}`,
+  });
 }
 
 function deviceSize(devices: readonly Device[], i: number): number {

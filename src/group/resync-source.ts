@@ -63,6 +63,8 @@ export type ResyncParts = {
   readonly clock: Clock;
   readonly crc32c: Crc32c;
   readonly createArena: CreateArena;
+  /** Flushes the volumes; a failure is that of the group. Never rejects. */
+  readonly checkpoint: () => Promise<void>;
   /** Whose turn it is to copy. */
   readonly turns: ResyncTurns;
   readonly isPaused: boolean;
@@ -198,12 +200,16 @@ export class ResyncSource {
       return undefined;
     }
     if ((this.#map as DirtyMap).pendingRegions > 0 || this.#sent.length + this.#ahead.length > 0) return undefined;
-    this.#assertSound();
     const base = PLANTED === 'resync-overwrites-newer-write' ? applier.appliedLsn : this.#base;
-    if (log.bytesBehind(base) > siteLogBytes)
-      throw new LvrError('FAILED', `since LSN ${base} more was written than the log of ${site} holds`);
     // 0 would say that the end is not known.
     const end = Math.max(base, Math.min(applier.startedLsn, log.durableLsn), 1);
+    // What was read may be what the kernel could not write, or no longer what it was to write, and is vouched for by this flush alone: when
+    // it fails, the next start writes the records from the log again, which the site has to get as well.
+    await this.#parts.checkpoint();
+    this.#assertSound();
+    if (this.#stopped) return undefined;
+    if (log.bytesBehind(base) > siteLogBytes)
+      throw new LvrError('FAILED', `since LSN ${base} more was written than the log of ${site} holds`);
     const chain = await log.chainAt(base);
     bitmaps.copied(site, end);
     return { base, chain, end, lineage: cutLineage(log.lineage, base) };
@@ -240,6 +246,9 @@ export class ResyncSource {
 
   async #keepLog(): Promise<void> {
     if (this.#base !== undefined || this.#stopped) return;
+    // So that the flush before the end mark, while which the log is kept, has little left to do.
+    await this.#parts.checkpoint();
+    if (this.#stopped) return;
     this.#base = await this.#parts.bitmaps.keepLog(this.#parts.site);
   }
 

@@ -147,6 +147,11 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
       pacer: new ResyncPacer(this.sites.find(site)?.pace ?? config.resync, this.#latency, writtenBytes, clock.nowMs()),
       minDwellMs: config.resync.minDwellMs,
       writtenBytes: () => this.#group.writtenBytes,
+      checkpoint: async () => {
+        // The one under way may have begun before what counts here.
+        await this.#group.checkpointer.settled();
+        await this.#group.checkpointer.run();
+      },
       turns: env.resyncTurns ?? this.#turns,
       isPaused: this.paused.has(site),
       onMoved: () => this.progress.look(),

@@ -202,6 +202,15 @@ export class SimDisk {
     }
   }
 
+  /** Reads see what the medium has, where a flush has failed and nothing was written since. */
+  dropCached(): void {
+    for (const sector of this.#dropped) {
+      if (this.#versions.has(sector)) continue;
+      this.view.set(this.durable.subarray(sector * SECTOR, (sector + 1) * SECTOR), sector * SECTOR);
+      this.#dropped.delete(sector);
+    }
+  }
+
   isWritten(offset: number): boolean {
     return this.#written[Math.floor(offset / CHUNK)] === 1;
   }
@@ -274,6 +283,10 @@ export class SimDevice implements Device {
 
   sync(target: IoTarget, tag: number): void {
     this.#queue({ kind: 'sync', arena: undefined, start: 0, length: 0, offset: 0, durable: false, target, tag });
+  }
+
+  dropCached(): void {
+    this.disk.dropCached();
   }
 
   zero(offset: number, length: number, _mayUnmap: boolean, target: IoTarget, tag: number): void {

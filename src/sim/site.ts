@@ -16,7 +16,6 @@ import type { Arena, Clock, Log } from '../core/ports.js';
 import type { ResyncTurns } from '../core/resync-turns.js';
 import { BitmapStore } from '../disk/bitmap-store.js';
 import { type LogIdentity, type OpenedLog, openLog } from '../disk/log-open.js';
-import { syncDevice } from '../disk/promises.js';
 import { PASSTHROUGH_BYTES } from '../format/passthrough-mark.js';
 import type { GroupEnv } from '../group/env.js';
 import type { Group } from '../group/group.js';
@@ -246,7 +245,7 @@ export class SimSite {
       spare,
       isFirst,
       passesThrough: true,
-      syncVolumes: async () => void (await Promise.all(this.volumeDevices.map(syncDevice))),
+      volumes: this.volumeDevices,
       renamed: async () => undefined,
     });
   }

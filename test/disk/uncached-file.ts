@@ -9,7 +9,7 @@ import { createEngines } from '../../src/disk/engine.js';
 import { openDevice } from '../../src/disk/file-device.js';
 import { createArena } from '../../src/disk/memory.js';
 import { binding } from '../../src/disk/native.js';
-import { readDeviceOnce, syncDevice, writeDevice } from '../../src/disk/promises.js';
+import { readDevice, readDeviceOnce, syncDevice, writeDevice } from '../../src/disk/promises.js';
 import { Random } from '../helpers/random.js';
 import { Workspace } from '../helpers/workspace.js';
 
@@ -52,6 +52,29 @@ t.test('what is not in the page cache is read and does not get there; what is th
   readFileSync(path);
   await readDeviceOnce(file, arena, 4096, MIB, MIB);
   t.ok(same(arena, 4096, content, MIB, MIB));
+  await file.close();
+});
+
+t.test('a flushed device forgets what its cache has, and reads as before', async (t) => {
+  const { path, device: file, content } = await device('forgotten');
+  const fd = openSync(path, 'r');
+  const arena = createArena(4 * MIB);
+  arena.bytes.fill(9, 0, MIB);
+  await writeDevice(file, arena, 0, MIB, MIB);
+  content.fill(9, MIB, 2 * MIB);
+  file.dropCached?.();
+  await readDevice(file, arena, 0, 4 * MIB, 0);
+  t.ok(same(arena, 0, content, 0, 4 * MIB), 'what was not on the disk is not forgotten');
+  await syncDevice(file);
+  drop(path);
+  const isEmptied = !binding.isCached(fd, 0, 4096);
+  await readDevice(file, arena, 0, 4 * MIB, 0);
+  t.ok(binding.isCached(fd, 0, MIB));
+  file.dropCached?.();
+  if (isEmptied) t.notOk(binding.isCached(fd, 0, 4096) || binding.isCached(fd, 3 * MIB, 4096));
+  else t.comment('the page cache of this file system is not to be emptied');
+  await readDevice(file, arena, 0, 4 * MIB, 0);
+  t.ok(same(arena, 0, content, 0, 4 * MIB));
   await file.close();
 });
 

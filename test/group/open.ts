@@ -2,6 +2,7 @@
 
 import {
   closeSync,
+  cpSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -185,6 +186,30 @@ t.test('a log that was given up is begun anew on what is there, whatever size th
   await (await open()).stop();
   t.ok(readFileSync(spare).every((byte) => byte === 0));
   t.equal(readFileSync(config.volumes[0]?.device ?? '')[0], 5);
+});
+
+t.test('a log with a history is refused when nothing else is known of its group, and can be taken up again', async (t) => {
+  const { directory, config, open } = place(t);
+  const first = await open();
+  await write(first, 0, 1);
+  await first.stop();
+  const { logUuid } = first.log.store.current;
+  const groups = join(directory, 'groups');
+  const before = readFileSync(config.log.path);
+  renameSync(groups, `${groups}.lost`);
+  for (const prepare of [() => {}, () => cpSync(join(`${groups}.lost`, 'app.passthrough'), join(groups, 'app.passthrough'))]) {
+    prepare();
+    const hint = new RegExp(`put ${groups} back .* write the line "log ${logUuid}" to ${join(groups, 'app.log')}`);
+    await t.rejects(open(), { code: 'LOG_FOREIGN', message: /has a history, but .*groups knows nothing of group app/, hint });
+    t.ok(Buffer.compare(readFileSync(config.log.path), before) === 0);
+  }
+  writeFileSync(join(groups, 'app.log'), `log ${logUuid}\n`);
+  const again = await open();
+  t.equal(again.log.appendedLsn, 1);
+  await again.stop();
+  rmSync(groups, { recursive: true });
+  renameSync(`${groups}.lost`, groups);
+  await (await open()).stop();
 });
 
 t.test('the wrong log, or none, is refused and everything stays as it is', async (t) => {

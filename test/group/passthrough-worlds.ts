@@ -20,6 +20,7 @@ export type PassthroughFigures = {
   cuts: number;
   stops: number;
   flushes: number;
+  failedFlushes: number;
   returns: number;
   violation: string | undefined;
 };
@@ -84,6 +85,10 @@ class PassthroughWorld {
     if (entered) this.#figures.givenUp++;
     const { device } = a.group.log;
     const isGivenUp = device instanceof LogDevice && device.isGivenUp;
+    if (isGivenUp && random.below(4) === 0) {
+      this.#failFlushes(a);
+      await this.#load(client, random.below(20));
+    }
     if (entered && !isGivenUp) this.#figures.cutInBetween++;
     this.#figures.flushes += history.floor > 0 ? 1 : 0;
     if (client.wrongReads.length > 0) return `a read saw ${client.wrongReads[0]}`;
@@ -127,6 +132,12 @@ class PassthroughWorld {
     device.intercept = ({ kind }) => (kind !== 'read' && left-- <= 0 ? EIO : 0);
   }
 
+  /** Flushes of the volumes fail from now on, and what they should have written is lost at a power cut. */
+  #failFlushes(site: SimSite): void {
+    this.#figures.failedFlushes++;
+    for (const device of site.volumeDevices) device.intercept = ({ kind }) => (kind === 'sync' ? EIO : 0);
+  }
+
   async #load(client: SimClient, steps: number): Promise<void> {
     for (let step = 0; step < steps && !client.isRevoked; step++) {
       client.act(this.#random, 60);
@@ -154,7 +165,11 @@ class PassthroughWorld {
     const a = this.#a as SimSite;
     this.#world.blocked.clear();
     for (let tries = mayLackLog ? this.#random.below(3) : 0; tries > 0; tries--) {
-      await a.start(() => this.#fail(a)).catch(() => undefined);
+      const failing = (): void => {
+        this.#fail(a);
+        if (this.#random.below(4) === 0) this.#failFlushes(a);
+      };
+      await a.start(failing).catch(() => undefined);
       if (a.isUp) {
         const wrong = await this.#judge(history);
         if (wrong !== undefined) return `started without log: ${wrong}`;
@@ -225,6 +240,7 @@ export async function passthroughWorlds(first = 1, count = 60): Promise<Passthro
     cuts: 0,
     stops: 0,
     flushes: 0,
+    failedFlushes: 0,
     returns: 0,
     violation: undefined,
   };

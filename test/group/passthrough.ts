@@ -5,7 +5,7 @@ import type { GroupConfig } from '../../src/core/group-config.js';
 import { MARK_AT } from '../../src/format/passthrough-mark.js';
 import { RING_START, SUPERBLOCK_BYTES } from '../../src/format/superblock.js';
 import { SimClient } from '../../src/sim/client.js';
-import { History } from '../../src/sim/history.js';
+import { History, idsOf } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
 import { type SimSite, SimWorld, VOLUME_BYTES } from '../helpers/sim-group.js';
 import { passthroughWorlds } from './passthrough-worlds.js';
@@ -302,6 +302,41 @@ t.test('without a sound mark nothing is opened, and a log of somebody else is no
   await a.start();
   t.match(a.group.status(), { health: 'degraded' });
   t.ok(a.lines.some((line) => /^log-unusable .*what stands on it is not known/.test(line)));
+});
+
+t.test('what a failed flush has left in the cache is not served, and not sent, by the next start', async (t) => {
+  for (const fails of ['in passthrough', 'at the start'] as const) {
+    const { world, a, b, client } = await givenUp();
+    client.write(0, 8192, 4096);
+    client.commit();
+    await world.advance(20);
+    const failing = (): void => {
+      for (const device of a.volumeDevices) device.intercept = ({ kind }) => (kind === 'sync' ? EIO : 0);
+    };
+    if (fails === 'in passthrough') {
+      failing();
+      const flush = client.flush();
+      client.commit();
+      await world.advance(3000);
+      t.equal(flush.errno, EIO);
+    }
+    a.crash('process');
+    if (fails === 'at the start') {
+      await t.rejects(a.start(failing), { code: 'DEVICE_FAILED' });
+      a.crash('process');
+    }
+    await a.start();
+    const next = new SimClient(a, new History());
+    const [read, flush] = [next.read(0, 8192, 4096), next.flush()];
+    next.commit();
+    await world.advance(30_000);
+    t.match(a.group.status(), { health: 'healthy', sites: [{ tracking: 'log' }] });
+    t.equal(flush.errno, 0);
+    world.crash(a, 'power');
+    t.same(idsOf(a.image()[0] as Uint8Array), idsOf(b.image()[0] as Uint8Array), `${fails}: the sites are alike`);
+    const now = (a.image()[0] as Uint8Array).subarray(8192, 12288);
+    t.same(idsOf(now), idsOf(read.result as Uint8Array), `${fails}: what was read and flushed stays`);
+  }
 });
 
 t.test(

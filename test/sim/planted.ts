@@ -59,6 +59,7 @@ const LOOK: Readonly<Record<string, readonly string[]>> = {
   'passthrough-marks-not-flushed': ['passthrough'],
   'passthrough-not-recorded': ['passthrough'],
   'passthrough-start-not-flushed': ['passthrough'],
+  'passthrough-cache-trusted': ['passthrough', '1', '80'],
   'end-mark-forgotten': ['runs', '7001', '30'],
   'remote-read-too-early': ['scenario', 'read-remote.txt'],
   'remote-read-over-newer': ['scenario', 'read-remote.txt'],
