@@ -139,8 +139,12 @@ export interface Backend {
   /** undefined when clients may use the volume now, else the reason for the refusal (shown to the client). */
   readonly unavailable: string | undefined;
 
-  /** A new client connection; returns its epoch. `onRevoked` is called when it must be dropped (demote, stop). */
-  connect(onRevoked: () => void): number;
+  /**
+   * A new client connection; returns its epoch. `onRevoked` is called when it must be dropped (demote, stop). `outlivesAgent`: the client goes
+   * on with another process when this one dies, and never hears of it: no write of its volume's group is answered then before it is durable in
+   * the local log, or a later flush, answered by that other process, would say too much.
+   */
+  connect(onRevoked: () => void, outlivesAgent?: boolean): number;
   /**
    * The connection with this epoch is gone: nothing of it that was not admitted may be admitted any more. `client` is who its requests
    * belong to: what waits is forgotten without an answer, and reads under way are still completed.

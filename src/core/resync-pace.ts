@@ -72,7 +72,8 @@ function mostOf({ maxRate }: PaceLimits): number {
   return maxRate === 0 ? Number.POSITIVE_INFINITY : Math.max(FLOOR_BYTES_PER_SECOND, maxRate);
 }
 
-function leastOf({ minRate }: PaceLimits): number {
+/** What a copy is held to at the least. */
+export function leastOf({ minRate }: PaceLimits): number {
   return Math.max(FLOOR_BYTES_PER_SECOND, minRate);
 }
 
@@ -115,7 +116,7 @@ export class TokenBucket {
 export function mayFinish(
   dirtyBytes: number,
   copyBytesPerSecond: number,
-  writeBytesPerSecond: number,
+  logBytesPerSecond: number,
   headroomBytes: number,
   sinceModeChangeMs: number,
   minDwellMs: number = MIN_DWELL_MS_DEFAULT,
@@ -123,5 +124,5 @@ export function mayFinish(
   if (sinceModeChangeMs < minDwellMs) return false;
   if (dirtyBytes === 0) return true;
   if (copyBytesPerSecond <= 0) return false;
-  return (dirtyBytes / copyBytesPerSecond) * writeBytesPerSecond <= headroomBytes / 2;
+  return (dirtyBytes / copyBytesPerSecond) * logBytesPerSecond <= headroomBytes / 2;
 }

@@ -271,7 +271,7 @@ export class Group {
         applier,
         sites,
         clock: this.env.clock,
-        writeCache: this.config.writeCache,
+        writeCache: () => this.config.writeCache && !this.#volumes.some((volume) => volume.hasLasting),
         holdsOnLogError: this.config.onLogError === 'suspend',
         passthrough: this.passthrough,
         onSealed: () => this.#pumpSoon(),

@@ -1,7 +1,7 @@
-// Lets regions go at the rate that core/resync-pace.ts decides, from what is measured here: bytes copied, bytes written, and how much
-// longer batches take to become durable while regions are copied.
+// Lets regions go at the rate that core/resync-pace.ts decides, from what is measured here: bytes copied, bytes that the log has taken, and how
+// much longer batches take to become durable while regions are copied.
 
-import { beginPace, mayFinish, type PaceLimits, type PaceState, stepPace, TokenBucket } from '../core/resync-pace.js';
+import { beginPace, leastOf, mayFinish, type PaceLimits, type PaceState, stepPace, TokenBucket } from '../core/resync-pace.js';
 import type { WriteLatency } from './write-latency.js';
 
 /** Rates are measured over this time. */
@@ -16,19 +16,21 @@ export class ResyncPacer {
   #state: PaceState;
   #stepMs: number;
   #copiedBytes = 0;
-  #writtenBytes: number;
-  /** As of the last step, bytes per second. */
+  #loggedBytes: number;
+  #pushes = false;
+  #stopped = false;
+  /** As of the last step, bytes per second; of the log with all that records take in it. */
   copyRate = 0;
-  writeRate = 0;
+  logRate = 0;
 
-  /** `writtenBytes`: payload that clients have written so far. */
-  constructor(limits: PaceLimits, latency: WriteLatency, writtenBytes: number, nowMs: number) {
+  /** `loggedBytes`: what the log has taken so far. */
+  constructor(limits: PaceLimits, latency: WriteLatency, loggedBytes: number, nowMs: number) {
     this.#limits = limits;
     this.#latency = latency;
     this.#bucket = new TokenBucket(nowMs);
     this.#state = beginPace(limits, nowMs);
     this.#stepMs = nowMs;
-    this.#writtenBytes = writtenBytes;
+    this.#loggedBytes = loggedBytes;
   }
 
   /** Other limits from now on: the rate keeps inside them at once. */
@@ -39,6 +41,7 @@ export class ResyncPacer {
 
   /** Takes `bytes` and returns 0 when they may be sent now, else after how many ms to ask again. */
   take(bytes: number, nowMs: number): number {
+    this.#tellPush(!this.isHeldBack);
     return this.#bucket.take(bytes, this.#state.rate, nowMs);
   }
 
@@ -53,20 +56,38 @@ export class ResyncPacer {
   }
 
   /** Measures, at most once per STEP_MS. */
-  step(writtenBytes: number, nowMs: number): void {
+  step(loggedBytes: number, nowMs: number): void {
     const elapsedMs = nowMs - this.#stepMs;
     if (elapsedMs < STEP_MS) return;
     this.copyRate = (this.#copiedBytes * 1000) / elapsedMs;
-    this.writeRate = (Math.max(0, writtenBytes - this.#writtenBytes) * 1000) / elapsedMs;
+    this.logRate = (Math.max(0, loggedBytes - this.#loggedBytes) * 1000) / elapsedMs;
     const sample = { addedLatencyMs: this.#latency.added(nowMs), copiedBytesPerSecond: this.copyRate };
     this.#state = stepPace(this.#state, sample, this.#limits, nowMs);
     this.#stepMs = nowMs;
     this.#copiedBytes = 0;
-    this.#writtenBytes = writtenBytes;
+    this.#loggedBytes = loggedBytes;
+    this.#tellPush(!this.isHeldBack);
+  }
+
+  /** The copy has ended. */
+  stop(): void {
+    this.#tellPush(false);
+    this.#stopped = true;
+  }
+
+  /** Writes are to be spared: the copy goes no faster than it must. */
+  get isHeldBack(): boolean {
+    return this.#state.rate <= leastOf(this.#limits);
+  }
+
+  #tellPush(pushes: boolean): void {
+    if (pushes === this.#pushes || this.#stopped) return;
+    this.#pushes = pushes;
+    this.#latency.pushes(this, pushes);
   }
 
   /** The rest may be copied while the log keeps what is written; see mayFinish(). */
   mayFinish(dirtyBytes: number, headroomBytes: number, sinceModeChangeMs: number, minDwellMs: number): boolean {
-    return mayFinish(dirtyBytes, this.copyRate, this.writeRate, headroomBytes, sinceModeChangeMs, minDwellMs);
+    return mayFinish(dirtyBytes, this.copyRate, this.logRate, headroomBytes, sinceModeChangeMs, minDwellMs);
   }
 }

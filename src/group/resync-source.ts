@@ -71,8 +71,6 @@ export type ResyncParts = {
   /** Pieces are durable at the other site. */
   readonly onMoved: () => void;
   readonly onStopped: () => void;
-  /** Payload bytes admitted since the process started. */
-  readonly writtenBytes: () => number;
 };
 
 /** One resync of one site, as long as its session lasts. */
@@ -228,6 +226,7 @@ export class ResyncSource {
     this.#stopped = true;
     this.compare.stop();
     this.turn.stop();
+    this.#parts.pacer.stop();
     this.#parts.onStopped();
     this.#sleeping?.();
     this.#wake();
@@ -271,9 +270,9 @@ export class ResyncSource {
   }
 
   #mayFinish(): boolean {
-    const { log, clock, bitmaps, site, siteLogBytes, pacer, writtenBytes, minDwellMs } = this.#parts;
+    const { log, clock, bitmaps, site, siteLogBytes, pacer, minDwellMs } = this.#parts;
     const nowMs = clock.nowMs();
-    pacer.step(writtenBytes(), nowMs);
+    pacer.step(log.appendPosition, nowMs);
     if (this.#base !== undefined || this.#stopped) return false;
     const headroom = Math.min(log.ring.bytes - log.usedBytes, log.ring.bytes / 2, siteLogBytes / 2);
     return pacer.mayFinish(this.leftBytes ?? 0, headroom, nowMs - bitmaps.foldedMs(site), minDwellMs);

@@ -130,7 +130,7 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
 
   /** A copy to a site, from its bitmap. `canCompare`: the site answers what it has of a piece. */
   startCopy(site: string, canCompare: boolean, siteLogBytes: number): ResyncSource {
-    const { env, config, devices, log, applier, writtenBytes } = this.#group;
+    const { env, config, devices, log, applier } = this.#group;
     const { clock, memory } = env;
     this.#copies++;
     const source: ResyncSource = new ResyncSource({
@@ -144,9 +144,8 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
       crc32c: memory.crc32c,
       createArena: memory.createArena,
       checksum: canCompare ? config.resync.checksum : 'off',
-      pacer: new ResyncPacer(this.sites.find(site)?.pace ?? config.resync, this.#latency, writtenBytes, clock.nowMs()),
+      pacer: new ResyncPacer(this.sites.find(site)?.pace ?? config.resync, this.#latency, log.appendPosition, clock.nowMs()),
       minDwellMs: config.resync.minDwellMs,
-      writtenBytes: () => this.#group.writtenBytes,
       checkpoint: async () => {
         // The one under way may have begun before what counts here.
         await this.#group.checkpointer.settled();

@@ -30,6 +30,8 @@ export class Volume implements Backend {
   readonly #index: number;
   #nextEpoch = 1;
   readonly #connections = new Map<number, () => void>();
+  /** Those whose client goes on with the next agent. */
+  readonly #lasting = new Set<number>();
 
   constructor(group: VolumeGroup, index: number, config: VolumeConfig, device: Device) {
     this.#group = group;
@@ -49,15 +51,25 @@ export class Volume implements Backend {
     return this.#connections.size;
   }
 
-  connect(onRevoked: () => void): number {
+  /** A client is connected that goes on with the next agent, and would not hear what this one had not made durable. */
+  get hasLasting(): boolean {
+    return this.#lasting.size > 0;
+  }
+
+  connect(onRevoked: () => void, outlivesAgent = false): number {
     const epoch = this.#nextEpoch++;
     this.#connections.set(epoch, onRevoked);
+    if (outlivesAgent) {
+      this.#lasting.add(epoch);
+      this.#group.writePath?.release();
+    }
     return epoch;
   }
 
   disconnect(epoch: number, client: BackendClient): void {
     this.#connections.delete(epoch);
     this.#group.writePath?.forget(client);
+    if (this.#lasting.delete(epoch)) this.#group.writePath?.release();
     this.#group.reads.forget(client);
     this.#group.remoteReads.forget(client);
   }
@@ -66,6 +78,7 @@ export class Volume implements Backend {
   revoke(): void {
     const revoked = [...this.#connections.values()];
     this.#connections.clear();
+    this.#lasting.clear();
     for (const onRevoked of revoked) onRevoked();
   }
 

@@ -1,4 +1,7 @@
 // How long batches take to become durable: what a resync may make longer only so far. One number per batch; nothing per request.
+//
+// What is usual is learned while no resync runs, and in windows in which all that run were held to their least rate: what writes take then is
+// not due to them. Else a resync that begins before anything is known, or before writes become slower for another reason, would stay there.
 
 /** Samples of one window; later ones of a busy window take the place of earlier ones. */
 const SAMPLES = 512;
@@ -13,14 +16,30 @@ export class WriteLatency {
   #baselineMs: number | undefined;
   #lastMs: number | undefined;
   #endedMs = Number.NEGATIVE_INFINITY;
+  /** Resyncs above their least rate. */
+  readonly #pushing = new Set<object>();
+  /** One was, at some time in this window. */
+  #wasPushed = false;
 
   add(ms: number): void {
     this.#samples[this.#count++ % SAMPLES] = ms;
   }
 
+  /** A resync copies faster than at its least rate, or no longer. */
+  pushes(copy: object, pushes: boolean): void {
+    if (!pushes) this.#pushing.delete(copy);
+    else {
+      this.#pushing.add(copy);
+      this.#wasPushed = true;
+    }
+  }
+
   /** Ends a window without a resync: its 99th percentile goes into the baseline. */
   learn(): void {
-    const ms = this.#take();
+    this.#learn(this.#take());
+  }
+
+  #learn(ms: number | undefined): void {
     if (ms !== undefined) this.#baselineMs = this.#baselineMs === undefined ? ms : this.#baselineMs * (1 - WEIGHT) + ms * WEIGHT;
   }
 
@@ -29,6 +48,8 @@ export class WriteLatency {
     if (nowMs - this.#endedMs >= SHARED_MS) {
       this.#lastMs = this.#take();
       this.#endedMs = nowMs;
+      if (!this.#wasPushed) this.#learn(this.#lastMs);
+      this.#wasPushed = this.#pushing.size > 0;
     }
     return this.#lastMs === undefined ? undefined : Math.max(0, this.#lastMs - (this.#baselineMs ?? 0));
   }

@@ -44,7 +44,8 @@ export type WritePathParts = {
   readonly applier: Applier;
   readonly sites: Sites;
   readonly clock: Clock;
-  readonly writeCache: boolean;
+  /** Writes may be answered before they are durable here. */
+  readonly writeCache: () => boolean;
   /** When the log fails, requests are not answered any more instead of with errors. */
   readonly holdsOnLogError: boolean;
   readonly passthrough: Pick<Passthrough, 'durableLsn' | 'sealed' | 'settleFlushes'>;
@@ -160,8 +161,9 @@ export class WritePath {
     }
     this.#add(batch, volume, 'write', request.offset + pieceOffset, length, false, batch.dataStart);
     this.#open = batch;
-    this.#seal();
+    // Before it is sealed: a device that is fast enough has written it before seal() returns, and nothing else might release the answer.
     if (last) this.#answer(request);
+    this.#seal();
     return true;
   }
 
@@ -217,7 +219,8 @@ export class WritePath {
   /** Positions moved: answers what may be answered now. */
   release(): void {
     if (this.#isHeld) return;
-    const { sites, writeCache } = this.#parts;
+    const { sites } = this.#parts;
+    const writeCache = this.#parts.writeCache();
     const limits = sites.update(this.#lastLsn, this.#parts.passthrough.durableLsn, writeCache);
     this.#instant = writeCache && sites.all.every((site) => site.effectiveMode === 'async');
     if (limits.failing) this.replies.failAll(EIO);

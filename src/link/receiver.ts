@@ -15,7 +15,6 @@ import {
   LINK_UNANSWERED_FRAMES_MAX,
   RECORD_PAYLOAD_BYTES_MAX,
   RECORD_ZERO_BYTES_MAX,
-  SECTOR_BYTES,
 } from '../core/limits.js';
 import type { Clock, Slab, Timer } from '../core/ports.js';
 import type { LogBatch } from '../disk/log-batch.js';
@@ -219,8 +218,8 @@ export class Receiver {
       volume !== undefined &&
       length > 0 &&
       length <= lengthMax &&
-      length % SECTOR_BYTES === 0 &&
-      offset % SECTOR_BYTES === 0 &&
+      length % volume.blockBytes === 0 &&
+      offset % volume.blockBytes === 0 &&
       offset + length <= volume.sizeBytes &&
       getU64(bytes, at + 56) >= 0
     );

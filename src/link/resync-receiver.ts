@@ -52,6 +52,10 @@ export class ResyncReceiver {
     if (volume === undefined || meta.offset + meta.length > volume.sizeBytes) {
       return { code: 'PROTOCOL', reason: `region of volume ${meta.volume} at ${meta.offset} lies outside` };
     }
+    if (meta.offset % volume.blockBytes !== 0 || meta.length % volume.blockBytes !== 0) {
+      const words = `${meta.length} bytes of volume ${meta.volume} at ${meta.offset} are no blocks of ${volume.blockBytes}`;
+      return { code: 'PROTOCOL', reason: `region frame: ${words}` };
+    }
     // Each question has an answer: none is taken while the primary does not read those before.
     if (isQuestion && this.#channel.isFull) return undefined;
     // What is here is read to where the hashes arrive: a question takes the room of what it is about.

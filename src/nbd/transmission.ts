@@ -87,7 +87,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     this.#inFlight = new InFlight(shared.budget, metrics);
     this.#payload = new Payload(this.backend);
     this.#answers = new Answers(this.backend, output, metrics, this.#structured);
-    this.#epoch = this.backend.connect(() => this.#host.abort('the volume was withdrawn', false));
+    this.#epoch = this.backend.connect(() => this.#host.abort('the volume was withdrawn', false), kernel !== undefined);
     this.#next = this.#fresh();
     this.#fence = shared.fences.join(this.backend, this);
   }

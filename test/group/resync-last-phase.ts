@@ -111,3 +111,30 @@ for (const logFull of LOG_FULL) {
     story.alike(t);
   });
 }
+
+t.test('small records take more of the log than their payload: it is not kept before the rest is small against that', async (t) => {
+  const volumeBytes = 8 * MIB;
+  const world = new SimWorld(new Random());
+  const pace = { maxRate: MIB / 4, latencyTargetMs: 0, checksum: 'off', minDwellMs: 1 } as const;
+  const a = await world.add('a', { sites: ['b'], volumeBytes, undo: 'off', logBytes: 16 * MIB, logFull: 'throttle', resync: pace });
+  await world.add('b', { sites: ['a'], volumeBytes, undo: 'off', role: 'secondary', logBytes: 64 * MIB });
+  await world.advance(4000);
+  const client = new SimClient(a, new History(volumeBytes));
+  world.fold(a, 'b');
+  for (let at = 0; at < 2 * MIB; at += PIECE) client.write(0, at, PIECE, false, 1);
+  client.commit();
+  await world.advance(3000);
+  world.blocked.clear();
+  let writes = 0;
+  let leftWhenKept: number | undefined;
+  for (let tick = 0; tick < 4000 && leftWhenKept === undefined; tick++) {
+    client.write(1, (writes++ * 512) % 65536, 512);
+    client.flush();
+    client.commit();
+    await world.advance(5);
+    const { replication, resync } = a.group.status().sites[0] ?? {};
+    if (replication === 'resyncing' && a.group.sites.find('b')?.bitmap?.isKept === true) leftWhenKept = resync?.remainingBytes ?? 0;
+  }
+  // 1.6 MB a second of the log for 0.1 of payload, and a quarter of 16 MiB may be filled while the rest is copied.
+  t.ok(leftWhenKept !== undefined && leftWhenKept < MIB, `${leftWhenKept} bytes were left when the log was kept`);
+});

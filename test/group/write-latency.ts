@@ -17,6 +17,7 @@ t.test('what is usual is learned without a resync, and what one adds is above it
   t.equal(latency.added(0), undefined, 'nobody wrote');
   write(latency, 5);
   latency.learn();
+  latency.pushes({}, true);
   write(latency, 30);
   t.equal(latency.added(1000), 25);
   t.equal(latency.added(2000), undefined);
@@ -39,5 +40,34 @@ t.test('two resyncs of one group that look at about the same time both see what 
     const now = 3050;
     t.equal(pacer.take(100 * MIB, now), 0);
     t.ok(pacer.take(1, now) > 0, 'it is held to a rate');
+  }
+});
+
+t.test('what writes take while a resync is held to its least rate is usual: it goes on, also when nothing was known before', async (t) => {
+  for (const before of [undefined, 2]) {
+    const latency = new WriteLatency();
+    if (before !== undefined) {
+      write(latency, before);
+      latency.learn();
+    }
+    const pacer = new ResyncPacer({ ...LIMITS, minRate: MIB }, latency, 0, 0);
+    let held = 0;
+    for (let second = 1; second <= 30; second++) {
+      // Writes take 30 ms, whatever the copy does.
+      write(latency, 30);
+      pacer.take(MIB, second * 1000 - 1);
+      pacer.copied(12 * MIB);
+      pacer.step(second * MIB, second * 1000);
+      if (pacer.isHeldBack) held++;
+    }
+    t.ok(held > 0 && held < 8, `held to the least for ${held} s`);
+    t.notOk(pacer.isHeldBack);
+    pacer.stop();
+    t.equal(pacer.take(1, 60_000), 0);
+    write(latency, 100);
+    latency.added(61_000);
+    write(latency, 100);
+    const added = latency.added(62_000) ?? 0;
+    t.ok(added < 75, `a copy that has ended keeps nobody from learning: ${added}`);
   }
 });

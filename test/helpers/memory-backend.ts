@@ -66,10 +66,14 @@ export class MemoryBackend implements Backend {
     }
   }
 
-  connect(onRevoked: () => void): number {
+  connect(onRevoked: () => void, outlivesAgent = false): number {
+    this.lasting.push(outlivesAgent);
     this.connected.set(++this.#epoch, onRevoked);
     return this.#epoch;
   }
+
+  /** Of each connection, whether its client goes on with another process. */
+  readonly lasting: boolean[] = [];
 
   disconnect(epoch: number): void {
     if (!this.connected.delete(epoch)) throw new Error(`epoch ${epoch} is not connected`);

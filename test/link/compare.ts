@@ -153,6 +153,11 @@ t.test('a question about what lies outside of a volume, or with damaged hashes, 
   outside.peer.send(compareFrame({ ...META, offset: 1 << 30 }, HASHES));
   await outside.world.settle();
   t.match(outside.peer.refusal, /^PROTOCOL .* lies outside/);
+  const odd = await asked(() => undefined);
+  Object.assign(odd.world.b.group.volumeList[0] ?? {}, { blockBytes: 4096 });
+  odd.peer.send(compareFrame({ ...META, offset: MIB + 512 }, HASHES));
+  await odd.world.settle();
+  t.match(odd.peer.refusal, /^PROTOCOL region frame: 1048576 bytes of volume 0 at 1049088 are no blocks of 4096/);
   const damaged = await asked(() => 'damaged');
   damaged.peer.send(compareFrame(META, HASHES));
   await damaged.world.settle();

@@ -82,6 +82,7 @@ t.test('an error of a volume that works is answered; one of a group that failed 
   const { client, reasons } = serve(fixture);
   const foreign = fixture.client();
   await foreign.go('app/data');
+  t.same(backend.lasting, [true, false], 'the backend knows which client goes on without this process');
   backend.failWith = EIO;
   client.send(write(1n, 0, 1));
   t.same(await client.simple(), { error: EIO, cookie: 1n }, 'a bad block');

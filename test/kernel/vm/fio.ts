@@ -21,11 +21,14 @@ export interface FioResult {
   readonly stallMs: number;
 }
 
+let jobs = 0;
+
 /** The command line of a job on a device. */
 export function fioJob(device: string, options: FioOptions): string {
   const { engine, direct, size, rw, depth = 16, more = '' } = options;
   const engineWords = `--ioengine=${engine} --direct=${direct} --iodepth=${depth}`;
-  const fixed = '--bs=4k --randseed=7 --output-format=json';
+  // Other content in each job: a write that is lost must not leave what it would have written.
+  const fixed = `--bs=4k --randseed=${++jobs} --output-format=json`;
   return `fio --name=job --filename=${device} --size=${size} --rw=${rw} ${engineWords} ${fixed} ${more}`;
 }
 
