@@ -144,11 +144,8 @@ export class SimDisk {
       }
       this.view.set(this.durable.subarray(sector * SECTOR, (sector + 1) * SECTOR), sector * SECTOR);
     }
-    for (const sector of this.#dropped) {
-      this.view.set(this.durable.subarray(sector * SECTOR, (sector + 1) * SECTOR), sector * SECTOR);
-    }
-    this.#dropped.clear();
     this.#versions.clear();
+    this.dropCached();
   }
 
   /** Changes the medium behind everyone's back. */

@@ -154,3 +154,12 @@ t.test('a record over many regions costs nothing for each of them where nothing 
   };
   t.ok(Math.min(...Array.from({ length: 5 }, timed)) < 20, 'a million regions, twenty times');
 });
+
+t.test('a region of which a part is marked leaves its neighbours, which are pending as a whole, as they are', async (t) => {
+  const regionBytes = 4 * BLOCK;
+  const map = new DirtyMap([8 * regionBytes], regionBytes);
+  map.mark(0, regionBytes, regionBytes);
+  map.mark(0, 2 * regionBytes, BLOCK);
+  t.same([map.isWhole(0, 1), map.isWhole(0, 2)], [true, false]);
+  t.equal(map.pendingBytes, regionBytes + BLOCK);
+});
