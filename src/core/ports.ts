@@ -31,8 +31,8 @@ export interface Device {
   /** Queues a flush covering all writes completed before this call. */
   sync(target: IoTarget, tag: number): void;
   /**
-   * After a flush: what a cache has is forgotten, so that what is read from now on is what the device has. A flush that fails leaves content in
-   * the cache that counts as written and is not. Absent: there is no such cache.
+   * After a flush: what a cache has is forgotten, so that what is read from now on is what the device has. A flush that fails leaves
+   * content in the cache that counts as written and is not. Absent: there is no such cache.
    */
   dropCached?(): void;
   /** Queues zeroing of a range; with `mayUnmap` the range may be deallocated. The range reads as zeroes afterwards in both cases. */
@@ -140,9 +140,9 @@ export interface Backend {
   readonly unavailable: string | undefined;
 
   /**
-   * A new client connection; returns its epoch. `onRevoked` is called when it must be dropped (demote, stop). `outlivesAgent`: the client goes
-   * on with another process when this one dies, and never hears of it: no write of its volume's group is answered then before it is durable in
-   * the local log, or a later flush, answered by that other process, would say too much.
+   * A new client connection; returns its epoch. `onRevoked` is called when it must be dropped (demote, stop). `outlivesAgent`: the client
+   * goes on with another process when this one dies, and never hears of it: no write of its volume's group is answered then before it is
+   * durable in the local log, or a later flush, answered by that other process, would say too much.
    */
   connect(onRevoked: () => void, outlivesAgent?: boolean): number;
   /**

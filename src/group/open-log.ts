@@ -78,8 +78,8 @@ export async function openGroupLog(opening: LogOpening): Promise<OpenedGroupLog>
 
 /**
  * Makes durable what an earlier process has written without a log, which is nowhere else. If its flush failed, or the kernel's own writing
- * back, then the page cache has content that no flush will write any more, and no log to write it from again: that must not be read, sent to
- * a site, and be gone after the next power cut. Rejects with DEVICE_FAILED or DISK_FULL.
+ * back, then the page cache has content that no flush will write any more, and no log to write it from again: that must not be read, sent
+ * to a site, and be gone after the next power cut. Rejects with DEVICE_FAILED or DISK_FULL.
  */
 async function settleVolumes(volumes: readonly Device[]): Promise<void> {
   if (PLANTED !== 'passthrough-start-not-flushed') await Promise.all(volumes.map(syncDevice));

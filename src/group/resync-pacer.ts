@@ -1,5 +1,5 @@
-// Lets regions go at the rate that core/resync-pace.ts decides, from what is measured here: bytes copied, bytes that the log has taken, and how
-// much longer batches take to become durable while regions are copied.
+// Lets regions go at the rate that core/resync-pace.ts decides, from what is measured here: bytes copied, bytes that the log has taken, and
+// how much longer batches take to become durable while regions are copied.
 
 import { beginPace, leastOf, mayFinish, type PaceLimits, type PaceState, stepPace, TokenBucket } from '../core/resync-pace.js';
 import type { WriteLatency } from './write-latency.js';

@@ -1,7 +1,8 @@
 // How long batches take to become durable: what a resync may make longer only so far. One number per batch; nothing per request.
 //
-// What is usual is learned while no resync runs, and in windows in which all that run were held to their least rate: what writes take then is
-// not due to them. Else a resync that begins before anything is known, or before writes become slower for another reason, would stay there.
+// What is usual is learned while no resync runs, and in windows in which all that run were held to their least rate: what writes take then
+// is not due to them. Else a resync that begins before anything is known, or before writes become slower for another reason, would stay
+// there.
 
 /** Samples of one window; later ones of a busy window take the place of earlier ones. */
 const SAMPLES = 512;

@@ -1,5 +1,5 @@
-// A client that goes on with the next agent when this one dies, as the kernel's nbd does: what was answered to it is there, and a flush that
-// the next agent answers is no lie.
+// A client that goes on with the next agent when this one dies, as the kernel's nbd does: what was answered to it is there, and a flush
+// that the next agent answers is no lie.
 
 import t from 'tap';
 import { SimClient } from '../../src/sim/client.js';
