@@ -231,7 +231,9 @@ async function readBinding(group: string, stateDir: string): Promise<Binding | u
   if (text === undefined) return undefined;
   const [, logUuid, spare] = /^log ([0-9a-f]{32})\n(spare\n)?$/.exec(text) ?? [];
   if (logUuid === undefined)
-    throw new LvrError('LOG_FOREIGN', `${path} is damaged`, { hint: `check the log of group ${group}, then remove the file` });
+    throw new LvrError('LOG_FOREIGN', `${path} is damaged`, {
+      hint: `write the line "log UUID" there, with the UUID of the log of group ${group}: lvr log show --raw FILE`,
+    });
   return { logUuid, hasSpare: spare !== undefined };
 }
 

@@ -63,8 +63,8 @@ export type ResyncParts = {
   readonly clock: Clock;
   readonly crc32c: Crc32c;
   readonly createArena: CreateArena;
-  /** Flushes the volumes; a failure is that of the group. Never rejects. */
-  readonly checkpoint: () => Promise<void>;
+  /** Flushes the volumes, unless that is no longer wanted when its turn comes; a failure is that of the group. Never rejects. */
+  readonly checkpoint: (isWanted: () => boolean) => Promise<void>;
   /** Whose turn it is to copy. */
   readonly turns: ResyncTurns;
   readonly isPaused: boolean;
@@ -203,7 +203,7 @@ export class ResyncSource {
     const end = Math.max(base, Math.min(applier.startedLsn, log.durableLsn), 1);
     // What was read may be what the kernel could not write, or no longer what it was to write, and is vouched for by this flush alone: when
     // it fails, the next start writes the records from the log again, which the site has to get as well.
-    await this.#parts.checkpoint();
+    await this.#flushVolumes();
     this.#assertSound();
     if (this.#stopped) return undefined;
     if (log.bytesBehind(base) > siteLogBytes)
@@ -245,10 +245,21 @@ export class ResyncSource {
 
   async #keepLog(): Promise<void> {
     if (this.#base !== undefined || this.#stopped) return;
-    // So that the flush before the end mark, while which the log is kept, has little left to do.
-    await this.#parts.checkpoint();
-    if (this.#stopped) return;
     this.#base = await this.#parts.bitmaps.keepLog(this.#parts.site);
+    // Beside the copy of the rest, so that the flush before the end mark has little left to do.
+    void this.#parts.checkpoint(() => !this.#stopped);
+  }
+
+  /** Resolves when the volumes are flushed, or the session ended: the next one does not wait for a slow disk. */
+  async #flushVolumes(): Promise<void> {
+    let isDone = false;
+    void this.#parts
+      .checkpoint(() => !this.#stopped)
+      .then(() => {
+        isDone = true;
+        this.#wake();
+      });
+    while (!isDone && !this.#stopped) await this.moved();
   }
 
   /** A site does not come and go more often than minDwellMs. */

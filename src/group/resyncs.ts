@@ -146,10 +146,10 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
       checksum: canCompare ? config.resync.checksum : 'off',
       pacer: new ResyncPacer(this.sites.find(site)?.pace ?? config.resync, this.#latency, log.appendPosition, clock.nowMs()),
       minDwellMs: config.resync.minDwellMs,
-      checkpoint: async () => {
+      checkpoint: async (isWanted) => {
         // The one under way may have begun before what counts here.
         await this.#group.checkpointer.settled();
-        await this.#group.checkpointer.run();
+        if (isWanted()) await this.#group.checkpointer.run();
       },
       turns: env.resyncTurns ?? this.#turns,
       isPaused: this.paused.has(site),
