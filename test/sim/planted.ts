@@ -46,7 +46,7 @@ const LOOK: Readonly<Record<string, readonly string[]>> = {
   'unread-log-clean': ['nth', 'a site is brought back by its bitmap'],
   'undo-dropped-early': ['nth', 'a promotion in mid-resync'],
   'bad-bitmap-page-clean': ['runs', '7061', '120'],
-  'resync-overwrites-newer-write': ['runs', '7140', '20'],
+  'resync-overwrites-newer-write': ['runs', '7190', '20'],
   'kept-log-not-marked': ['scenario', 'overflow-kept-demoted.txt'],
   'overwritten-not-marked': ['scenario', 'overflow-overwritten.txt'],
   'bitmap-base-too-old': ['scenario', 'overflow-promoted-base.txt'],
