@@ -1,12 +1,15 @@
-// Sockets between this process and the kernel's nbd, and between an agent and its successor.
+// Sockets between this process and the kernel's nbd, between an agent and its successor, and between two agents.
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <string>
 
 #include "addon.h"
 #include "descriptors.h"
@@ -88,11 +91,20 @@ static Napi::Value Duplicate(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), fd);
 }
 
+// setCongestionControl(fd, name): false when the kernel does not have the algorithm or keeps it from this process.
+static Napi::Value SetCongestionControl(const Napi::CallbackInfo& info) {
+  const std::string name = StringArg(info, 1);
+  const int result = setsockopt(Int32Arg(info, 0), IPPROTO_TCP, TCP_CONGESTION, name.data(), static_cast<socklen_t>(name.size()));
+  if (result != 0 && errno != ENOENT && errno != EPERM) throw SystemError(info.Env(), errno, "setsockopt");
+  return Napi::Boolean::New(info.Env(), result == 0);
+}
+
 void InitSockets(Napi::Env env, Napi::Object exports) {
   exports.Set("socketPair", Napi::Function::New(env, SocketPair, "socketPair"));
   exports.Set("duplicate", Napi::Function::New(env, Duplicate, "duplicate"));
   exports.Set("hungUp", Napi::Function::New(env, HungUp, "hungUp"));
   exports.Set("sendDescriptor", Napi::Function::New(env, SendDescriptor, "sendDescriptor"));
+  exports.Set("setCongestionControl", Napi::Function::New(env, SetCongestionControl, "setCongestionControl"));
   exports.Set("receiveDescriptor", Napi::Function::New(env, ReceiveDescriptor, "receiveDescriptor"));
 }
 

@@ -102,6 +102,8 @@ export type Binding = EngineBinding & {
   /** A descriptor for the same file goes to the other end of a unix socket; never waits. */
   sendDescriptor(channel: number, fd: number): void;
   receiveDescriptor(channel: number): number;
+  /** See system.ts. */
+  setCongestionControl(fd: number, name: string): boolean;
 
   peerCredentials(fd: number): { pid: number; uid: number; gid: number };
   notify(state: string): boolean;

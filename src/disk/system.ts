@@ -40,3 +40,11 @@ export function lockMemory(): void {
 export function hungUp(fd: number): boolean {
   return binding.hungUp(fd);
 }
+
+/**
+ * How a TCP socket finds its rate (tcp(7), TCP_CONGESTION), whatever the system's default is. False when the kernel does not have `name` or
+ * keeps it from this process; the socket is as before then. Throws SystemError (EBADF, ENOTSOCK…).
+ */
+export function setCongestionControl(fd: number, name: string): boolean {
+  return binding.setCongestionControl(fd, name);
+}

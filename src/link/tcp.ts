@@ -8,12 +8,16 @@ import { connect, createServer, Socket } from 'node:net';
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
 import { LINK_DEAD_MS, MIB } from '../core/limits.js';
+import { setCongestionControl } from '../disk/system.js';
 import type { ByteStream, Network } from './ports.js';
 
 /** Unsent bytes above which write() answers false. */
 const UNSENT_BYTES_MAX = 4 * MIB;
 /** Read into before an owner has registered; nothing is lost, it is copied like any former owner's memory. */
 const UNOWNED_BYTES = 4096;
+
+/** Algorithms that send without pacing, the better one first; the last one is in every kernel. */
+const UNPACED = ['cubic', 'reno'] as const;
 
 type Target = () => Uint8Array;
 type OnRead = { buffer: () => Uint8Array; callback: (length: number) => boolean };
@@ -61,6 +65,7 @@ class TcpStream implements ByteStream {
     this.#remote = remoteFamily === 'IPv6' ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, LINK_DEAD_MS);
+    if (remoteAddress === socket.localAddress) dropPacing(socket);
     socket.on('drain', () => this.#drain?.());
     socket.on('error', (error) => {
       this.#error = error;
@@ -181,7 +186,16 @@ export const tcpNetwork: Network = {
   },
 };
 
-type Internals = { _handle: object | null };
+type Internals = { _handle: { fd?: number } | null };
+
+/**
+ * Both ends are on this machine: there is no network whose rate could be found, and an algorithm that paces (bbr) only sets a timer for
+ * each segment. It cost 400 us of processor time a MiB instead of 270, at half the rate.
+ */
+function dropPacing(socket: Socket): void {
+  const fd = (socket as unknown as Internals)._handle?.fd;
+  if (fd !== undefined && fd >= 0) UNPACED.some((name) => setCongestionControl(fd, name));
+}
 
 /**
  * A server makes its sockets itself and cannot give them onread, so the handle of the accepted, paused socket moves to one that has it.

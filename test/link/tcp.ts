@@ -6,6 +6,7 @@ import { SiteLink } from '../../src/link/link.js';
 import { Listener } from '../../src/link/listener.js';
 import type { ByteStream } from '../../src/link/ports.js';
 import { tcpNetwork } from '../../src/link/tcp.js';
+import { mustRun } from '../helpers/command.js';
 import { FakeGroup } from './fake-group.js';
 
 const clock: Clock = {
@@ -51,6 +52,16 @@ function collect(stream: ByteStream, memoryBytes: number, into: number[]): void 
     },
   );
 }
+
+t.test('both ends on one machine: nothing is paced, whatever the system does by default', async (t) => {
+  const { dialer, acceptor, close } = await pair();
+  const lines = (await mustRun('ss', ['-HtiO'])).split('\n').filter((line) => line.includes(`${dialer.remote} `));
+  t.equal(lines.length, 2, 'both sockets are shown');
+  for (const line of lines) t.match(line, /\b(cubic|reno)\b/);
+  dialer.destroy();
+  acceptor.destroy();
+  await close();
+});
 
 t.test('two sites over TCP: long and short records, a restart, an orderly stop', async (t) => {
   const a = new FakeGroup('a', 'primary');
