@@ -211,7 +211,8 @@ export class Channel {
       this.#handedDirect = false;
       this.#payloadAt += length;
       this.#payloadLeft -= length;
-      if (this.#payloadLeft === 0) this.#completePayload();
+      if (this.#payloadLeft > 0) return;
+      this.#completePayload();
     } else {
       this.#end += length;
     }

@@ -71,10 +71,15 @@ export class Payload {
     return 'done';
   }
 
+  /** A piece has its slab, and more of it must arrive: take() would only say so. */
+  get isFilling(): boolean {
+    return this.#slab !== undefined && this.#filled < this.#pieceLength;
+  }
+
   /** The rest of the current piece, for the socket to receive into; undefined when the receive buffer must serve. */
   target(): Uint8Array | undefined {
     const slab = this.#slab;
-    if (slab === undefined || this.#filled === this.#pieceLength) return undefined;
+    if (slab === undefined || !this.isFilling) return undefined;
     return slab.arena.bytes.subarray(slab.dataStart + this.#filled, slab.dataStart + this.#pieceLength);
   }
 

@@ -123,11 +123,14 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
 
   /** `length` bytes arrived. */
   received(length: number): void {
-    if (this.#targetIsSlab) this.#payload.received(length);
+    const isDirect = this.#targetIsSlab;
+    if (isDirect) this.#payload.received(length);
     else this.#input.end += length;
     this.#targetIsSlab = false;
     this.#fence.received(length);
     this.#kernel?.received(length);
+    // A long payload comes in many reads, from a unix socket at least: nothing can be taken before the last one of its piece.
+    if (isDirect && this.#payload.isFilling && this.#stall === 'none' && !this.#fence.isBehind) return;
     this.turn();
   }
 
