@@ -1,5 +1,9 @@
 // `make bench`: lvr beside its peers on this machine, in one run, as medians of interleaved rounds.
 //
+// Every target runs every workload WARMUPS times (1) before the rounds that count. A server that has been up for seconds is measured, not
+// one that has just started: V8 compiles what a workload uses during its first three to six seconds and takes a quarter of two processors
+// for it. What the warm-up gave is printed like any round.
+//
 // Environment: ROUNDS (3), SECONDS per measurement (3), SIZE_MIB of each volume (256), ONLY: comma-separated names of targets,
 // workloads or rows; COPY_MIB (1024) is what B9 replays and B10 copies. Prints a table and the ratios, writes bench.json. Exit code 1
 // when a target could not be measured; a missed ratio is a result, not a failure.
@@ -98,6 +102,7 @@ function oneLine({ iops, mibPerSecond, p99Us }: Measurement): string {
 
 async function main(): Promise<void> {
   const rounds = setting('ROUNDS', 3);
+  const warmups = setting('WARMUPS', 1);
   const seconds = setting('SECONDS', 3);
   const sizeMib = setting('SIZE_MIB', 256);
   const { targets, workloads, idle, recovery } = selection();
@@ -108,7 +113,8 @@ async function main(): Promise<void> {
     const running = await startTargets(workspace, targets, sizeMib);
     const lean = await buildLean(workspace);
     const memory = watchMemory(running);
-    for (let round = 1; round <= rounds; round++) {
+    for (let round = 1 - warmups; round <= rounds; round++) {
+      const title = round > 0 ? `round ${round}` : 'warm-up';
       for (const workload of workloads) {
         for (const [name, target] of running) {
           // Nobody pays for the dirty pages that the one before left behind.
@@ -117,8 +123,8 @@ async function main(): Promise<void> {
             const measurement = workload.lean
               ? await measureLean(lean, workload, target.uri, seconds)
               : await measure(workload, target.uri, sizeMib, seconds);
-            results.add(name, workload.name, measurement);
-            console.error(`round ${round}  ${workload.name.padEnd(15)} ${name.padEnd(9)} ${oneLine(measurement)}`);
+            if (round > 0) results.add(name, workload.name, measurement);
+            console.error(`${title}  ${workload.name.padEnd(15)} ${name.padEnd(9)} ${oneLine(measurement)}`);
           } catch (error) {
             console.error(`${name} is left out from here on: ${workload.name}: ${String(error)}\n${target.output()}`);
             running.delete(name);
@@ -141,7 +147,7 @@ async function main(): Promise<void> {
     }
     if (recovery.includes('B9')) rows.push(await startAfterCrash(workspace, rounds, COPY_MIB));
     if (recovery.includes('B10')) rows.push(...(await resyncRows(workspace, rounds, COPY_MIB)));
-    console.log(`medians of ${rounds} rounds of ${seconds} s, ${sizeMib} MiB volumes, unix sockets\n`);
+    console.log(`medians of ${rounds} rounds of ${seconds} s after ${warmups} of warm-up, ${sizeMib} MiB volumes, unix sockets\n`);
     console.log(table(results, targets, workloads));
     console.log(`\n${rowLines(rows)}`);
     writeFileSync(join(REPOSITORY, 'bench.json'), `${JSON.stringify({ rows }, null, 1)}\n`);
