@@ -196,8 +196,7 @@ export class WritePath {
 
   /**
    * Ends a turn. Seals the open batch, unless enough is in flight, or nobody waits for what is in it: then it may grow for GATHER_MS,
-   * because
-   * a batch costs much more than a record in it.
+   * because a batch costs much more than a record in it.
    */
   commit(): void {
     this.#timeUs = 0;
