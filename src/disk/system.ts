@@ -42,8 +42,8 @@ export function hungUp(fd: number): boolean {
 }
 
 /**
- * How a TCP socket finds its rate (tcp(7), TCP_CONGESTION), whatever the system's default is. False when the kernel does not have `name` or
- * keeps it from this process; the socket is as before then. Throws SystemError (EBADF, ENOTSOCK…).
+ * How a TCP socket finds its rate (tcp(7), TCP_CONGESTION), whatever the system's default is. False when the kernel refuses, because it
+ * does not have `name`, keeps it from this process, or the socket is no more; nothing has changed then. Never throws.
  */
 export function setCongestionControl(fd: number, name: string): boolean {
   return binding.setCongestionControl(fd, name);

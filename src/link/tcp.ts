@@ -65,7 +65,7 @@ class TcpStream implements ByteStream {
     this.#remote = remoteFamily === 'IPv6' ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, LINK_DEAD_MS);
-    if (remoteAddress === socket.localAddress) dropPacing(socket);
+    if (remoteAddress !== undefined && remoteAddress === socket.localAddress) dropPacing(socket);
     socket.on('drain', () => this.#drain?.());
     socket.on('error', (error) => {
       this.#error = error;

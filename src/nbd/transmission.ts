@@ -130,7 +130,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     this.#fence.received(length);
     this.#kernel?.received(length);
     // A long payload comes in many reads, from a unix socket at least: nothing can be taken before the last one of its piece.
-    if (isDirect && this.#payload.isFilling && this.#stall === 'none' && !this.#fence.isBehind) return;
+    if (isDirect && this.#payload.isFilling && !this.#fence.isBehind) return;
     this.turn();
   }
 

@@ -1,8 +1,8 @@
 // `make bench`: lvr beside its peers on this machine, in one run, as medians of interleaved rounds.
 //
 // Every target runs every workload WARMUPS times (1) before the rounds that count. A server that has been up for seconds is measured, not
-// one that has just started: V8 compiles what a workload uses during its first three to six seconds and takes a quarter of two processors
-// for it. What the warm-up gave is printed like any round.
+// one that has just started: V8 compiles what a workload uses during its first three to six seconds, which takes a tenth of two processors,
+// and what is not compiled yet runs slower. What the warm-up gave is printed like any round.
 //
 // Environment: ROUNDS (3), SECONDS per measurement (3), SIZE_MIB of each volume (256), ONLY: comma-separated names of targets,
 // workloads or rows; COPY_MIB (1024) is what B9 replays and B10 copies. Prints a table and the ratios, writes bench.json. Exit code 1

@@ -1,13 +1,15 @@
 // native/sockets.cc, netlink.cc and launch.c: descriptors that travel, ends that hang up, messages to the kernel, and the launcher.
 
 import { execFileSync, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { writeSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { binding as attach } from '../../src/attach/native.js';
 import { familyRequest, parseFamily } from '../../src/attach/netlink-message.js';
 import { binding } from '../../src/disk/native.js';
-import { hungUp } from '../../src/disk/system.js';
+import { hungUp, setCongestionControl } from '../../src/disk/system.js';
 
 const LAUNCH = fileURLToPath(new URL('../../../native/build/Release/lvr-launch', import.meta.url));
 
@@ -19,6 +21,23 @@ t.test('a pair is connected, and tells when the other end is gone although bytes
   binding.close(right);
   t.ok(hungUp(left));
   binding.close(left);
+});
+
+t.test('an algorithm that the kernel refuses, or a descriptor that is no TCP socket, is no error', async (t) => {
+  const server = createServer((accepted) => accepted.resume()).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const socket = connect((server.address() as { port: number }).port, '127.0.0.1');
+  await once(socket, 'connect');
+  const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
+  t.equal(setCongestionControl(fd, 'no-such'), false);
+  t.equal(setCongestionControl(fd, 'reno'), true);
+  const [left, right] = binding.socketPair(4096);
+  t.equal(setCongestionControl(left, 'reno'), false, 'no TCP');
+  t.equal(setCongestionControl(0x7fffffff, 'reno'), false, 'no descriptor');
+  binding.close(left);
+  binding.close(right);
+  socket.destroy();
+  server.close();
 });
 
 t.test('a descriptor travels over a socket, in order, and none is an error', async (t) => {
