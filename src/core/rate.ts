@@ -1,13 +1,15 @@
 // How fast a running total grows: an average in which what was long ago counts less and less. Pure; the caller brings time.
 
+import { DOUBLE_ZERO } from './doubles.js';
+
 /** What was this long ago counts a third. */
 const FADE_MS = 10_000;
 
 export class Rate {
   #total: number;
   #atMs: number;
-  #sum = 0;
-  #weight = 0;
+  #sum = DOUBLE_ZERO;
+  #weight = DOUBLE_ZERO;
 
   constructor(total: number, nowMs: number) {
     this.#total = total;

@@ -6,6 +6,7 @@
 // meets the first of them; after that nothing is left of the old layout.
 
 import { assert } from './assert.js';
+import { DOUBLE_ZERO } from './doubles.js';
 
 /** What a change of size leaves behind; see above. Positions before `from` lie in a ring of `oldBytes` with `oldBase` at its start. */
 export type RingChange = { readonly base: number; readonly from: number; readonly oldBytes: number; readonly oldBase: number };
@@ -16,7 +17,7 @@ export type RingLayout = { readonly bytes: number; readonly change: RingChange |
 const UNCHANGED: RingChange = { base: 0, from: 0, oldBytes: 1, oldBase: 0 };
 
 export class Ring {
-  #bytes = 0;
+  #bytes = DOUBLE_ZERO;
   #change = UNCHANGED;
 
   constructor(bytes: number, change?: RingChange) {

@@ -3,6 +3,7 @@
 // when the last holder lets go.
 
 import { assert } from '../core/assert.js';
+import { DOUBLE_ZERO } from '../core/doubles.js';
 import { BATCH_RECORDS_MAX, BLOCK_BYTES } from '../core/limits.js';
 import type { Arena, Slab } from '../core/ports.js';
 import { recordHeaderAt } from '../format/batch.js';
@@ -19,13 +20,13 @@ export class LogBatch implements Slab {
 
   count = 0;
   payloadBytes = 0;
-  firstLsn = 0;
+  firstLsn = DOUBLE_ZERO;
   /** Position in the log; set when the batch is sealed. */
-  position = 0;
+  position = DOUBLE_ZERO;
   /** What the batch header says is durable at the primary; set when the batch is sealed. */
-  primaryDurableLsn = 0;
+  primaryDurableLsn = DOUBLE_ZERO;
   /** For the owner: when it was sealed (ms of its clock). */
-  sealedMs = 0;
+  sealedMs = DOUBLE_ZERO;
   /** For the owner: records not yet applied. */
   unapplied = 0;
 

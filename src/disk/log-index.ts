@@ -2,6 +2,7 @@
 // many bytes lie between two LSNs" without reading the log. One entry per batch, in columns of numbers.
 
 import { assert } from '../core/assert.js';
+import { DOUBLE_ZERO } from '../core/doubles.js';
 
 /** One retained batch. `payloadEnd` is the sum of all payload bytes of the index up to and including this batch. */
 export type LogIndexEntry = {
@@ -23,9 +24,9 @@ export class LogIndex {
   #capacity = 1024;
   #head = 0;
   #count = 0;
-  #payloadSum = 0;
+  #payloadSum = DOUBLE_ZERO;
   /** payloadEnd of the last dropped batch. */
-  #payloadBase = 0;
+  #payloadBase = DOUBLE_ZERO;
 
   get count(): number {
     return this.#count;
@@ -63,7 +64,8 @@ export class LogIndex {
     assert(i >= 0 && i < this.#count, 'index entry exists');
     return {
       firstLsn: this.#cell(i, 0),
-      count: this.#cell(i, 1),
+      // A small integer again: it becomes LogBatch.count, which loops run up to.
+      count: this.#cell(i, 1) | 0,
       position: this.#cell(i, 2),
       totalBytes: this.#cell(i, 3),
       payloadEnd: this.#cell(i, 4),

@@ -6,6 +6,7 @@
 
 import { assert } from '../core/assert.js';
 import { ConflictFilter } from '../core/conflict-filter.js';
+import { DOUBLE_ZERO } from '../core/doubles.js';
 import { LvrError } from '../core/errors.js';
 import { DIRECT_PAYLOAD_BYTES } from '../core/limits.js';
 import { PLANTED } from '../core/planted.js';
@@ -47,7 +48,7 @@ export class Applier implements IoTarget {
   #payloadAt = 0;
   #lastSubmittedLsn: number;
   #appliedLsn: number;
-  #limitLsn = 0;
+  #limitLsn = DOUBLE_ZERO;
   #fetching = false;
   #fetched: Promise<void> = Promise.resolve();
   // In-flight operations by tag.

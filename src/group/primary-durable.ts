@@ -1,6 +1,7 @@
 // On a secondary: makes what the primary said about its durable LSN durable here, so that records may be applied. Under load every batch
 // carries it; this is for the last batch before a pause, which no other batch follows.
 
+import { DOUBLE_ZERO } from '../core/doubles.js';
 import { LvrError } from '../core/errors.js';
 import type { Clock, Timer } from '../core/ports.js';
 import type { Log } from '../disk/log.js';
@@ -15,7 +16,7 @@ export class PrimaryDurable {
   readonly #onFailed: (error: LvrError) => void;
   #recording = false;
   #timer: Timer | undefined;
-  #lastMs = 0;
+  #lastMs = DOUBLE_ZERO;
 
   constructor(log: Log, clock: Clock, onRecorded: () => void, onFailed: (error: LvrError) => void) {
     this.#log = log;

@@ -2,6 +2,7 @@
 // parts to their group; decides nothing.
 
 import { DirtyMap } from '../core/dirty-map.js';
+import { DOUBLE_ZERO } from '../core/doubles.js';
 import type { LvrError } from '../core/errors.js';
 import type { GroupConfig } from '../core/group-config.js';
 import { RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
@@ -80,7 +81,7 @@ export class Resyncs implements BitmapGroup, TargetGroup, LimitedGroup, Progress
   /** Where the agent has none for all groups. */
   readonly #turns = new ResyncTurns();
   #copies = 0;
-  #learnedMs = 0;
+  #learnedMs = DOUBLE_ZERO;
 
   constructor(group: ResyncGroup, stores: GroupStores) {
     this.#group = group;

@@ -2,6 +2,7 @@
 // acknowledgement rule.
 
 import { type AckLimits, ackLimits, effectiveMode, type SiteAcks } from '../core/ack-rule.js';
+import { DOUBLE_ZERO } from '../core/doubles.js';
 import type { SiteConfig, SiteMode } from '../core/group-config.js';
 import type { PaceLimits } from '../core/resync-pace.js';
 import type { SiteBitmap } from '../format/superblock.js';
@@ -18,14 +19,14 @@ export class SiteProgress implements SiteAcks {
   refusing = false;
   connected = false;
   /** Last LSN that it has got, whether that counts or not. */
-  arrived = 0;
-  received = 0;
+  arrived = DOUBLE_ZERO;
+  received = DOUBLE_ZERO;
   durable: number;
-  applied = 0;
+  applied = DOUBLE_ZERO;
   /** How it is tracked, when the log does not hold all that it lacks: as in the durable superblock, or stricter. */
   bitmap: SiteBitmap | undefined;
   /** Acceptance (microseconds since 1970) of the first record it lacks, when the log forgets it; 0: not known. */
-  missingSinceUs = 0;
+  missingSinceUs = DOUBLE_ZERO;
   /** What clients had written in this run up to the last record it has, with a bitmap (negative: before this run); undefined: not known. */
   writtenAtDurable: number | undefined;
 
@@ -57,7 +58,7 @@ export class Sites {
   readonly all: readonly SiteProgress[];
   /** No write is admitted at present: a site is too far behind. */
   throttled = false;
-  readonly limits: AckLimits = { writeLsn: 0, flushLsn: 0, failing: false };
+  readonly limits: AckLimits = { writeLsn: DOUBLE_ZERO, flushLsn: DOUBLE_ZERO, failing: false };
 
   /** `acked`: durable positions from the superblock, by site name. */
   constructor(configs: readonly SiteConfig[], acked: ReadonlyMap<string, number>) {

@@ -7,6 +7,7 @@
 // admission until it is on its device.
 
 import { assert } from '../core/assert.js';
+import { DOUBLE_ZERO } from '../core/doubles.js';
 import type { LvrError } from '../core/errors.js';
 import type { Lsn } from '../core/ids.js';
 import {
@@ -61,14 +62,14 @@ export class WritePath {
   readonly #log: Log;
   #open: LogBatch | undefined;
   #lastLsn: number;
-  #payloadBytes = 0;
+  #payloadBytes = DOUBLE_ZERO;
   /** Writes are answered as soon as they are admitted. */
   #instant = false;
   #failed: LvrError | undefined;
   #refusedFor: string | undefined;
   /** The log has failed, and nothing is answered. */
   #isHeld = false;
-  #timeUs = 0;
+  #timeUs = DOUBLE_ZERO;
   #gathering: Timer | undefined;
   #waiters = new Set<RoomWaiter>();
   #waking = false;

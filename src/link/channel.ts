@@ -12,6 +12,7 @@
 // after the frame was taken, so at most one more read arrives than the buffer holds; RESERVE_BYTES is for that one.
 
 import { assert } from '../core/assert.js';
+import { DOUBLE_ZERO } from '../core/doubles.js';
 import { DIRECT_PAYLOAD_BYTES, KIB, LINK_LINGER_MS, LINK_RECEIVE_BYTES } from '../core/limits.js';
 import type { Clock, Slab } from '../core/ports.js';
 import { FRAME_HEADER_BYTES, type FrameHeader, type FrameType, hasPayload, isMetaValid, readFrameHeader } from '../format/frame.js';
@@ -66,8 +67,8 @@ export class Channel {
   #isFull = false;
   #drained: (() => void) | undefined;
   #lastReceivedMs: number;
-  receivedBytes = 0;
-  sentBytes = 0;
+  receivedBytes = DOUBLE_ZERO;
+  sentBytes = DOUBLE_ZERO;
 
   constructor(stream: ByteStream, owner: ChannelOwner, clock: Clock, receiveBytes = LINK_RECEIVE_BYTES) {
     assert(receiveBytes >= 2 * FREE_BYTES_MIN, 'the buffer holds any frame that is not received directly');

@@ -4,6 +4,7 @@
 // A site that is sent more than it reads needs no sign of life, and one that asks for them without ever reading gets none: while the stream
 // is full nothing is added to it.
 
+import { DOUBLE_ZERO } from '../core/doubles.js';
 import { LINK_PING_MS } from '../core/limits.js';
 import type { Clock } from '../core/ports.js';
 import { controlFrame, encodeTime } from '../format/wire.js';
@@ -14,7 +15,7 @@ export class Heartbeat {
   readonly #clock: Clock;
   #sentMs: number;
   /** Of the last answer; 0 before the first one. */
-  rttMs = 0;
+  rttMs = DOUBLE_ZERO;
 
   constructor(channel: Channel, clock: Clock) {
     this.#channel = channel;

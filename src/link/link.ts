@@ -8,6 +8,7 @@
 //
 // A newer accepted session replaces the older one. When both ends dial at once, both keep the dial of the site whose name sorts first.
 
+import { DOUBLE_ZERO } from '../core/doubles.js';
 import { LvrError, messageOf } from '../core/errors.js';
 import type { SiteConfig, SiteMode } from '../core/group-config.js';
 import { LINK_BACKOFF_MAX_MS, LINK_BACKOFF_MIN_MS, LINK_CONNECT_MS, LINK_PING_MS, LINK_TICK_MS } from '../core/limits.js';
@@ -77,21 +78,28 @@ export class SiteLink implements SessionOwner {
   /** Sessions that ended but whose work for the group still goes on. */
   readonly #ending = new Set<Promise<void>>();
   #failures = 0;
-  #retryAtMs = 0;
+  #retryAtMs = DOUBLE_ZERO;
   #timer: Timer | undefined;
-  #lastTickMs = 0;
+  #lastTickMs = DOUBLE_ZERO;
   #status: SessionStatus = 'offline';
   #reason = '';
   #code = '';
   #rule = '';
   #remoteRole: 'primary' | 'secondary' | undefined;
-  #lastSeenMs = 0;
-  #rttMs = 0;
-  #highestSentLsn = 0;
+  #lastSeenMs = DOUBLE_ZERO;
+  #rttMs = DOUBLE_ZERO;
+  #highestSentLsn = DOUBLE_ZERO;
   #shown = 'offline stopped ';
   #mode: SiteMode;
   #isPaused = false;
-  readonly #totals: LinkCounters = { sentBytes: 0, sentRecords: 0, receivedBytes: 0, receivedRecords: 0, connects: 0, resentRecords: 0 };
+  readonly #totals: LinkCounters = {
+    sentBytes: DOUBLE_ZERO,
+    sentRecords: 0,
+    receivedBytes: DOUBLE_ZERO,
+    receivedRecords: 0,
+    connects: 0,
+    resentRecords: 0,
+  };
 
   constructor(options: SiteLinkOptions) {
     this.#options = options;

@@ -8,6 +8,7 @@
 // draining do), received in mode memory, applied in mode applied. The others ride along, or follow after LINK_LAZY_MS.
 
 import { assert } from '../core/assert.js';
+import { DOUBLE_ZERO } from '../core/doubles.js';
 import type { SiteMode } from '../core/group-config.js';
 import {
   LINK_LAZY_MS,
@@ -51,11 +52,11 @@ export class Receiver {
   #nextLsn: number;
   #epoch = 0;
   #incarnation = 0;
-  #durableLsn = 0;
+  #durableLsn = DOUBLE_ZERO;
   /** Durable LSN the sink was told: at most the last received. */
-  #durableTold = 0;
+  #durableTold = DOUBLE_ZERO;
   /** Durable LSN in the frame being received: told to the sink before the frame's records, and after them as far as it covers them. */
-  #frameDurableLsn = 0;
+  #frameDurableLsn = DOUBLE_ZERO;
   #batch: LogBatch | undefined;
   #dirty = false;
   #ackScheduled = false;
@@ -69,9 +70,10 @@ export class Receiver {
   readonly #roomAvailable = (): void => {
     if (!this.#stopped) this.#channel.retry();
   };
-  #ackedReceived = -1;
-  #ackedLogged = -1;
-  #ackedApplied = -1;
+  /** What was answered last; NaN, which equals nothing: no answer yet. */
+  #ackedReceived = Number.NaN;
+  #ackedLogged = Number.NaN;
+  #ackedApplied = Number.NaN;
   /** Received since the last answer. */
   #unansweredBytes = 0;
   #unansweredFrames = 0;

@@ -10,6 +10,7 @@
 // Order: cursor <= sealed + 1; received <= cursor - 1; applied <= logged <= received. Records are sent once per session and in order.
 
 import { assert } from '../core/assert.js';
+import { DOUBLE_ZERO } from '../core/doubles.js';
 import type { SiteMode } from '../core/group-config.js';
 import {
   LINK_LAZY_MS,
@@ -72,17 +73,17 @@ export class Sender {
   readonly #windowEnd = new Float64Array(LINK_WINDOW_FRAMES_MAX);
   #windowHead = 0;
   #windowTail = 0;
-  #bytesSent = 0;
-  #bytesReceived = 0;
+  #bytesSent = DOUBLE_ZERO;
+  #bytesReceived = DOUBLE_ZERO;
   readonly #sent = (): void => this.#frameSent();
   #cursor: number;
   #received: number;
-  #logged = 0;
-  #applied = 0;
-  #durableSent = 0;
+  #logged = DOUBLE_ZERO;
+  #applied = DOUBLE_ZERO;
+  #durableSent = DOUBLE_ZERO;
   /** Runs while the site knows less than is durable here; what had been sent when it was armed. */
   #lazyTimer: Timer | undefined;
-  #durableSentBefore = 0;
+  #durableSentBefore = DOUBLE_ZERO;
   readonly #lazyTimeOver = (): void => this.#tellDurableLazily();
   #reading: Promise<void> | undefined;
   #stopped = false;
@@ -90,7 +91,7 @@ export class Sender {
   #catchingUp = true;
   /** Last LSN there was when the cursor had reached the end; undefined before that. */
   #caughtUpLsn: number | undefined;
-  sentRecords = 0;
+  sentRecords = DOUBLE_ZERO;
 
   constructor(parts: SenderParts, from: number) {
     this.#source = parts.source;

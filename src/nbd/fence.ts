@@ -11,6 +11,7 @@
 // Bounds: one fence per connection; a fence waits only for older ones, so none waits in a circle.
 
 import { assert } from '../core/assert.js';
+import { DOUBLE_ZERO } from '../core/doubles.js';
 import type { Backend, Clock } from '../core/ports.js';
 import { receiveQueueMaxBytes } from './socket.js';
 
@@ -57,9 +58,9 @@ export class Fence {
   readonly #older = new Set<Fence>();
   /** Newer ones that wait for this one, in the order in which they came, and the count of received bytes at which each waits no longer. */
   readonly #newer = new Map<Fence, number>();
-  #offeredBytes = 0;
+  #offeredBytes = DOUBLE_ZERO;
   /** Counted while the connection is behind. */
-  #receivedBytes = 0;
+  #receivedBytes = DOUBLE_ZERO;
   /** The connection was stalled, so that its socket may hold what was sent long ago. */
   #isBehind = false;
   /** The socket was found empty after the last newer connection came; `isStale`: there was a stall since. */

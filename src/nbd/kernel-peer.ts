@@ -7,6 +7,7 @@
 // unread in that one is older than what may have been written since, so nothing of it may be taken. Looking costs a system call; it is
 // saved while the socket was found empty a moment ago and nothing has been left over, because what comes then has just been sent.
 
+import { DOUBLE_ZERO } from '../core/doubles.js';
 import type { Clock } from '../core/ports.js';
 
 /** Far below the kernel's shortest time limit of a request (1 s). */
@@ -16,7 +17,7 @@ const FRESH_MS = 100;
 export class KernelPeer {
   readonly #clock: Clock;
   readonly #isHungUp: () => boolean;
-  #offeredBytes = 0;
+  #offeredBytes = DOUBLE_ZERO;
   #emptyAtMs = Number.NEGATIVE_INFINITY;
   #isFresh = false;
 

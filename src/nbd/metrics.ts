@@ -1,11 +1,13 @@
 // Counters of the NBD server: plain numbers, changed in the same function that changes what they count, read by whoever exports them.
 
+import { DOUBLE_ZERO } from '../core/doubles.js';
+
 /** Counters of one command. Bytes are those asked for by commands that succeeded. */
 export class CommandCounter {
   readonly name: string;
   completed = 0;
   failed = 0;
-  bytes = 0;
+  bytes = DOUBLE_ZERO;
 
   constructor(name: string) {
     this.name = name;
