@@ -82,7 +82,7 @@ export class Group {
     this.role = log.store.current.role;
     this.pool = new BatchPool(env.memory.createArena, env.payloadBytes);
     this.pool.onFree = () => this.roomAvailable();
-    this.pool.reclaim = () => this.shipCache.evict() || (this.role === 'secondary' && this.applier.evict(this.log.durableLsn));
+    this.pool.reclaim = () => (this.role === 'primary' ? this.shipCache.evict(this.sites) : this.applier.evict(this.log.durableLsn));
     this.overlay = new Overlay(devices.length);
     this.reads = new Reads(devices, this.overlay, env.memory.createArena, this.remoteReads);
     this.applier = new Applier(devices, log.reader, log.store.current.appliedLsn, this, env.memory.createArena);

@@ -1,11 +1,12 @@
 // Batches that are on the volumes already, kept in memory because a connected site has not received them yet: what is sent from here need
 // not be read back from the log, which would take disk time from the log's writer.
 //
-// Order: LSN order, without gaps except where writers needed the memory back (evict()); a site that falls behind that far reads the log.
+// Order: LSN order, without gaps except where writers needed the memory back (evict()); a site reads the log for what lies in a gap.
 // Nothing depends on what is kept: it is released on every change of role and given up whenever memory is short.
 
 import { assert } from '../core/assert.js';
 import { findBatch, type LogBatch } from '../disk/log-batch.js';
+import type { Sites } from './sites.js';
 
 /** One per group. Holds each kept batch once. */
 export class ShipCache {
@@ -28,22 +29,46 @@ export class ShipCache {
 
   /** Every connected site has received everything up to `lsn`. */
   releaseTo(lsn: number): void {
-    while (this.#head < this.#batches.length && (this.#batches[this.#head] as LogBatch).lastLsn <= lsn) this.evict();
+    while (this.#head < this.#batches.length && (this.#batches[this.#head] as LogBatch).lastLsn <= lsn) this.#releaseOldest();
   }
 
-  /** Gives up the oldest batch; false when there is none. */
-  evict(): boolean {
-    const batch = this.#batches[this.#head];
-    if (batch === undefined) return false;
-    this.#batches[this.#head++] = undefined;
-    if (this.#head === this.#batches.length) {
-      this.#batches.length = 0;
-      this.#head = 0;
-    } else if (this.#head >= 1024) {
-      this.#batches.splice(0, this.#head);
-      this.#head = 0;
-    }
-    batch.release();
+  /**
+   * Gives up the batch that is needed last; false when there is none. Sites are sent batches in LSN order, so that is the newest one: to
+   * give up the oldest would be to give up each just before its turn. What a site that has received up to `fastestLsn` needs no more goes
+   * first: a slower one reads it from the log rather than that a site which keeps up is made to.
+   */
+  evict({ fastestLsn }: Pick<Sites, 'fastestLsn'>): boolean {
+    if (this.#head === this.#batches.length) return false;
+    const at = this.#countTo(fastestLsn) - 1;
+    const [batch] = this.#batches.splice(at < this.#head ? this.#batches.length - 1 : at, 1);
+    this.#tidy();
+    (batch as LogBatch).release();
     return true;
+  }
+
+  #releaseOldest(): void {
+    const batch = this.#batches[this.#head] as LogBatch;
+    this.#batches[this.#head++] = undefined;
+    this.#tidy();
+    batch.release();
+  }
+
+  /** Drops what is empty at the front, when it is all there is or a lot. */
+  #tidy(): void {
+    if (this.#head < this.#batches.length && this.#head < 1024) return;
+    this.#batches.splice(0, this.#head);
+    this.#head = 0;
+  }
+
+  /** Batches of the array, from its start, that lie at or before `lsn`. */
+  #countTo(lsn: number): number {
+    let low = this.#head;
+    let high = this.#batches.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#batches[middle] as LogBatch).lastLsn <= lsn) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 }

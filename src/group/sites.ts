@@ -87,6 +87,13 @@ export class Sites {
     return lsn;
   }
 
+  /** The last LSN that any connected site has received; 0 when none is connected. */
+  get fastestLsn(): number {
+    let lsn = 0;
+    for (const site of this.all) if (site.connected && site.arrived > lsn) lsn = site.arrived;
+    return lsn;
+  }
+
   /** No site needs the log for anything up to here: what it may forget. */
   neededFrom(upTo: number): number {
     return this.all.reduce((lsn, site) => Math.min(lsn, site.neededFrom), upTo);

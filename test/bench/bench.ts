@@ -117,7 +117,7 @@ async function main(): Promise<void> {
       const title = round > 0 ? `round ${round}` : 'warm-up';
       for (const workload of workloads) {
         for (const [name, target] of running) {
-          // Nobody pays for the dirty pages that the one before left behind.
+          // Nobody pays for what the one before left behind: a site that is behind, dirty pages.
           await mustRun('sync', ['-f', workspace.path]);
           try {
             const measurement = workload.lean
@@ -125,6 +125,7 @@ async function main(): Promise<void> {
               : await measure(workload, target.uri, sizeMib, seconds);
             if (round > 0) results.add(name, workload.name, measurement);
             console.error(`${title}  ${workload.name.padEnd(15)} ${name.padEnd(9)} ${oneLine(measurement)}`);
+            await target.settle?.();
           } catch (error) {
             console.error(`${name} is left out from here on: ${workload.name}: ${String(error)}\n${target.output()}`);
             running.delete(name);

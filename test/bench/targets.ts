@@ -14,6 +14,8 @@ export interface Target {
   readonly pids: readonly number[];
   /** What the agents printed last, for a failed measurement. */
   output(): string;
+  /** Resolves when nothing is left to do behind a measurement: no site is behind. */
+  settle?(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -80,6 +82,9 @@ function quorum(cache: 'writethrough' | 'writeback'): Launcher {
  */
 const LOG_SIZE = '3GiB';
 
+/** A site has caught up in this time. */
+const SETTLE_MS = 60_000;
+
 function lastLines(agent: TestAgent): string {
   return agent.output().trim().split('\n').slice(-5).join('\n');
 }
@@ -99,7 +104,10 @@ function lvrPair(mode: SiteMode): Launcher {
       await Promise.all([pair.a.kill(), pair.b.kill()]);
     };
     const output = (): string => `${lastLines(pair.a)}\n${lastLines(pair.b)}`;
-    return { name: `lvr ${mode}`, uri: pair.a.uri('data'), pids: [pair.a.pid, pair.b.pid], output, stop };
+    const settle = async (): Promise<void> => {
+      await pair.a.waitStatus('the site has everything', (status) => status.sites[0]?.lagBytes === 0, SETTLE_MS);
+    };
+    return { name: `lvr ${mode}`, uri: pair.a.uri('data'), pids: [pair.a.pid, pair.b.pid], output, settle, stop };
   };
 }
 

@@ -25,14 +25,49 @@ t.test('batches are found by any of their LSNs until every site has received the
     cache.releaseTo(last - 10);
     t.equal(cache.find(last - 12), undefined, 'all of that batch was received');
     t.equal(cache.find(last - 11)?.firstLsn, last - 11, 'one record of this one was not');
-    t.ok(cache.evict());
-    t.equal(cache.find(last - 11), undefined);
+    t.ok(cache.evict({ fastestLsn: 0 }));
+    t.equal(cache.find(last)?.firstLsn, undefined, 'the newest is given up');
+    t.equal(cache.find(last - 11)?.firstLsn, last - 11, 'the oldest is not');
     if (round % 2 === 0) cache.releaseTo(Number.POSITIVE_INFINITY);
-    else while (cache.evict());
+    else while (cache.evict({ fastestLsn: 0 }));
     t.equal(log.pool.used, free, 'everything went back to the pool');
-    t.notOk(cache.evict());
+    t.notOk(cache.evict({ fastestLsn: 0 }));
     await log.trim(last);
   }
+});
+
+t.test('what is needed last is given up first: what only a slower site needs, then the newest', async (t) => {
+  const log = await SimLog.open(new SimDisk('log', 16 << 20, 4096), new SimMemory());
+  const writer = await log.lead();
+  const cache = new ShipCache();
+  for (let i = 0; i < 8; i++) cache.keep(log.append(writer, [{}, {}]));
+  await log.settle();
+  const last = log.log.appendedLsn;
+  const kept = (): number[] => [1, 2, 3, 4, 5, 6, 7, 8].filter((n) => cache.find(last - 16 + 2 * n) !== undefined);
+  t.same(kept(), [1, 2, 3, 4, 5, 6, 7, 8]);
+  t.ok(cache.evict({ fastestLsn: 0 }));
+  t.same(kept(), [1, 2, 3, 4, 5, 6, 7], 'one site, which is before all of them');
+  // The fastest has the first three and half of the fourth.
+  const fastestLsn = last - 16 + 7;
+  for (const rest of [
+    [1, 2, 4, 5, 6, 7],
+    [1, 4, 5, 6, 7],
+    [4, 5, 6, 7],
+    [4, 5, 6],
+  ]) {
+    t.ok(cache.evict({ fastestLsn }));
+    t.same(kept(), rest);
+  }
+  cache.keep(log.append(writer, [{}]));
+  await log.settle();
+  t.ok(cache.find(log.log.appendedLsn), 'newer ones are kept behind the gap');
+  cache.releaseTo(fastestLsn + 1);
+  t.same(kept(), [5, 6]);
+  t.ok(cache.evict({ fastestLsn: fastestLsn + 1 }));
+  t.ok(cache.evict({ fastestLsn: fastestLsn + 1 }));
+  t.same(kept(), [5]);
+  cache.releaseTo(Number.POSITIVE_INFINITY);
+  t.notOk(cache.evict({ fastestLsn }));
 });
 
 /** Writes whole volumes, a batch each, while the log of the secondary stands still; then lets it go on. */
