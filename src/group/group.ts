@@ -314,7 +314,7 @@ export class Group {
     this.resyncs.applied(batch);
     if (this.role === 'primary') {
       this.overlay.removeBatch(batch);
-      if (batch.lastLsn > this.sites.receivedByConnected()) this.shipCache.keep(batch);
+      if (batch.lastLsn > this.sites.sentToConnected()) this.shipCache.keep(batch);
     } else this.#port.progressed();
     this.checkpointer.consider();
     this.passthrough.settleFlushes();
@@ -332,7 +332,7 @@ export class Group {
 
   siteChanged(): void {
     this.resyncs.siteChanged();
-    this.shipCache.releaseTo(this.sites.receivedByConnected());
+    this.shipCache.releaseTo(this.sites.sentToConnected());
     this.writePath?.release();
     this.checkpointer.consider();
     if (this.logFullSince > 0) this.checkpointer.urge();

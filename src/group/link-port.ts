@@ -137,16 +137,20 @@ export class LinkPort implements ShipSource, ReceiveSink {
     // Behind a copy the site is not consistent before it says so with its positions, whatever became of its bitmap here meanwhile.
     if (!isBehindCopy) this.#group.resyncs.bitmaps.streaming(progress, from);
     progress.connected = true;
-    progress.arrived = from - 1;
+    progress.sent = from - 1;
     progress.received = isBehindCopy ? Math.min(progress.received, from - 1) : from - 1;
     progress.applied = Math.min(progress.applied, from - 1);
     progress.durable = Math.min(progress.durable, from - 1);
     this.#group.siteChanged(progress);
   }
 
+  siteSent(site: string, lsn: number): void {
+    this.#site(site).sent = lsn;
+    this.#group.shipCache.releaseTo(this.#group.sites.sentToConnected());
+  }
+
   siteProgress(site: string, received: number, durable: number, applied: number): void {
     const progress = this.#site(site);
-    progress.arrived = received;
     // A copy that is not consistent yet could still be rolled back: what it has behind the copy does not count.
     if (!this.#group.resyncs.bitmaps.progress(progress, applied)) return this.#group.siteChanged(progress);
     progress.received = received;

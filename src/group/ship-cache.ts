@@ -1,5 +1,5 @@
-// Batches that are on the volumes already, kept in memory because a connected site has not received them yet: what is sent from here need
-// not be read back from the log, which would take disk time from the log's writer.
+// Batches that are on the volumes already, kept in memory because they have not been sent to a connected site yet: what is sent from here
+// need not be read back from the log, which would take disk time from the log's writer.
 //
 // Order: LSN order, without gaps except where writers needed the memory back (evict()); a site reads the log for what lies in a gap.
 // Nothing depends on what is kept: it is released on every change of role and given up whenever memory is short.
@@ -27,15 +27,15 @@ export class ShipCache {
     return findBatch(this.#batches, this.#head, lsn);
   }
 
-  /** Every connected site has received everything up to `lsn`. */
+  /** Every connected site has been sent everything up to `lsn`. */
   releaseTo(lsn: number): void {
     while (this.#head < this.#batches.length && (this.#batches[this.#head] as LogBatch).lastLsn <= lsn) this.#releaseOldest();
   }
 
   /**
    * Gives up the batch that is needed last; false when there is none. Sites are sent batches in LSN order, so that is the newest one: to
-   * give up the oldest would be to give up each just before its turn. What a site that has received up to `fastestLsn` needs no more goes
-   * first: a slower one reads it from the log rather than that a site which keeps up is made to.
+   * give up the oldest would be to give up each just before its turn. What a site that has been sent all up to `fastestLsn` needs no more
+   * goes first: a slower one reads it from the log rather than that a site which keeps up is made to.
    */
   evict({ fastestLsn }: Pick<Sites, 'fastestLsn'>): boolean {
     if (this.#head === this.#batches.length) return false;

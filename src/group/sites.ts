@@ -18,8 +18,8 @@ export class SiteProgress implements SiteAcks {
   enforced = false;
   refusing = false;
   connected = false;
-  /** Last LSN that it has got, whether that counts or not. */
-  arrived = DOUBLE_ZERO;
+  /** Last LSN that stands in the stream to it. */
+  sent = DOUBLE_ZERO;
   received = DOUBLE_ZERO;
   durable: number;
   applied = DOUBLE_ZERO;
@@ -80,17 +80,17 @@ export class Sites {
     for (const site of this.all) site.durable = Math.min(site.durable, lsn);
   }
 
-  /** Everything up to here has been received by every connected site; Infinity when none is connected. */
-  receivedByConnected(): number {
+  /** Everything up to here has been sent to every connected site; Infinity when none is connected. */
+  sentToConnected(): number {
     let lsn = Number.POSITIVE_INFINITY;
-    for (const site of this.all) if (site.connected && site.arrived < lsn) lsn = site.arrived;
+    for (const site of this.all) if (site.connected && site.sent < lsn) lsn = site.sent;
     return lsn;
   }
 
-  /** The last LSN that any connected site has received; 0 when none is connected. */
+  /** The last LSN that has been sent to any connected site; 0 when none is connected. */
   get fastestLsn(): number {
     let lsn = 0;
-    for (const site of this.all) if (site.connected && site.arrived > lsn) lsn = site.arrived;
+    for (const site of this.all) if (site.connected && site.sent > lsn) lsn = site.sent;
     return lsn;
   }
 

@@ -114,6 +114,8 @@ export interface ShipSource extends LinkGroup {
   resync(site: string, uuid: string, other: SiteOffer): ResyncRun;
   /** The site is ready and records from `from` on are about to flow; `isBehindCopy`: behind the regions and the end mark of a resync. */
   siteStreaming(site: string, from: number, isBehindCopy: boolean): void;
+  /** Records up to `lsn` stand in the stream to the site: memory that is kept for it may go. */
+  siteSent(site: string, lsn: number): void;
   /** The site answered; positions never go back within a session. */
   siteProgress(site: string, received: number, durable: number, applied: number): void;
   /** The session ended, for whatever reason. */

@@ -261,6 +261,7 @@ export class Sender {
     this.#cursor += count;
     this.sentRecords += count;
     if (durableLsn > this.#durableSent) this.#durableSent = durableLsn;
+    this.#source.siteSent(this.#site, batch.lastLsn);
 
     const head = this.#metas.subarray(slot, slot + FRAME_HEADER_BYTES + metaBytes);
     const start = batch.dataStart + skipped;

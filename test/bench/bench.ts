@@ -100,6 +100,14 @@ function oneLine({ iops, mibPerSecond, p99Us }: Measurement): string {
   return `${iops.toFixed(0)} op/s ${mibPerSecond.toFixed(0)} MiB/s p99 ${p99Us.toFixed(0)} us`;
 }
 
+/** Waits until the site of a target, if it has one, has everything; says how long that took. */
+async function settle(target: Target): Promise<string> {
+  if (target.settle === undefined) return '';
+  const since = performance.now();
+  await target.settle();
+  return ` site there after ${Math.round(performance.now() - since)} ms`;
+}
+
 async function main(): Promise<void> {
   const rounds = setting('ROUNDS', 3);
   const warmups = setting('WARMUPS', 1);
@@ -123,12 +131,13 @@ async function main(): Promise<void> {
             const measurement = workload.lean
               ? await measureLean(lean, workload, target.uri, seconds)
               : await measure(workload, target.uri, sizeMib, seconds);
+            const behind = await settle(target);
             if (round > 0) results.add(name, workload.name, measurement);
-            console.error(`${title}  ${workload.name.padEnd(15)} ${name.padEnd(9)} ${oneLine(measurement)}`);
-            await target.settle?.();
+            console.error(`${title}  ${workload.name.padEnd(15)} ${name.padEnd(9)} ${oneLine(measurement)}${behind}`);
           } catch (error) {
             console.error(`${name} is left out from here on: ${workload.name}: ${String(error)}\n${target.output()}`);
             running.delete(name);
+            await target.stop();
             process.exitCode = 1;
           }
         }

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { makePair, type SiteMode, startPair, TestAgent } from '../helpers/agent.js';
+import { type GroupStatus, makePair, type SiteMode, startPair, TestAgent } from '../helpers/agent.js';
 import { until } from '../helpers/command.js';
 import type { Workspace } from '../helpers/workspace.js';
 
@@ -105,7 +105,8 @@ function lvrPair(mode: SiteMode): Launcher {
     };
     const output = (): string => `${lastLines(pair.a)}\n${lastLines(pair.b)}`;
     const settle = async (): Promise<void> => {
-      await pair.a.waitStatus('the site has everything', (status) => status.sites[0]?.lagBytes === 0, SETTLE_MS);
+      const hasAll = (status: GroupStatus): boolean => status.sites[0]?.appliedLsn === status.log.appendedLsn;
+      await pair.a.waitStatus('the site has everything', hasAll, SETTLE_MS);
     };
     return { name: `lvr ${mode}`, uri: pair.a.uri('data'), pids: [pair.a.pid, pair.b.pid], output, settle, stop };
   };

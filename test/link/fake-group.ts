@@ -219,6 +219,14 @@ export class FakeGroup implements ShipSource, ReceiveSink {
     this.events.push(`streaming ${site} ${from}`);
   }
 
+  /** Last LSN that was told of as sent. */
+  sentLsn = 0;
+
+  siteSent(site: string, lsn: number): void {
+    if (lsn <= this.sentLsn || lsn > this.sealedLsn) this.events.push(`sent ${site} ${lsn} after ${this.sentLsn}`);
+    this.sentLsn = lsn;
+  }
+
   siteProgress(_site: string, received: number, durable: number, applied: number): void {
     Object.assign(this.progress, { received, durable, applied });
   }

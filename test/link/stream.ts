@@ -30,6 +30,8 @@ t.test('never more than the window is sent without an answer', async (t) => {
   const inWindow = world.a.link.counters.sentBytes - sentBytes;
   t.ok(inWindow <= LINK_WINDOW_BYTES && inWindow > LINK_WINDOW_BYTES - 2 * MIB, `${inWindow} bytes`);
   t.equal(world.b.group.sealedLsn, world.a.link.state().sentLsn, 'all of it arrived');
+  t.equal(world.a.group.sentLsn, world.b.group.sealedLsn, 'and was told of as sent');
+  t.notMatch(world.a.group.events.join(), /sent/, 'in order');
   if (acceptor !== undefined) acceptor.isSilent = false;
   await world.settle();
   t.equal(world.a.group.progress.received, 40, 'answers open the window');
