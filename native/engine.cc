@@ -5,6 +5,7 @@
 
 #include <uv.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <vector>
@@ -44,7 +45,9 @@ class Engine {
   static void OnClosed(uv_handle_t* handle);
   static void OnCleanup(napi_async_cleanup_hook_handle handle, void* data);
 
+  void EnqueueFresh();
   uint32_t Reap();
+  uint32_t Settle(uint32_t handle, int64_t result, uint32_t pairs, bool* again);
   void Deliver();
   void Call(uint32_t count);
   uint32_t InFlight() const { return static_cast<uint32_t>(operations_.size() - free_.size()); }
@@ -107,15 +110,45 @@ uint32_t Engine::Submit(Napi::Env env, uint32_t count) {
     }
     throw Napi::RangeError::New(env, wrong);
   }
-  for (const uint32_t handle : fresh_) {
-    if (operations_[handle].arena != nullptr) Pin(operations_[handle].arena);
-    backend_->Enqueue(handle, operations_[handle]);
-  }
-  fresh_.clear();
+  EnqueueFresh();
   backend_->Flush();
   const uint32_t reaped = Reap();
   KeepAlive();
   return reaped;
+}
+
+static bool Joins(const Operation& head, const Operation& tail, const Operation& next) {
+  return head.opcode == kWriteDurable && next.opcode == kWriteDurable && head.fd == next.fd && head.span_count < kJoinedMax &&
+         tail.offset + static_cast<int64_t>(tail.length) == next.offset &&
+         static_cast<uint64_t>(next.offset - head.offset) + next.length <= kTransferMax;
+}
+
+static void Join(Operation* head, const Operation& next) {
+  const auto span = [](const Operation& operation) {
+    return iovec{reinterpret_cast<void*>(operation.address), static_cast<size_t>(operation.length)};
+  };
+  if (head->span_count == 0) head->spans[head->span_count++] = span(*head);
+  head->spans[head->span_count++] = span(next);
+}
+
+// Hands the new operations over, the ones that can be joined as one.
+void Engine::EnqueueFresh() {
+  uint32_t head = kNone;
+  uint32_t tail = kNone;
+  for (const uint32_t handle : fresh_) {
+    Operation& operation = operations_[handle];
+    if (operation.arena != nullptr) Pin(operation.arena);
+    if (head != kNone && Joins(operations_[head], operations_[tail], operation)) {
+      Join(&operations_[head], operation);
+      operations_[tail].next = handle;
+    } else {
+      if (head != kNone) backend_->Enqueue(head, operations_[head]);
+      head = handle;
+    }
+    tail = handle;
+  }
+  if (head != kNone) backend_->Enqueue(head, operations_[head]);
+  fresh_.clear();
 }
 
 // Moves completions to cq, which has room for as many as can be in flight. Interrupted operations start again instead.
@@ -132,14 +165,37 @@ uint32_t Engine::Reap() {
       again = true;
       continue;
     }
-    cq_[pairs * 2] = operation.token;
-    cq_[pairs * 2 + 1] = static_cast<double>(completion.result);
-    pairs++;
-    if (operation.arena != nullptr) Unpin(operation.arena);
-    operation.arena = nullptr;
-    free_.push_back(completion.handle);
+    pairs = Settle(completion.handle, completion.result, pairs, &again);
   }
   if (again) backend_->Flush();
+  return pairs;
+}
+
+// Reports an operation, and each that was joined to it as if it had been alone: what the transfer did not reach starts again by itself, and
+// so does every one when the transfer failed, because only one of them may be the reason.
+uint32_t Engine::Settle(uint32_t handle, int64_t result, uint32_t pairs, bool* again) {
+  const bool failed = result < 0 && operations_[handle].next != kNone;
+  for (bool first = true; handle != kNone; first = false) {
+    Operation& operation = operations_[handle];
+    const uint32_t next = operation.next;
+    const bool alone = first && next == kNone;
+    const int64_t part = alone ? result : std::min(result, static_cast<int64_t>(operation.length));
+    operation.next = kNone;
+    operation.span_count = 0;
+    if (failed || (!first && part <= 0)) {
+      backend_->Enqueue(handle, operation);
+      *again = true;
+    } else {
+      cq_[pairs * 2] = operation.token;
+      cq_[pairs * 2 + 1] = static_cast<double>(part);
+      pairs++;
+      if (operation.arena != nullptr) Unpin(operation.arena);
+      operation.arena = nullptr;
+      free_.push_back(handle);
+      result -= part;
+    }
+    handle = next;
+  }
   return pairs;
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/uio.h>
 
 #include <cstdint>
 #include <memory>
@@ -24,6 +25,11 @@ constexpr uint32_t kRowOpcode = 0, kRowFd = 1, kRowOffset = 2, kRowAddress = 3, 
 
 constexpr unsigned kWriteBackFlags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
 
+constexpr uint32_t kNone = UINT32_MAX;
+constexpr uint32_t kJoinedMax = 8;
+
+// Durable writes that are submitted together and follow each other in a file are joined: the first does the work of all with `spans`, and
+// one flush of the device does for them. `next` leads from each to the one behind it.
 struct Operation {
   Opcode opcode = kNop;
   int fd = -1;
@@ -33,6 +39,9 @@ struct Operation {
   uint32_t retries = 0;
   double token = 0;
   Arena* arena = nullptr;
+  uint32_t next = kNone;
+  uint32_t span_count = 0;  // 0: not joined, `address` and `length` say it all
+  struct iovec spans[kJoinedMax] = {};
 };
 
 // `result` is the byte count or -errno, as the system call would return.

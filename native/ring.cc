@@ -114,7 +114,8 @@ class Ring final : public Backend {
       case kWriteCached:
         return io_uring_prep_write(sqe, operation.fd, memory, length, offset);
       case kWriteDurable:
-        io_uring_prep_write(sqe, operation.fd, memory, length, offset);
+        if (operation.span_count == 0) io_uring_prep_write(sqe, operation.fd, memory, length, offset);
+        else io_uring_prep_writev(sqe, operation.fd, operation.spans, operation.span_count, offset);
         sqe->rw_flags = RWF_DSYNC;
         return;
       case kDatasync:
@@ -147,7 +148,8 @@ static int ProbeOperations(struct io_uring* ring) {
   struct io_uring_probe* probe = io_uring_get_probe_ring(ring);
   if (probe == nullptr) return EOPNOTSUPP;  // before Linux 5.6, which also lacks plain read and write
   int error = 0;
-  const int needed[] = {IORING_OP_NOP, IORING_OP_READ, IORING_OP_WRITE, IORING_OP_FSYNC, IORING_OP_FALLOCATE, IORING_OP_SYNC_FILE_RANGE};
+  const int needed[] = {IORING_OP_NOP,   IORING_OP_READ,      IORING_OP_WRITE,          IORING_OP_WRITEV,
+                        IORING_OP_FSYNC, IORING_OP_FALLOCATE, IORING_OP_SYNC_FILE_RANGE};
   for (const int opcode : needed) {
     if (io_uring_opcode_supported(probe, opcode) == 0) error = EOPNOTSUPP;
   }

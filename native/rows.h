@@ -28,6 +28,8 @@ static inline const char* DecodeRow(const double* row, ArenaRegistry& arenas, Op
   out->retries = 0;
   out->token = row[kRowToken];
   out->arena = nullptr;
+  out->next = kNone;
+  out->span_count = 0;
   if (out->opcode != kRead && out->opcode != kReadCached && out->opcode != kWrite && out->opcode != kWriteDurable &&
       out->opcode != kWriteCached) return nullptr;
   if (out->length > kTransferMax) return "submit: transfer too long";

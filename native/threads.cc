@@ -104,7 +104,9 @@ static int64_t Call(const Operation& operation) {
       return WriteCached(operation.fd, static_cast<const char*>(memory), length, operation.offset);
     case kWriteDurable: {
       const struct iovec span = {memory, length};
-      return pwritev2(operation.fd, &span, 1, operation.offset, RWF_DSYNC);
+      const bool joined = operation.span_count > 0;
+      const int count = joined ? static_cast<int>(operation.span_count) : 1;
+      return pwritev2(operation.fd, joined ? operation.spans : &span, count, operation.offset, RWF_DSYNC);
     }
     case kDatasync:
       return fdatasync(operation.fd);

@@ -75,7 +75,7 @@ export class Log implements WriteQueueOwner {
       parts.store,
       parts.ring,
       () => this.#appendPosition,
-      () => this.#writes.submit(),
+      () => this.#writes.resume(),
     );
     this.#writes = new WriteQueue(parts.device, parts.ring, this.#highWater, this);
     // A superblock whose write failed may stand on the disk all the same: whatever is done after it could contradict it.
@@ -149,12 +149,22 @@ export class Log implements WriteQueueOwner {
     return this.ring.fits(this.#appendPosition, this.#freePosition, batchBytes(payloadBytes)) && !this.#writes.isFull;
   }
 
-  /** Seals a batch of own records (identities complete but for CRC and chain) and queues its write. Room was checked. */
+  /** Batches appended of which submit() has not heard. */
+  get unsubmitted(): number {
+    return this.#writes.unsubmitted;
+  }
+
+  /** Writes every appended batch as soon as the device may take it; the ones that are written in one call cost it one flush. */
+  submit(): void {
+    this.#writes.submit();
+  }
+
+  /** Seals a batch of own records (identities complete but for CRC and chain) and queues it for submit(). Room was checked. */
   appendOwn(batch: LogBatch): void {
     this.#append(batch, sealIdentities(batch, this.#chain, this.#crc32cSpans), true);
   }
 
-  /** Queues the write of a batch whose identities were sealed elsewhere and verified; `chain` is that of its last record. */
+  /** Queues a batch for submit() whose identities were sealed elsewhere and verified; `chain` is that of its last record. */
   appendReceived(batch: LogBatch, chain: number): void {
     const bytes = batch.arena.bytes;
     for (let i = 0; i < batch.count; i++) {
@@ -341,6 +351,7 @@ export class Log implements WriteQueueOwner {
   reached(lsn: number): Promise<void> {
     if (this.#failed !== undefined) return Promise.reject(this.#failed);
     if (this.undurable === 0 || lsn <= this.#durableLsn) return Promise.resolve();
+    this.submit();
     return this.#waiters.wait(lsn);
   }
 

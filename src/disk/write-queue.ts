@@ -32,11 +32,12 @@ export class WriteQueue implements IoTarget {
   readonly #ring: Ring;
   readonly #highWater: HighWater;
   readonly #owner: WriteQueueOwner;
-  // Counters over a ring of slots: head <= submitted <= tail.
+  // Counters over a ring of slots: head <= submitted <= due <= tail.
   readonly #queue: (LogBatch | undefined)[] = new Array<LogBatch | undefined>(QUEUE_SLOTS).fill(undefined);
   readonly #done = new Uint8Array(QUEUE_SLOTS);
   #head = 0;
   #submitted = 0;
+  #due = 0;
   #tail = 0;
   #stopped = false;
 
@@ -61,18 +62,28 @@ export class WriteQueue implements IoTarget {
     return this.undurable === QUEUE_SLOTS;
   }
 
-  /** Takes a hold of a sealed batch and writes it as soon as it may be. */
+  /** Batches pushed and not yet to be written. */
+  get unsubmitted(): number {
+    return this.#tail - this.#due;
+  }
+
+  /** Takes a hold of a sealed batch. */
   push(batch: LogBatch): void {
     batch.hold();
     this.#queue[this.#tail % QUEUE_SLOTS] = batch;
     this.#tail++;
-    this.submit();
   }
 
-  /** Writes what may be written now. */
+  /** What was pushed is to be written, as soon as it may be. */
   submit(): void {
+    this.#due = this.#tail;
+    this.resume();
+  }
+
+  /** Writes what may be written now of what is due. */
+  resume(): void {
     let submitted = false;
-    while (this.#submitted < this.#tail && this.inFlight < LOG_WRITES_IN_FLIGHT_MAX && !this.#stopped) {
+    while (this.#submitted < this.#due && this.inFlight < LOG_WRITES_IN_FLIGHT_MAX && !this.#stopped) {
       const slot = this.#submitted % QUEUE_SLOTS;
       const batch = this.#queue[slot] as LogBatch;
       const bytes = batchBytes(batch.payloadBytes);
@@ -101,7 +112,7 @@ export class WriteQueue implements IoTarget {
       this.#owner.batchWritten(batch);
       batch.release();
     }
-    this.submit();
+    this.resume();
     this.#owner.writesEnded();
   }
 

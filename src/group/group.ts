@@ -103,7 +103,7 @@ export class Group {
     });
     this.#volumes = config.volumes.map((volume, i) => new Volume(this, i, volume, devices[i] as Device));
     this.backends = new Map(config.volumes.map((volume, i) => [volume.name, this.#volumes[i] as Volume]));
-    this.#port = new LinkPort(this, env.memory.crc32cSpans);
+    this.#port = new LinkPort(this, env.memory.crc32cSpans, env.clock);
     this.#primaryDurable = new PrimaryDurable(
       log,
       env.clock,
@@ -360,8 +360,7 @@ export class Group {
     const state = this.links.get(name)?.state();
     if (site === undefined || state === undefined) return;
     // Once caught up, a site counts until its session ends: a mode other than async bounds how far it can be behind, and falling back to
-    // async here would answer writes that the site does not have.
-    // A copy that is not consistent yet protects nothing.
+    // async here would answer writes that the site does not have. A copy that is not consistent yet protects nothing.
     const isWhole = site.bitmap === undefined;
     site.streaming = isWhole && site.connected && (site.streaming || (state.session === 'connected' && state.replication === 'streaming'));
     this.siteChanged();
@@ -393,6 +392,7 @@ export class Group {
     this.env.log.error('group-failed', `group ${this.name}: ${error.message}`, { group: this.name, code: error.code });
     this.checkpointer.stop();
     this.applier.halt(error);
+    this.log.submit();
     this.log.fail(error);
     this.writePath?.fail(error);
     this.onFailed?.(error);

@@ -4,6 +4,7 @@ import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
 import { compareWriters, writerOf } from '../core/lineage.js';
 import { PLANTED } from '../core/planted.js';
+import type { Clock } from '../core/ports.js';
 import type { ReconnectPlan, SiteHistory } from '../core/reconnect.js';
 import type { BatchPool } from '../disk/batch-pool.js';
 import type { Log } from '../disk/log.js';
@@ -25,6 +26,7 @@ import type {
   VolumeRead,
 } from '../link/ports.js';
 import type { Applier } from './applier.js';
+import { LogGather } from './log-gather.js';
 import type { Passthrough } from './passthrough.js';
 import type { ReadServer } from './read-server.js';
 import type { Resyncs } from './resyncs.js';
@@ -60,11 +62,13 @@ export interface LinkPortGroup {
 export class LinkPort implements ShipSource, ReceiveSink {
   readonly #group: LinkPortGroup;
   readonly #crc32cSpans: CrcSpans;
+  readonly #gather: LogGather;
   readonly #roomWaiters: (() => void)[] = [];
   #onProgress: (() => void) | undefined;
 
-  constructor(group: LinkPortGroup, crc32cSpans: CrcSpans) {
+  constructor(group: LinkPortGroup, crc32cSpans: CrcSpans, clock: Clock) {
     this.#group = group;
+    this.#gather = new LogGather(group.log, clock);
     this.#crc32cSpans = crc32cSpans;
   }
 
@@ -302,6 +306,7 @@ export class LinkPort implements ShipSource, ReceiveSink {
     if (!log.hasRoom(batch.payloadBytes)) return refuse('FAILED', 'the receive log is full');
     applier.add(batch);
     log.appendReceived(batch, chain);
+    this.#gather.appended();
     batch.release();
     return undefined;
   }
@@ -338,8 +343,9 @@ export class LinkPort implements ShipSource, ReceiveSink {
     this.#onProgress?.();
   }
 
-  commit(): void {
+  commit(isAwaited: boolean): void {
     this.#group.allowApply();
+    this.#gather.turnEnded(isAwaited);
   }
 
   #site(name: string): SiteProgress {

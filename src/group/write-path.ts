@@ -26,6 +26,7 @@ import type { Log } from '../disk/log.js';
 import type { LogBatch } from '../disk/log-batch.js';
 import { putIdentity, type RecordIdentity } from '../format/record.js';
 import type { Applier } from './applier.js';
+import { LogGather } from './log-gather.js';
 import { type Overlay, ZEROES } from './overlay.js';
 import type { Passthrough } from './passthrough.js';
 import { Replies } from './replies.js';
@@ -60,6 +61,7 @@ export class WritePath {
   readonly replies = new Replies();
   readonly #parts: WritePathParts;
   readonly #log: Log;
+  readonly #gather: LogGather;
   #open: LogBatch | undefined;
   #lastLsn: number;
   #payloadBytes = DOUBLE_ZERO;
@@ -81,6 +83,7 @@ export class WritePath {
   constructor(parts: WritePathParts, writer: { epoch: number; incarnation: number }) {
     this.#parts = parts;
     this.#log = parts.log;
+    this.#gather = new LogGather(parts.log, parts.clock);
     this.#lastLsn = parts.log.appendedLsn;
     this.#record = { lsn: 0 as Lsn, ...writer, offset: 0, length: 0, volume: 0, kind: 'write', mayUnmap: false, timeUs: 0 };
     this.release();
@@ -196,24 +199,30 @@ export class WritePath {
   }
 
   /**
-   * Ends a turn. Seals the open batch, unless enough is in flight, or nobody waits for what is in it: then it may grow for GATHER_MS,
-   * because a batch costs much more than a record in it.
+   * Ends a turn: writes what was sealed (log-gather.ts). Before that seals the open batch, unless enough is in flight, or nobody waits for
+   * what is in it: then it may grow for GATHER_MS, because a batch costs much more than a record in it.
    */
   commit(): void {
     this.#timeUs = 0;
+    this.#considerOpen();
+    this.#gather.turnEnded(this.replies.waiting > 0);
+  }
+
+  #considerOpen(): void {
     if (this.#open === undefined || this.#log.inFlight >= OPEN_BATCH_WRITES_MAX) return;
     if (this.replies.waiting > 0) this.#seal();
     else if (this.#gathering === undefined) {
       this.#gathering = this.#parts.clock.after(GATHER_MS, () => {
         this.#gathering = undefined;
-        if (this.#failed === undefined) this.#seal();
+        if (this.#failed === undefined) this.sealAll();
       });
     }
   }
 
-  /** Seals the open batch whatever is in flight. */
+  /** Seals the open batch whatever is in flight, and has all batches written. */
   sealAll(): void {
     this.#seal();
+    this.#log.submit();
   }
 
   /** Positions moved: answers what may be answered now. */
@@ -331,6 +340,7 @@ export class WritePath {
     this.#parts.applier.add(batch);
     this.#parts.passthrough.sealed(batch);
     this.#log.appendOwn(batch);
+    this.#gather.appended();
     if (PLANTED === 'device-before-log') this.#parts.applier.allow(batch.lastLsn);
     batch.release();
     this.#parts.onSealed();

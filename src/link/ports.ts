@@ -161,8 +161,8 @@ export interface ReceiveSink extends LinkGroup {
   readonly appliedLsn: number;
   /** Registers the callback that runs when any of the three positions moved (at most once per turn); replaces the previous one. */
   onProgress(fn: (() => void) | undefined): void;
-  /** Ends a turn of receiving: what was received is submitted. */
-  commit(): void;
+  /** Ends a turn of receiving: what was received is written, soon, or now if the primary waits until it is durable. */
+  commit(isAwaited: boolean): void;
 }
 
 /** A byte stream to one peer, as TCP gives it. */

@@ -171,7 +171,7 @@ export class Receiver {
   turnEnded(): void {
     if (!this.#dirty || this.#stopped) return;
     this.#dirty = false;
-    this.#sink.commit();
+    this.#sink.commit(this.#mode !== 'async');
     this.#moved();
   }
 
@@ -184,7 +184,7 @@ export class Receiver {
     this.#sink.onProgress(undefined);
     this.#batch?.release();
     this.#batch = undefined;
-    if (this.#dirty) this.#sink.commit();
+    if (this.#dirty) this.#sink.commit(true);
   }
 
   /** Checks `count` identities. `header` is where the first one's record header would start. Returns what is wrong. */

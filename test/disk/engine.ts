@@ -1,11 +1,13 @@
 // IoEngine: against a model on real files with both backends, and against a fake binding for what real disks do rarely.
 
-import { constants, writeFileSync } from 'node:fs';
+import { constants, readFileSync, writeFileSync } from 'node:fs';
+import { constants as system } from 'node:os';
 import t from 'tap';
 import type { Arena, IoTarget } from '../../src/core/ports.js';
 import { createEngines, ENGINE_OPERATIONS_MAX, IoEngine, OpenFile } from '../../src/disk/engine.js';
 import { createArena } from '../../src/disk/memory.js';
 import { binding, OP } from '../../src/disk/native.js';
+import { mustRun } from '../helpers/command.js';
 import { FakeBinding, Results } from '../helpers/fake-binding.js';
 import { Random } from '../helpers/random.js';
 import { Workspace } from '../helpers/workspace.js';
@@ -181,6 +183,14 @@ async function round(engine: IoEngine, file: OpenFile, arena: Arena, model: Uint
   return '';
 }
 
+const needsRoot = process.getuid?.() === 0 ? false : 'needs root';
+const { ENOSPC } = system.errno;
+
+/** System calls of this process that write. */
+function systemWrites(): number {
+  return Number(/^syscw: (\d+)/m.exec(readFileSync('/proc/self/io', 'latin1'))?.[1]);
+}
+
 for (const kind of ['io_uring', 'threads'] as const) {
   for (const direct of [false, true]) {
     t.test(`${kind}, ${direct ? 'direct' : 'buffered'}: the file is what a model says after random operations`, async (t) => {
@@ -200,6 +210,59 @@ for (const kind of ['io_uring', 'threads'] as const) {
       binding.close(file.fd);
     });
   }
+
+  t.test(`${kind}: durable writes that follow each other and are submitted together`, async (t) => {
+    const path = work.file(`joined-${kind}`);
+    writeFileSync(path, Buffer.alloc(256 * BLOCK));
+    const file = new OpenFile(binding.open(path, constants.O_RDWR | constants.O_DIRECT, 0));
+    const engine = new IoEngine({ kind, depth: 64, workers: 1 });
+    const arena = createArena(64 * BLOCK);
+    const results = new Results();
+    // From all over the memory, more than are joined, with gaps: one of the file, a plain write, another file.
+    const other = new OpenFile(binding.open(path, constants.O_RDWR | constants.O_DIRECT, 0));
+    const blocks = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 20, 21, 22, 23, 24, 25];
+    for (const [i, block] of blocks.entries()) {
+      const at = ((i * 7) % 64) * BLOCK;
+      arena.bytes.fill(i + 1, at, at + BLOCK);
+      const op = block === 22 ? OP.write : OP.writeDurable;
+      engine.queue(op, block === 24 ? other : file, arena, at, BLOCK, block * BLOCK, results, i);
+    }
+    const before = systemWrites();
+    engine.kick();
+    await results.until(blocks.length);
+    // 8 + 4, then 2 + 1 + 1 + 1 + 1; and the event loop is woken.
+    if (kind === 'threads') t.ok(systemWrites() - before <= 7 + 3, `${systemWrites() - before} calls`);
+    t.ok([...results.byTag.values()].every((error) => error === 0));
+    const content = readFileSync(path);
+    for (const [i, block] of blocks.entries()) {
+      t.ok(content.subarray(block * BLOCK, (block + 1) * BLOCK).equals(Buffer.alloc(BLOCK, i + 1)), `block ${block}`);
+    }
+    engine.close();
+    for (const { fd } of [file, other]) binding.close(fd);
+  });
+
+  t.test(`${kind}: a failure concerns those of them that it concerns`, { skip: needsRoot }, async (t) => {
+    const directory = work.directory(`small-${kind}`);
+    await mustRun('mount', ['-t', 'tmpfs', '-o', `size=${16 * BLOCK}`, 'lvr-test', directory]);
+    try {
+      const file = new OpenFile(binding.open(`${directory}/file`, constants.O_RDWR | constants.O_CREAT, 0o600));
+      const engine = new IoEngine({ kind, depth: 64, workers: 1 });
+      const arena = createArena(32 * BLOCK);
+      arena.bytes.fill(7);
+      const results = new Results();
+      // Joined by eights: the second eight fits only in part, the third not at all.
+      for (let i = 0; i < 24; i++)
+        engine.queue(OP.writeDurable, file, arena, i * BLOCK, i === 0 ? 3 * BLOCK : BLOCK, (i === 0 ? 0 : i + 2) * BLOCK, results, i);
+      engine.kick();
+      await results.until(24);
+      for (let i = 0; i < 24; i++) t.equal(results.byTag.get(i), i < 14 ? 0 : ENOSPC, `write ${i}`);
+      t.ok(readFileSync(`${directory}/file`).equals(Buffer.alloc(16 * BLOCK, 7)));
+      engine.close();
+      binding.close(file.fd);
+    } finally {
+      await mustRun('umount', [directory]);
+    }
+  });
 
   t.test(`${kind}: errors of the kernel arrive as errno`, async (t) => {
     const path = work.file(`errors-${kind}`);

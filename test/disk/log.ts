@@ -163,6 +163,30 @@ t.test('durable moves in order, however the writes complete', async (t) => {
   memory.recycle();
 });
 
+t.test('what was appended is written when somebody says so or wants to know that it is durable', async (t) => {
+  const site = await SimLog.open(blank(), memory);
+  const writer = await site.lead();
+  for (let i = 0; i < 3; i++) {
+    const batch = site.batch(writer, [{}]);
+    site.log.appendOwn(batch);
+    batch.release();
+  }
+  t.match(site.log, { unsubmitted: 3, undurable: 3, inFlight: 0 });
+  site.log.submit();
+  t.match(site.log, { unsubmitted: 0, undurable: 3, inFlight: 3 });
+  await site.settle();
+  const batch = site.batch(writer, [{}]);
+  site.log.appendOwn(batch);
+  batch.release();
+  while (site.device.step());
+  t.equal(site.log.undurable, 1);
+  const reached = site.log.reached(4);
+  t.equal(site.log.unsubmitted, 0);
+  await drive([site.device], reached);
+  t.equal(site.log.durableLsn, 4);
+  memory.recycle();
+});
+
 t.test('a failed write is final: nothing behind it becomes durable, and the owner hears once', async (t) => {
   const disk = blank();
   const site = await SimLog.open(disk, memory);

@@ -4,7 +4,7 @@ import t from 'tap';
 import { SimClient } from '../../src/sim/client.js';
 import { differences, History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
-import { hangRecords, SimWorld } from '../helpers/sim-group.js';
+import { hangRecords, SimWorld, writeReceived } from '../helpers/sim-group.js';
 
 t.test('a site that was folded with records that the primary then lost comes back without a seed', async (t) => {
   const random = new Random();
@@ -24,6 +24,7 @@ t.test('a site that was folded with records that the primary then lost comes bac
   client.flush();
   client.commit();
   await world.settle();
+  await writeReceived(world, b);
   t.same([a.group.log.durableLsn, a.group.sites.find('b')?.durable], [4, 10]);
   a.group.resyncs.bitmaps.degrade('b', 'the test says so');
   await world.settle();

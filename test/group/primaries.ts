@@ -75,7 +75,7 @@ t.test('while a site joins a primary it changes no role, and joins no other', as
   const b = await world.add('b', { sites: ['a'], role: 'secondary' });
   await world.advance(5000);
   const { group } = b;
-  const port = new LinkPort(group as unknown as LinkPortGroup, () => {});
+  const port = new LinkPort(group as unknown as LinkPortGroup, () => {}, world.clock);
   const plan = { rule: 'C14', action: 'stream', sender: 'a', from: 1, cut: false, adopt: false } as const;
   const primary: SiteHistory = {
     ...group.history('b'),
@@ -116,7 +116,7 @@ t.test('records are cut only for those of a newer writer, because the cut ones s
   t.same([group.log.durableLsn, group.applier.appliedLsn], [1, 0]);
   const own = group.log.lineage.at(-1) ?? { epoch: 0, incarnation: 0 };
   const plan = { rule: 'C14', action: 'stream', sender: 'a', from: 1, cut: true, adopt: false } as const;
-  const port = new LinkPort(group as unknown as LinkPortGroup, () => {});
+  const port = new LinkPort(group as unknown as LinkPortGroup, () => {}, world.clock);
   const primary = (incarnation: number): SiteHistory => ({
     ...group.history('b'),
     site: 'x',

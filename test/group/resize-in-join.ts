@@ -48,7 +48,7 @@ t.test('a log that is made smaller while a join cuts it loses nothing', async (t
     (error: Error) => error.message,
   );
   await world.settle();
-  const port = new LinkPort(b.group as unknown as LinkPortGroup, () => {});
+  const port = new LinkPort(b.group as unknown as LinkPortGroup, () => {}, world.clock);
   const plan = { rule: 'C14', action: 'stream', sender: 'a', from: last, cut: true, adopt: false } as const;
   const history = b.group.history('a');
   const primary: SiteHistory = {

@@ -5,7 +5,7 @@ import t from 'tap';
 import { SimClient } from '../../src/sim/client.js';
 import { differences, History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
-import { hangRecords, type SimSite, SimWorld } from '../helpers/sim-group.js';
+import { hangRecords, type SimSite, SimWorld, writeReceived } from '../helpers/sim-group.js';
 
 const PIECE = 65536;
 const PIECES = 16;
@@ -41,6 +41,7 @@ for (const mode of ['async', 'logged'] as const) {
     a.logDevice.intercept = undefined;
     await world.settle();
     t.equal(flush.errno, 0);
+    await writeReceived(world, b);
     const had = b.group.log.durableLsn;
     t.same([had, a.group.log.durableLsn], [counted + TAIL, counted + TAIL]);
     a.crash('power');

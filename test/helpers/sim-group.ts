@@ -111,3 +111,9 @@ export class SimWorld implements SiteWorld {
 export function hangRecords({ logDevice }: SimSite): void {
   logDevice.intercept = (op) => (op.kind === 'write' && op.offset >= RING_START ? 'hang' : 0);
 }
+
+/** What a site has received goes to its log now, although nobody waits for it. */
+export async function writeReceived(world: SimWorld, { group }: SimSite): Promise<void> {
+  group.log.submit();
+  await world.settle();
+}

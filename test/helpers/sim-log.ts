@@ -139,6 +139,7 @@ export class SimLog implements LogOwner {
   append(writer: { epoch: number; incarnation: number }, records: readonly Content[]): LogBatch {
     const batch = this.batch(writer, records);
     this.log.appendOwn(batch);
+    this.log.submit();
     batch.release();
     return batch;
   }
@@ -147,6 +148,7 @@ export class SimLog implements LogOwner {
   receive(writer: { epoch: number; incarnation: number }, records: readonly Content[]): void {
     const batch = this.batch(writer, records);
     this.log.appendReceived(batch, sealIdentities(batch, this.log.chain, crc32cSpans));
+    this.log.submit();
     batch.release();
   }
 

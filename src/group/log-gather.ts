@@ -1,0 +1,40 @@
+// When batches that were appended go to the log's device. What somebody waits for goes at the end of its turn. What nobody waits for is
+// gathered first: batches that are written together are one transfer with one flush of the device, which costs much more than a transfer.
+
+import { DOUBLE_ZERO } from '../core/doubles.js';
+import { LOG_GATHER_BATCHES, LOG_GATHER_MS } from '../core/limits.js';
+import type { Clock, Timer } from '../core/ports.js';
+import type { Log } from '../disk/log.js';
+
+export class LogGather {
+  readonly #log: Pick<Log, 'submit' | 'unsubmitted'>;
+  readonly #clock: Clock;
+  #timer: Timer | undefined;
+  /** When the first batch was appended that is not submitted. */
+  #sinceMs = DOUBLE_ZERO;
+  readonly #timeOver = (): void => {
+    this.#timer = undefined;
+    if (this.#log.unsubmitted === 0) return;
+    const leftMs = this.#sinceMs + LOG_GATHER_MS - this.#clock.nowMs();
+    if (leftMs <= 0) this.#log.submit();
+    else this.#timer = this.#clock.after(leftMs, this.#timeOver);
+  };
+
+  constructor(log: Pick<Log, 'submit' | 'unsubmitted'>, clock: Clock) {
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  /** A batch was appended: it is written after LOG_GATHER_MS at the latest, however its turn ends. */
+  appended(): void {
+    if (this.#log.unsubmitted === 1) this.#sinceMs = this.#clock.nowMs();
+    // One that runs still is not made anew: under load there is a timer every few milliseconds, not one a batch.
+    if (this.#timer === undefined) this.#timer = this.#clock.after(LOG_GATHER_MS, this.#timeOver);
+  }
+
+  /** Ends a turn in which batches may have been appended. `isAwaited`: somebody waits until they are durable. */
+  turnEnded(isAwaited: boolean): void {
+    const { unsubmitted } = this.#log;
+    if (unsubmitted > 0 && (isAwaited || unsubmitted >= LOG_GATHER_BATCHES)) this.#log.submit();
+  }
+}
