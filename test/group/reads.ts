@@ -54,6 +54,7 @@ t.test('more reads than there is memory for wait, long and short ones, and all a
   const site = await world.add('a', { volumeBytes: 4 * MIB });
   const client = new SimClient(site, new History());
   for (let i = 0; i < 100; i++) client.write(0, (i * 2048) % VOLUME_BYTES, 2048);
+  client.flush();
   client.commit();
   await world.settle();
   for (const device of site.volumeDevices) device.stopped = true;
