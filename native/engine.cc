@@ -171,18 +171,19 @@ uint32_t Engine::Reap() {
   return pairs;
 }
 
-// Reports an operation, and each that was joined to it as if it had been alone: what the transfer did not reach starts again by itself, and
-// so does every one when the transfer failed, because only one of them may be the reason.
+// Reports an operation and each that was joined to it. What a transfer that ended early did not reach starts again by itself, as the rest of
+// a short one does. A failure is that of all of them and nothing is tried again: a flush that failed may have lost data of others, and the
+// next one would not know.
 uint32_t Engine::Settle(uint32_t handle, int64_t result, uint32_t pairs, bool* again) {
-  const bool failed = result < 0 && operations_[handle].next != kNone;
+  const bool failed = result < 0;
   for (bool first = true; handle != kNone; first = false) {
     Operation& operation = operations_[handle];
     const uint32_t next = operation.next;
     const bool alone = first && next == kNone;
-    const int64_t part = alone ? result : std::min(result, static_cast<int64_t>(operation.length));
+    const int64_t part = alone || failed ? result : std::min(result, static_cast<int64_t>(operation.length));
     operation.next = kNone;
     operation.span_count = 0;
-    if (failed || (!first && part <= 0)) {
+    if (!first && part == 0) {
       backend_->Enqueue(handle, operation);
       *again = true;
     } else {
@@ -192,7 +193,7 @@ uint32_t Engine::Settle(uint32_t handle, int64_t result, uint32_t pairs, bool* a
       if (operation.arena != nullptr) Unpin(operation.arena);
       operation.arena = nullptr;
       free_.push_back(handle);
-      result -= part;
+      if (!failed) result -= part;
     }
     handle = next;
   }

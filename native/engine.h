@@ -29,7 +29,7 @@ constexpr uint32_t kNone = UINT32_MAX;
 constexpr uint32_t kJoinedMax = 8;
 
 // Durable writes that are submitted together and follow each other in a file are joined: the first does the work of all with `spans`, and
-// one flush of the device does for them. `next` leads from each to the one behind it.
+// one flush of the device does for them; they fail together. `next` leads from each to the one behind it.
 struct Operation {
   Opcode opcode = kNop;
   int fd = -1;

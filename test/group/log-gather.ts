@@ -115,7 +115,7 @@ t.test('a site gathers what its primary does not wait for', async (t) => {
   }
 });
 
-t.test('a group that fails still writes what it answered', async (t) => {
+t.test('what was answered from memory goes to the log when a volume fails', async (t) => {
   const world = new SimWorld(new Random());
   const a = await world.add('a');
   await world.advance(2000);
