@@ -1,6 +1,6 @@
-// When batches that were appended go to the log's device. What somebody waits for goes at the end of its turn, and so does a batch that comes
-// when the device has nothing to do. What nobody waits for and comes faster is gathered: batches that are written together are one transfer
-// with one flush of the device, which costs much more than a transfer.
+// When batches that were appended go to the log's device. What somebody waits for goes at the end of its turn, and so does a batch that
+// comes when the device has nothing to do. What nobody waits for and comes faster is gathered: batches that are written together are one
+// transfer with one flush of the device, which costs much more than a transfer.
 
 import { DOUBLE_ZERO } from '../core/doubles.js';
 import { LOG_GATHER_BATCHES, LOG_GATHER_MS } from '../core/limits.js';
