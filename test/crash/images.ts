@@ -15,7 +15,7 @@ const PROBLEMS_MAX = 10;
 /** Windows with up to this many log writes are tried in every combination of them. */
 const ALL_SUBSETS_MAX = 3;
 const SUPERBLOCK_TEARS = 6;
-/** One image in so many is recovered from real files as well. */
+/** One image in so many is recovered from real files as well, and every one from before the first start had come to its end. */
 const REAL_EVERY = 250;
 
 /** About so many images an entry are made by default: the prefix, log windows, cut superblocks, a subset and a torn one now and then. */
@@ -189,7 +189,7 @@ export class Images {
   async #recover(at: number, isTwice: boolean): Promise<string | undefined> {
     const { phases, createdAt, entries } = this.#recording;
     const mayCreate = at < createdAt;
-    const isReal = this.#realStart !== undefined && this.#random.below(REAL_EVERY) === 0;
+    const isReal = this.#realStart !== undefined && (mayCreate || this.#random.below(REAL_EVERY) === 0);
     const files: ImageFiles = isReal ? this.#disks.map((disk) => disk.bytes.slice()) : [];
     if (isTwice) await this.#recovery.runInPart(this.#disks, mayCreate, 1 + this.#random.below(this.#operations));
     const { logUuid, bornZero, asSecondary } = await this.#recovery.run(this.#disks, mayCreate);
