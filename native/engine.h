@@ -25,8 +25,8 @@ constexpr uint32_t kRowOpcode = 0, kRowFd = 1, kRowOffset = 2, kRowAddress = 3, 
 
 constexpr unsigned kWriteBackFlags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
 
-constexpr uint32_t kNone = UINT32_MAX;
-constexpr uint32_t kJoinedMax = 8;
+constexpr uint32_t kNone = UINT32_MAX;  // no handle
+constexpr uint32_t kJoinedMax = 8;      // as many as the log has in flight, LOG_WRITES_IN_FLIGHT_MAX
 
 // Durable writes that are submitted together and follow each other in a file are joined: the first does the work of all with `spans`, and
 // one flush of the device does for them; they fail together. `next` leads from each to the one behind it.

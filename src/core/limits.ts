@@ -32,7 +32,7 @@ export const LOG_WRITES_IN_FLIGHT_MAX = 8;
 export const OPEN_BATCH_WRITES_MAX = 2;
 /** How long the open batch may grow while nobody waits for it (asynchronous writes that are answered already). */
 export const GATHER_MS = 2;
-/** Batches that nobody waits for are written so many at a time, or after this time: one transfer and one flush of the device for all. */
+/** While the log is busy, batches that nobody waits for are written so many at a time, or after this time: with one flush of the device. */
 export const LOG_GATHER_BATCHES = 4;
 export const LOG_GATHER_MS = 4;
 /** Most that the high-water mark of a log moves ahead at a time: a start reads a few times this much behind the end of the log. */

@@ -392,7 +392,7 @@ export class Group {
     this.env.log.error('group-failed', `group ${this.name}: ${error.message}`, { group: this.name, code: error.code });
     this.checkpointer.stop();
     this.applier.halt(error);
-    this.log.submit();
+    this.log.submit(); // what was answered from memory, as far as the device takes it now
     this.log.fail(error);
     this.writePath?.fail(error);
     this.onFailed?.(error);

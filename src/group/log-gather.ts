@@ -7,6 +7,7 @@ import { LOG_GATHER_BATCHES, LOG_GATHER_MS } from '../core/limits.js';
 import type { Clock, Timer } from '../core/ports.js';
 import type { Log } from '../disk/log.js';
 
+/** Decides for one group, in one role, when its log submits what was appended. Whoever appends tells it so, and when a turn ends. */
 export class LogGather {
   readonly #log: Pick<Log, 'submit' | 'undurable' | 'unsubmitted'>;
   readonly #clock: Clock;

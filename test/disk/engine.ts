@@ -183,7 +183,7 @@ async function round(engine: IoEngine, file: OpenFile, arena: Arena, model: Uint
   return '';
 }
 
-const needsRoot = process.getuid?.() === 0 ? false : 'needs root';
+const needsRoot = process.getuid?.() === 0 ? false : 'mounting needs root';
 const { ENOSPC } = system.errno;
 
 /** System calls of this process that write. */
