@@ -80,8 +80,8 @@ export const RESYNC_WINDOW_BYTES = 128 * MIB;
 /** Frames sent and not yet answered, and frames the network has not taken yet (each of those holds a batch). */
 export const LINK_WINDOW_FRAMES_MAX = 4096;
 export const LINK_UNSENT_FRAMES_MAX = 64;
-/** Nothing is read back from the log for a site while so many frames wait for the network: what is read is memory of all readers. */
-export const LINK_READ_UNSENT_MAX = 2;
+/** Most batches that are read back from the log for a site and not yet taken by the network; fewer where there are many sites. */
+export const LINK_READ_BATCHES_MAX = 4;
 /** Positions that nobody waits for (see SiteMode) travel with others, or alone after this time. */
 export const LINK_LAZY_MS = 20;
 /** Above either of these a receiver answers "received" at once in every mode, so that the window keeps moving. */

@@ -55,6 +55,11 @@ export class BatchPool {
     return batch;
   }
 
+  /** All batches there are. */
+  get size(): number {
+    return this.#total;
+  }
+
   /** Batches in use. */
   get used(): number {
     return this.#total - this.#small.length - this.#large.length;

@@ -129,6 +129,14 @@ export class LinkPort implements ShipSource, ReceiveSink {
     return this.#group.log.reader.readBatch(lsn);
   }
 
+  get readBatchesMax(): number {
+    return this.#group.log.reader.batchesEach(this.#group.sites.all.length);
+  }
+
+  lastOfBatch(lsn: number): number | undefined {
+    return this.#group.log.reader.lastOf(lsn);
+  }
+
   resync(site: string, uuid: string, { features, logBytes }: SiteOffer): ResyncRun {
     if (this.#site(site).bitmap?.uuid !== uuid || this.#group.role !== 'primary' || this.#group.passthrough.isActive) {
       throw new LvrError('FAILED', `group ${this.name}: there is no bitmap of site ${site} any more`);

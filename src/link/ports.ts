@@ -107,6 +107,10 @@ export interface ShipSource extends LinkGroup {
    * DEVICE_FAILED).
    */
   readBatch(lsn: number): Promise<LogBatch>;
+  /** Batches read back that one site may have in hand: being read, read and not sent, sent and not taken by the network. */
+  readonly readBatchesMax: number;
+  /** The last LSN of the batch of the log that holds `lsn`; undefined when it is not retained. */
+  lastOfBatch(lsn: number): number | undefined;
   /**
    * A resync of the site with the bitmap `uuid`; `other`: what the site says in its hello. Throws LvrError when there is no such
    * bitmap any more.

@@ -14,7 +14,6 @@ import { DOUBLE_ZERO } from '../core/doubles.js';
 import type { SiteMode } from '../core/group-config.js';
 import {
   LINK_LAZY_MS,
-  LINK_READ_UNSENT_MAX,
   LINK_UNSENT_FRAMES_MAX,
   LINK_WINDOW_BYTES,
   LINK_WINDOW_FRAMES_MAX,
@@ -34,6 +33,7 @@ import { IDENTITY_BYTES, IDENTITY_START } from '../format/record.js';
 import { type Ack, controlFrame, encodeDurable } from '../format/wire.js';
 import type { Channel } from './channel.js';
 import type { ShipSource } from './ports.js';
+import { ReadAhead } from './read-ahead.js';
 
 const SLOT_BYTES = FRAME_HEADER_BYTES + RECORDS_META_BYTES_MAX;
 const RECORDS_FRAME_BYTES_MAX = SLOT_BYTES + SLAB_LARGE_PAYLOAD_BYTES;
@@ -85,7 +85,9 @@ export class Sender {
   #lazyTimer: Timer | undefined;
   #durableSentBefore = DOUBLE_ZERO;
   readonly #lazyTimeOver = (): void => this.#tellDurableLazily();
-  #reading: Promise<void> | undefined;
+  readonly #readAhead: ReadAhead;
+  /** Batches that could be read from the log wait for frames to leave. */
+  #readsPutOff = false;
   #stopped = false;
   #released: (() => void) | undefined;
   #catchingUp = true;
@@ -102,6 +104,7 @@ export class Sender {
     this.#owner = parts.owner;
     this.#cursor = from;
     this.#received = from - 1;
+    this.#readAhead = new ReadAhead(parts.source, { readEnded: () => this.pump() });
     parts.channel.onDrain(() => this.pump());
   }
 
@@ -121,22 +124,19 @@ export class Sender {
 
   /** Behind stop(): resolves when no read of the log is going on and no batch is held any more. */
   async settled(): Promise<void> {
-    await this.#reading;
+    await this.#readAhead.settled();
     if (this.#unsentHead < this.#unsentTail) await new Promise<void>((resolve) => (this.#released = resolve));
   }
 
   /** Sends what can be sent: called when a batch was sealed, the durable LSN moved, the stream drained, the window moved, a read ended. */
   pump(): void {
     if (this.#stopped) return;
-    while (this.#cursor <= this.#source.sealedLsn && this.#hasRoom() && this.#reading === undefined) {
-      const batch = this.#source.holdBatch(this.#cursor);
-      if (batch !== undefined) this.#send(batch);
-      else {
-        if (this.#unsentTail - this.#unsentHead < LINK_READ_UNSENT_MAX) this.#startRead();
-        this.#fellBehind();
-        break;
-      }
+    while (this.#cursor <= this.#source.sealedLsn && this.#hasRoom()) {
+      const batch = this.#nextBatch();
+      if (batch === undefined) break;
+      this.#send(batch);
     }
+    if (this.#stopped) return;
     if (this.#source.durableLsn > this.#durableSent) {
       if (this.#mode === 'applied') this.tellDurable();
       else this.#armLazyTimer();
@@ -190,6 +190,7 @@ export class Sender {
   /** Sends nothing any more. Batches that the stream still reads stay held until it has taken them, or dispose(). */
   stop(): void {
     this.#stopped = true;
+    this.#readAhead.stop();
     this.#lazyTimer?.cancel();
     this.#lazyTimer = undefined;
   }
@@ -209,22 +210,29 @@ export class Sender {
     );
   }
 
-  /** One read at a time: the rest of the disk's time belongs to the log's writer. */
-  #startRead(): void {
-    const lsn = this.#cursor;
-    this.#reading = this.#source.readBatch(lsn).then(
-      (batch) => {
-        this.#reading = undefined;
-        if (this.#stopped) return batch.release();
-        assert(lsn === this.#cursor, 'nothing was sent while a batch was read');
-        this.#send(batch);
-        this.pump();
-      },
-      (error: unknown) => {
-        this.#reading = undefined;
-        if (!this.#stopped) this.#owner.senderFailed(error);
-      },
-    );
+  /**
+   * The batch at the cursor, held, from memory or as it was read from the log; undefined when it is being read. A few at a time: the rest
+   * of the disk's time belongs to the log's writer, and the memory is that of all readers.
+   */
+  #nextBatch(): LogBatch | undefined {
+    this.#readsPutOff = false;
+    if (this.#readAhead.count === 0) {
+      const batch = this.#source.holdBatch(this.#cursor);
+      if (batch !== undefined) return batch;
+      this.#fellBehind();
+    } else {
+      try {
+        const batch = this.#readAhead.take(this.#cursor);
+        if (batch !== undefined) return batch;
+      } catch (error) {
+        this.#owner.senderFailed(error);
+        return undefined;
+      }
+    }
+    const max = this.#source.readBatchesMax - (this.#unsentTail - this.#unsentHead);
+    this.#readAhead.fill(this.#cursor, this.#source.sealedLsn, max);
+    this.#readsPutOff = this.#readAhead.count >= max;
+    return undefined;
   }
 
   /** What comes next is no longer in memory. */
@@ -277,9 +285,9 @@ export class Sender {
     this.#unsent[slot] = undefined;
     batch.release();
     if (this.#unsentHead === this.#unsentTail) this.#released?.();
-    // A full ring, and a read that was put off, are the bounds that no other event lifts.
+    // A full ring, and reads that were put off, are the bounds that no other event lifts.
     const left = this.#unsentTail - this.#unsentHead;
-    if (!this.#stopped && (left === LINK_UNSENT_FRAMES_MAX / 2 || left === LINK_READ_UNSENT_MAX - 1)) this.pump();
+    if (!this.#stopped && (left === LINK_UNSENT_FRAMES_MAX / 2 || this.#readsPutOff)) this.pump();
   }
 
   /**

@@ -115,3 +115,27 @@ t.test('a flip in one superblock slot leaves the other one in charge, flips in b
   }
   t.ok(incarnation > 0);
 });
+
+t.test('a reader of headers refuses every flipped bit of one, and does not look at payload', async (t) => {
+  const { disk, ends } = await threeBatches();
+  const site = await SimLog.open(disk, memory, 'primary', false);
+  const start = RING_START + (ends[0] as number);
+  site.device.immediate = true;
+  let visited = 0;
+  const verdict = (): Promise<string> =>
+    site.log.reader
+      .visitHeaders(3, 5, () => visited++)
+      .then(
+        () => 'good',
+        (error: LvrError) => error.code,
+      );
+  const wrong: number[] = [];
+  for (let bit = 0; bit < (64 + 3 * 96) * 8; bit++) {
+    disk.corrupt(start + (bit >> 3), bit & 7);
+    if ((await verdict()) !== 'LOG_CORRUPT') wrong.push(bit);
+    disk.corrupt(start + (bit >> 3), bit & 7);
+  }
+  t.same([wrong, visited], [[], 0]);
+  disk.corrupt(start + 4096, 0);
+  t.same([await verdict(), visited], ['good', 3]);
+});

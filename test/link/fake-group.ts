@@ -2,7 +2,13 @@
 
 import { LvrError } from '../../src/core/errors.js';
 import type { Lsn } from '../../src/core/ids.js';
-import { BATCH_RECORDS_MAX, BLOCK_BYTES, SLAB_LARGE_PAYLOAD_BYTES, SLAB_SMALL_PAYLOAD_BYTES } from '../../src/core/limits.js';
+import {
+  BATCH_RECORDS_MAX,
+  BLOCK_BYTES,
+  LINK_READ_BATCHES_MAX,
+  SLAB_LARGE_PAYLOAD_BYTES,
+  SLAB_SMALL_PAYLOAD_BYTES,
+} from '../../src/core/limits.js';
 import { cutLineage, extendLineage, type Lineage } from '../../src/core/lineage.js';
 import type { ReconnectPlan, SiteHistory } from '../../src/core/reconnect.js';
 import { LogBatch } from '../../src/disk/log-batch.js';
@@ -213,6 +219,14 @@ export class FakeGroup implements ShipSource, ReceiveSink {
     const batch = this.#find(lsn);
     if (batch === undefined) throw new LvrError('LOG_CORRUPT', `no LSN ${lsn} at ${this.site}`);
     return batch;
+  }
+
+  readonly readBatchesMax = LINK_READ_BATCHES_MAX;
+
+  lastOfBatch(lsn: number): number | undefined {
+    const batch = this.#find(lsn);
+    batch?.release();
+    return batch?.lastLsn;
   }
 
   siteStreaming(site: string, from: number): void {
