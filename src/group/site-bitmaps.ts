@@ -181,6 +181,7 @@ export class SiteBitmaps {
 
   async #fold(site: SiteProgress, why: string): Promise<void> {
     const { log, name } = this.#group;
+    const away = site.connected || this.#group.isCopying(site) ? '' : ' (away)';
     const known = this.#tracked.get(site.config.name);
     // The site may have what this one has not made durable, and others take the place of what is lost.
     const from = Math.min(site.neededFrom, log.durableLsn);
@@ -200,7 +201,7 @@ export class SiteBitmaps {
     site.bitmap = bitmap;
     this.#choice.degrade(site.config.name, undefined);
     this.#foldedMs.set(site.config.name, this.#clock.nowMs());
-    const message = `group ${name}: ${why}, site ${site.config.name} is tracked by a bitmap from LSN ${from + 1} on`;
+    const message = `group ${name}: ${why}, site ${site.config.name}${away} is tracked by a bitmap from LSN ${from + 1} on`;
     this.#reporter.warn('bitmap-mode', message, { group: name, site: site.config.name, lsn: from, used: log.usedBytes });
     this.#group.siteFolded(site);
     this.#group.logFreed();
@@ -256,8 +257,7 @@ export class SiteBitmaps {
   /** Marks what the log holds behind `from` and the volumes have. Where it cannot be read, everything counts as dirty. */
   async #markRetained(tracked: readonly Tracked[], from: number): Promise<void> {
     const { name, log, applier } = this.#group;
-    const maps = tracked.map(({ map }) => map);
-    const unread = await markRetained(maps, from, log, applier);
+    const unread = await markRetained(tracked, from, log, applier);
     if (unread === undefined) return;
     const sites = tracked.map(({ site }) => site.config.name).join(', ');
     this.#reporter.error('bitmap-all-dirty', `group ${name}: all of site ${sites} counts as dirty: ${unread.message}`, { group: name });

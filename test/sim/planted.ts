@@ -43,7 +43,7 @@ const LOOK: Readonly<Record<string, readonly string[]>> = {
   'part-not-marked': ['runs', '7016', '60'],
   'resync-not-recorded': ['runs', '7005', '20'],
   'undo-not-saved': ['runs', '7016', '60'],
-  'unread-log-clean': ['nth', 'a site is brought back by its bitmap'],
+  'unread-log-clean': ['nth', 'writes in the last phase of a resync'],
   'undo-dropped-early': ['nth', 'a promotion in mid-resync'],
   'bad-bitmap-page-clean': ['runs', '7061', '120'],
   'resync-overwrites-newer-write': ['runs', '7099', '5'],
