@@ -64,8 +64,7 @@ export class FoldChoice {
     const [site] = candidates.filter((candidate) => candidate !== undefined).sort((x, y) => this.#dwellMs(x) - this.#dwellMs(y));
     if (site === undefined) return undefined;
     const degrading = this.#degrading.get(site.config.name);
-    const isGivenUp = site.config.logFull === 'detach' && degrading === undefined && !hasBitmap(site);
-    return { site, why: degrading ?? 'the log is full', isGivenUp, waitMs: this.#dwellMs(site) };
+    return { site, why: degrading ?? 'the log is full', isGivenUp: this.#isGivenUp(site), waitMs: this.#dwellMs(site) };
   }
 
   get #isShort(): boolean {
@@ -73,9 +72,20 @@ export class FoldChoice {
     return log.usedBytes >= log.ring.bytes * FOLD_ABOVE || logFullSince > 0;
   }
 
+  /**
+   * How long a site must stay with the log yet. Not when the log is short of space because of one that is away: writers would wait for
+   * nothing, because it cannot catch up meanwhile. But one that would be given up may come back in that time.
+   */
   #dwellMs(site: SiteProgress): number {
+    const isDegrading = this.#degrading.has(site.config.name);
+    if (this.#isShort && this.#isAway(site) && !isDegrading && !this.#isGivenUp(site)) return 0;
     const returnedMs = this.#returnedMs.get(site.config.name) ?? Number.NEGATIVE_INFINITY;
     return Math.max(0, returnedMs + this.#group.minDwellMs - this.#clock.nowMs());
+  }
+
+  /** Nothing is to record what it lacks, should it be folded now. */
+  #isGivenUp(site: SiteProgress): boolean {
+    return site.config.logFull === 'detach' && !this.#degrading.has(site.config.name) && !hasBitmap(site);
   }
 
   #degraded(): SiteProgress | undefined {

@@ -104,6 +104,53 @@ t.test('fail: writers that wait already are told, and writes are taken again whe
   t.match(a.group.status(), { health: 'healthy', reason: '' });
 });
 
+t.test('bitmap: writers do not wait for a site that is away, not even when it was just back from its bitmap', async (t) => {
+  const story = await away(t, 'bitmap');
+  const { world, a, b } = story;
+  const folds = (): number => a.lines.filter((line) => line.startsWith('bitmap-mode ')).length;
+  await fill(story);
+  t.same([folds(), siteOf(a)?.tracking], [1, 'bitmap']);
+  await b.start();
+  for (let i = 0; i < 600 && siteOf(a)?.tracking !== 'log'; i++) await world.advance(100);
+  t.equal(siteOf(a)?.tracking, 'log');
+  b.crash('power');
+  await world.advance(100);
+  const beginMs = world.clock.nowMs();
+  let read = 0;
+  a.logDevice.onQueued = (op) => {
+    if (op.kind === 'read') read += op.length;
+  };
+  const { admitted } = await fill(story);
+  t.ok(admitted >= FILLS_LOG - 5, `${admitted} of ${FILLS_LOG} admitted at once`);
+  t.ok(world.clock.nowMs() - beginMs < 2000, `in ${world.clock.nowMs() - beginMs} ms`);
+  t.same([folds(), siteOf(a)?.tracking], [2, 'bitmap']);
+  t.ok(a.lines.some((line) => / site b \(away\) is tracked by a bitmap /.test(line)));
+  t.ok(read > 0 && read < a.group.log.ring.bytes / 8, `${read} bytes of the log were read to know what b lacks`);
+  await b.start();
+  await world.advance(120_000);
+  t.match(siteOf(a), { session: 'connected', replication: 'streaming', tracking: 'log' });
+  for (const site of [a, b]) t.same(differences(story.history, story.history.written.length, site.image()).slice(0, 5), []);
+});
+
+t.test('bitmap: a site that is connected and was just back from its bitmap keeps a full log for a while', async (t) => {
+  const story = await away(t, 'bitmap');
+  const { world, a, b } = story;
+  await fill(story);
+  await b.start();
+  for (let i = 0; i < 600 && siteOf(a)?.tracking !== 'log'; i++) await world.advance(100);
+  const backMs = world.clock.nowMs();
+  // It receives and does not log.
+  b.logDevice.intercept = (op) => (op.kind === 'write' ? 'hang' : 0);
+  const folds = (): number => a.lines.filter((line) => line.startsWith('bitmap-mode ')).length;
+  await fill(story);
+  for (let i = 0; i < 1000 && folds() === 1; i++) {
+    t.equal(siteOf(a)?.session, 'connected');
+    await world.advance(20);
+  }
+  t.ok(Math.abs(world.clock.nowMs() - backMs - 10_000) < 500, `folded ${world.clock.nowMs() - backMs} ms after it was back`);
+  t.notOk(a.lines.some((line) => / site b \(away\) is tracked /.test(line) && line === a.lines.at(-1)));
+});
+
 t.test('detach: no writer fails, the site is given up durably before the log moves on, and it is told that it needs a seed', async (t) => {
   const story = await away(t, 'detach');
   const { world, a, b, history } = story;
