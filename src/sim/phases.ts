@@ -12,6 +12,7 @@ const STATES: Readonly<Record<string, (world: World, site: SimSite) => boolean>>
   log: (world, site) => bitmapsOf(world, site).length === 0,
   copying: (_, site) => site.isUp && site.group.log.store.current.resync?.endLsn === 0,
   ending: (_, site) => site.isUp && (site.group.log.store.current.resync?.endLsn ?? 0) > 0,
+  refused: (world, site) => primaries(world).some(({ group }) => group.links.get(site.name)?.state().session === 'refused'),
   streaming: (world, site) => primaries(world).some(({ group }) => group.links.get(site.name)?.state().replication === 'streaming'),
 };
 
