@@ -17,6 +17,11 @@ import type { Applier } from './applier.js';
 /** A group that is idle this long is checkpointed, so that the next start has nothing to replay. */
 const IDLE_MS = 1_000;
 
+/** A checkpoint that nobody waits for frees this part of the ring at least, */
+const FREES_LEAST = 1 / 8;
+/** or begins when a start would replay so much of it. */
+const REPLAYS_MOST = 1 / 4;
+
 export type CheckpointParts = {
   readonly log: Log;
   readonly devices: readonly Device[];
@@ -62,12 +67,18 @@ export class Checkpointer {
     this.#timer?.cancel();
   }
 
-  /** Called when a batch was applied or a site answered: checkpoints when half of the ring is used and that would free some of it. */
+  /**
+   * Called when a batch was applied or a site answered: checkpoints when half of the ring is used and that would free some of it. Also when
+   * it frees nothing, because a site needs it all, and a start would have to replay a good part: that much the devices may have to flush,
+   * and writers wait for it when the site is folded at last.
+   */
   consider(): void {
-    const { log } = this.#parts;
+    const { log, applier } = this.#parts;
     if (this.#stopped || this.#running !== undefined || log.usedBytes < log.ring.bytes / 2) return;
-    const next = log.trimmedAt(this.#freeable());
-    if (next.trimmedPosition - log.store.current.trimmedPosition >= log.ring.bytes / 8) void this.run();
+    const frees = positionAt(log, this.#freeable()) - log.store.current.trimmedPosition;
+    if (frees >= log.ring.bytes * FREES_LEAST) return void this.run();
+    const replayed = positionAt(log, applier.appliedLsn) - positionAt(log, this.#lastApplied);
+    if (replayed >= log.ring.bytes * REPLAYS_MOST) void this.run();
   }
 
   /** Someone waits for log space: checkpoints if that frees anything at all. */
@@ -132,4 +143,9 @@ export class Checkpointer {
     log.free();
     this.#parts.onFreed();
   }
+}
+
+/** Where the log would begin if all up to `lsn` could be freed. */
+function positionAt(log: Log, lsn: number): number {
+  return log.trimmedAt(lsn).trimmedPosition;
 }

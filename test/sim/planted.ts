@@ -46,7 +46,7 @@ const LOOK: Readonly<Record<string, readonly string[]>> = {
   'unread-log-clean': ['nth', 'writes in the last phase of a resync'],
   'undo-dropped-early': ['nth', 'a promotion in mid-resync'],
   'bad-bitmap-page-clean': ['runs', '7061', '120'],
-  'resync-overwrites-newer-write': ['runs', '7099', '5'],
+  'resync-overwrites-newer-write': ['runs', '7139', '20'],
   'kept-log-not-marked': ['scenario', 'overflow-kept-demoted.txt'],
   'overwritten-not-marked': ['scenario', 'overflow-overwritten.txt'],
   'bitmap-base-too-old': ['scenario', 'overflow-promoted-base.txt'],
