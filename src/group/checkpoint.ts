@@ -17,9 +17,9 @@ import type { Applier } from './applier.js';
 /** A group that is idle this long is checkpointed, so that the next start has nothing to replay. */
 const IDLE_MS = 1_000;
 
-/** A checkpoint that nobody waits for frees this part of the ring at least, */
+/** Part of the ring that a checkpoint frees for which nobody waits, */
 const FREES_LEAST = 1 / 8;
-/** or begins when a start would replay so much of it. */
+/** and part that a start would have to replay, from which on there is one though it frees nothing. */
 const REPLAYS_MOST = 1 / 4;
 
 export type CheckpointParts = {
