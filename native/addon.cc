@@ -65,6 +65,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   InitSystem(env, exports);
   InitNetlink(env, exports);
   InitSockets(env, exports);
+  InitReceive(env, exports);
   return exports;
 }
 

@@ -16,6 +16,7 @@ import type { Backend, Log } from '../core/ports.js';
 import { ResyncTurns } from '../core/resync-turns.js';
 import type { Engines } from '../disk/engine.js';
 import { crc32c, crc32cSpans, createArena } from '../disk/memory.js';
+import { readSocket } from '../disk/socket-reader.js';
 import { hungUp, lockMemory } from '../disk/system.js';
 import { Group } from '../group/group.js';
 import { openGroup } from '../group/open.js';
@@ -135,6 +136,7 @@ async function startNbd(
   const server = new NbdServer({
     exports: { lookup: (name) => findBackend(groups(), name), list: () => [...groups()].flatMap((group) => [...group.backends.values()]) },
     clock: realClock,
+    readSocket,
     onEvent: (event) => logNbdEvent(log, event),
   });
   const addresses: string[] = [];

@@ -75,6 +75,31 @@ export interface Timer {
   cancel(): void;
 }
 
+/** Owner of the memory that a socket is received into. Inside received() and ended() it may pause, resume or close the reader. */
+export interface SocketOwner {
+  /** Memory for what comes next, not empty. It is the reader's until received(), or until the reader is closed. */
+  nextBuffer(): Uint8Array;
+  /** Looked at after nextBuffer(): with less than all of that memory nothing could be done, so received() can wait for it. */
+  readonly waitsForAll: boolean;
+  /** `length` bytes (never 0) are in the memory given last. Fewer than were waited for: more than a second has passed, or the end came. */
+  received(length: number): void;
+  /** Nothing comes any more: the other end has stopped sending, or `error`. */
+  ended(error: Error | undefined): void;
+}
+
+/** The receiving side of a connected socket; paused at first. */
+export interface SocketReader {
+  /** Whom to ask and to tell; once, before anything else. */
+  start(owner: SocketOwner): void;
+  resume(): void;
+  pause(): void;
+  /** The memory given last is free at once, and the owner is told nothing any more. The connection ends when the socket is closed too. */
+  close(): void;
+}
+
+/** Makes the reader of a socket that nobody else reads. Throws LvrError when the system refuses a descriptor. */
+export type ReadSocket = (fd: number) => SocketReader;
+
 /** Where a room reports what an operator should know. `event` is a stable kebab-case name; fields carry group, site, volume, cause. */
 export interface Log {
   info(event: string, message: string, fields?: Record<string, unknown>): void;

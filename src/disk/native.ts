@@ -30,6 +30,9 @@ export const CQ_ROW = 2;
 export type EngineKind = 'io_uring' | 'threads';
 
 declare const engineBrand: unique symbol;
+declare const receiverBrand: unique symbol;
+/** Receives from one socket; see socket-reader.ts. */
+export type NativeReceiver = { readonly [receiverBrand]: true };
 /** An open engine; only good for the functions below. */
 export type NativeEngine = { readonly [engineBrand]: true };
 
@@ -104,7 +107,13 @@ export type Binding = EngineBinding & {
   receiveDescriptor(channel: number): number;
   /** See system.ts. */
   setCongestionControl(fd: number, name: string): boolean;
-
+  /** See socket-reader.ts. `onReceived(length, errno)`: with length 0 the other end has stopped sending, or the socket has failed. */
+  openReceiver(fd: number, onReceived: (length: number, errno: number) => void): NativeReceiver;
+  /** Receives into `memory` and tells once: `least` bytes, or what has come after a second. Until then nobody else may touch it. */
+  receive(receiver: NativeReceiver, memory: Uint8Array, least: number): void;
+  pauseReceiver(receiver: NativeReceiver): void;
+  resumeReceiver(receiver: NativeReceiver): void;
+  closeReceiver(receiver: NativeReceiver): void;
   peerCredentials(fd: number): { pid: number; uid: number; gid: number };
   notify(state: string): boolean;
   setIoFlusher(): void;

@@ -90,6 +90,7 @@ export class Channel {
     stream.onReceive(
       () => this.#target(),
       (length) => this.#received(length),
+      () => this.#handedDirect,
     );
   }
 
@@ -175,6 +176,8 @@ export class Channel {
   retry(): void {
     if (!this.#blocked || this.#state !== 'open') return;
     this.#blocked = false;
+    // The silence until now was ours, and what comes next is told only when there is enough of it.
+    this.#lastReceivedMs = this.#clock.nowMs();
     this.#parse();
     if (this.#state !== 'open') return;
     this.#owner.turnEnded();

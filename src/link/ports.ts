@@ -176,8 +176,11 @@ export interface ByteStream {
    * Writes pieces in order without copying; the memory must stay unchanged until `sent` runs. False: more than the buffer limit is unsent.
    */
   write(pieces: readonly Uint8Array[], sent: (() => void) | undefined): boolean;
-  /** Where received bytes go next: called before every receive, answers the memory to fill. */
-  onReceive(target: () => Uint8Array, received: (length: number) => void): void;
+  /**
+   * Where received bytes go next: called before every receive, answers the memory to fill. `waitsForAll`, looked at next: nothing could be
+   * done with less than all of it, so received() can wait, but not for longer than a second while something comes.
+   */
+  onReceive(target: () => Uint8Array, received: (length: number) => void, waitsForAll?: () => boolean): void;
   pause(): void;
   resume(): void;
   onDrain(fn: () => void): void;

@@ -1,33 +1,35 @@
-// Network and ByteStream over TCP. Received bytes go straight into memory the link names (the onread option of a socket); what is
-// written in one turn leaves with one system call.
+// Network and ByteStream over TCP. Received bytes go straight into memory the link names; what is written in one turn leaves with one
+// system call.
 //
 // The next memory is asked for when a receive has been delivered, so when the stream changes hands in between, the last memory of the
 // former owner is filled once more, and copied into what the new owner names.
 
-import { connect, createServer, Socket } from 'node:net';
+import { connect, createServer, type Socket, type TcpNetConnectOpts } from 'node:net';
 import { assert } from '../core/assert.js';
 import { LvrError } from '../core/errors.js';
 import { LINK_DEAD_MS, MIB } from '../core/limits.js';
+import type { SocketOwner, SocketReader } from '../core/ports.js';
+import { readSocket } from '../disk/socket-reader.js';
 import { setCongestionControl } from '../disk/system.js';
 import type { ByteStream, Network } from './ports.js';
 
 /** Unsent bytes above which write() answers false. */
 const UNSENT_BYTES_MAX = 4 * MIB;
-/** Read into before an owner has registered; nothing is lost, it is copied like any former owner's memory. */
-const UNOWNED_BYTES = 4096;
 
 /** Algorithms that send without pacing, the better one first; the last one is in every kernel. */
 const UNPACED = ['cubic', 'reno'] as const;
 
 type Target = () => Uint8Array;
-type OnRead = { buffer: () => Uint8Array; callback: (length: number) => boolean };
 
-class TcpStream implements ByteStream {
-  #socket: Socket | undefined;
-  #remote = '';
-  #target: Target = () => new Uint8Array(UNOWNED_BYTES);
+class TcpStream implements ByteStream, SocketOwner {
+  /** Sends; what arrives goes through the reader. */
+  readonly #socket: Socket;
+  readonly #reader: SocketReader;
+  readonly #remote: string;
+  #target: Target | undefined;
   #received: ((length: number) => void) | undefined;
-  /** Memory the socket reads into now, and who named it. */
+  #waitsForAll: (() => boolean) | undefined;
+  /** Memory being received into now, and who named it. */
   #memory: Uint8Array = new Uint8Array(0);
   #memoryOf: Target | undefined;
   #drain: (() => void) | undefined;
@@ -38,29 +40,14 @@ class TcpStream implements ByteStream {
   #destroyed = false;
   readonly #uncork = (): void => {
     this.#corked = false;
-    this.#socket?.uncork();
+    this.#socket.uncork();
   };
 
-  /** For the socket constructor. */
-  readonly onread: OnRead = {
-    buffer: () => {
-      this.#memoryOf = this.#target;
-      this.#memory = this.#target();
-      return this.#memory;
-    },
-    callback: (length) => {
-      this.#deliver(length);
-      return !this.#paused;
-    },
-  };
-
-  get remote(): string {
-    return this.#remote;
-  }
-
-  /** Takes the socket that was constructed with our onread. */
-  attach(socket: Socket): void {
+  /** Of a connected, paused socket. Throws LvrError when it cannot be read. */
+  constructor(socket: Socket) {
     this.#socket = socket;
+    this.#reader = readSocket(descriptorOf(socket));
+    this.#reader.start(this);
     const { remoteAddress, remotePort, remoteFamily } = socket;
     this.#remote = remoteFamily === 'IPv6' ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
     socket.setNoDelay(true);
@@ -70,16 +57,35 @@ class TcpStream implements ByteStream {
     socket.on('error', (error) => {
       this.#error = error;
     });
-    socket.on('end', () => socket.destroy());
     socket.on('close', () => {
+      this.#reader.close();
       if (!this.#destroyed) this.#close?.(this.#error);
       this.#destroyed = true;
     });
   }
 
+  nextBuffer(): Uint8Array {
+    this.#memoryOf = this.#target;
+    this.#memory = this.#ask();
+    return this.#memory;
+  }
+
+  get waitsForAll(): boolean {
+    return this.#waitsForAll?.() === true;
+  }
+
+  ended(error: Error | undefined): void {
+    this.#error ??= error;
+    this.#socket.destroy();
+  }
+
+  get remote(): string {
+    return this.#remote;
+  }
+
   write(pieces: readonly Uint8Array[], sent: (() => void) | undefined): boolean {
     const socket = this.#socket;
-    if (socket === undefined || this.#destroyed || socket.destroyed) return false;
+    if (this.#destroyed || socket.destroyed) return false;
     if (!this.#corked) {
       this.#corked = true;
       socket.cork();
@@ -93,20 +99,21 @@ class TcpStream implements ByteStream {
     return socket.writableLength < UNSENT_BYTES_MAX;
   }
 
-  onReceive(target: Target, received: (length: number) => void): void {
+  onReceive(target: Target, received: (length: number) => void, waitsForAll?: () => boolean): void {
     this.#target = target;
     this.#received = received;
-    if (this.#socket !== undefined && !this.#paused) this.#socket.resume();
+    this.#waitsForAll = waitsForAll;
+    if (!this.#paused) this.#reader.resume();
   }
 
   pause(): void {
     this.#paused = true;
-    this.#socket?.pause();
+    this.#reader.pause();
   }
 
   resume(): void {
     this.#paused = false;
-    if (!this.#destroyed) this.#socket?.resume();
+    if (this.#target !== undefined) this.#reader.resume();
   }
 
   onDrain(fn: () => void): void {
@@ -119,14 +126,20 @@ class TcpStream implements ByteStream {
 
   destroy(): void {
     this.#destroyed = true;
-    this.#socket?.destroy();
+    this.#reader.close();
+    this.#socket.destroy();
   }
 
-  #deliver(length: number): void {
+  #ask(): Uint8Array {
+    assert(this.#target !== undefined, 'a stream is read when it has an owner');
+    return this.#target();
+  }
+
+  received(length: number): void {
     if (this.#destroyed || this.#received === undefined) return;
     if (this.#memoryOf === this.#target) return this.#received(length);
     for (let at = 0; at < length && !this.#destroyed; ) {
-      const target = this.#target();
+      const target = this.#ask();
       const part = Math.min(target.length, length - at);
       target.set(this.#memory.subarray(at, at + part));
       this.#received(part);
@@ -139,9 +152,7 @@ class TcpStream implements ByteStream {
 export const tcpNetwork: Network = {
   connect(host, port, timeoutMs) {
     return new Promise((resolve, reject) => {
-      const stream = new TcpStream();
-      const options = { host, port, onread: stream.onread, writableHighWaterMark: MIB };
-      const socket = connect(options as unknown as Parameters<typeof connect>[0] & { port: number });
+      const socket = connect({ host, port, writableHighWaterMark: MIB } as TcpNetConnectOpts);
       socket.pause();
       const fail = (error: Error): void => {
         socket.destroy();
@@ -156,17 +167,28 @@ export const tcpNetwork: Network = {
       socket.once('connect', () => {
         clearTimeout(timer);
         socket.removeAllListeners('error');
-        stream.attach(socket);
-        resolve(stream);
+        try {
+          resolve(new TcpStream(socket));
+        } catch (error) {
+          socket.destroy();
+          reject(error as Error);
+        }
       });
     });
   },
 
   listen(host, port, accepted) {
     return new Promise((resolve, reject) => {
-      const server = createServer({ pauseOnConnect: true }, (carrier) => {
-        const stream = new TcpStream();
-        stream.attach(takeOver(carrier, stream.onread));
+      const server = createServer({ pauseOnConnect: true, highWaterMark: MIB }, (socket) => {
+        let stream: TcpStream;
+        try {
+          stream = new TcpStream(socket);
+        } catch (error) {
+          if (!(error instanceof LvrError)) throw error;
+          // The other end tries again, as it does when accept() itself has no descriptor left.
+          socket.destroy();
+          return;
+        }
         accepted(stream);
       });
       server.once('error', (error) => {
@@ -188,24 +210,15 @@ export const tcpNetwork: Network = {
 
 type Internals = { _handle: { fd?: number } | null };
 
+function descriptorOf(socket: Socket): number {
+  return (socket as unknown as Internals)._handle?.fd ?? -1;
+}
+
 /**
  * Both ends are on this machine: there is no network whose rate could be found, and an algorithm that paces (bbr) only sets a timer for
  * each segment. It cost 400 us of processor time a MiB instead of 270, at half the rate.
  */
 function dropPacing(socket: Socket): void {
-  const fd = (socket as unknown as Internals)._handle?.fd;
-  if (fd !== undefined && fd >= 0) UNPACED.some((name) => setCongestionControl(fd, name));
-}
-
-/**
- * A server makes its sockets itself and cannot give them onread, so the handle of the accepted, paused socket moves to one that has it.
- */
-function takeOver(accepted: Socket, onread: OnRead): Socket {
-  const carrier = accepted as unknown as Internals;
-  const handle = carrier._handle;
-  assert(handle !== null && typeof handle === 'object', 'an accepted socket has a handle');
-  const options = { handle, onread, pauseOnCreate: true, readable: true, writable: true, writableHighWaterMark: MIB };
-  const socket = new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
-  carrier._handle = null;
-  return socket;
+  const fd = descriptorOf(socket);
+  if (fd >= 0) UNPACED.some((name) => setCongestionControl(fd, name));
 }

@@ -6,14 +6,14 @@
 
 import type { Socket } from 'node:net';
 import { NBD_HANDSHAKE_MS, NBD_PARTIAL_REQUEST_MS, NBD_SLOW_READER_MS, NBD_UNSENT_BYTES_MAX } from '../core/limits.js';
-import type { Clock } from '../core/ports.js';
+import type { Clock, SocketOwner, SocketReader } from '../core/ports.js';
 import type { ExportRegistry } from './exports.js';
 import { Handshake, type Negotiated } from './handshake.js';
 import { KernelPeer } from './kernel-peer.js';
 import { Output, type SentListener } from './output.js';
 import { READ_BYTES, ReceiveBuffer } from './receive-buffer.js';
 import type { NbdRequest } from './request.js';
-import { descriptorOf, type Receiver, takeOver, unsentKernelBytes } from './socket.js';
+import { descriptorOf, unsentKernelBytes } from './socket.js';
 import { Transmission } from './transmission.js';
 import type { SharedByConnections, TransmissionHost } from './transmission-host.js';
 
@@ -37,12 +37,14 @@ export type KernelLink = {
 };
 
 /** A connected client. */
-export class Connection implements Receiver, TransmissionHost, SentListener {
+export class Connection implements SocketOwner, TransmissionHost, SentListener {
   readonly id: number;
   /** `address:port`, or `unix`. */
   readonly peer: string;
   readonly #context: ConnectionContext;
+  /** Sends; what arrives goes through the reader. */
   readonly #socket: Socket;
+  readonly #reader: SocketReader;
   readonly #input = new ReceiveBuffer();
   readonly #output: Output;
   readonly #openedMs: number;
@@ -63,8 +65,8 @@ export class Connection implements Receiver, TransmissionHost, SentListener {
   #unsentBytes = 0;
   readonly #turn = () => this.#transmission?.turn();
 
-  /** `kernel` is given with a socket that the kernel's client is to have. */
-  constructor(id: number, accepted: Socket, context: ConnectionContext, kernel?: KernelLink) {
+  /** `accepted` is paused, `reader` is that of it. `kernel` is given with a socket that the kernel's client is to have. */
+  constructor(id: number, accepted: Socket, reader: SocketReader, context: ConnectionContext, kernel?: KernelLink) {
     this.id = id;
     const isRemote = accepted.remoteAddress !== undefined;
     this.peer = kernel !== undefined ? 'kernel' : isRemote ? `${accepted.remoteAddress}:${accepted.remotePort}` : 'unix';
@@ -72,14 +74,15 @@ export class Connection implements Receiver, TransmissionHost, SentListener {
     this.#kernel = kernel;
     this.#openedMs = context.clock.nowMs();
     if (kernel !== undefined) {
-      // First of all: the socket asks at once for the memory of its first read, which goes behind these bytes.
+      // First of all: the reader asks at once for the memory of its first read, which goes behind these bytes.
       this.#input.bytes.set(kernel.received);
       this.#input.end = kernel.received.length;
     }
-    this.#socket = takeOver(accepted, this);
+    this.#socket = accepted;
+    this.#reader = reader;
+    reader.start(this);
     this.#output = new Output(this.#socket, this);
     this.#socket.on('error', (error) => this.#close(`socket error: ${error.message}`));
-    this.#socket.on('end', () => this.#ended());
     this.#socket.on('close', () => this.#close('the socket closed'));
     if (kernel !== undefined) {
       this.#transmit(kernel.negotiated, new KernelPeer(context.clock, kernel.isHungUp));
@@ -89,7 +92,7 @@ export class Connection implements Receiver, TransmissionHost, SentListener {
       this.#handshake = new Handshake(context.exports);
       this.#sendHandshakeOutput(this.#handshake);
     }
-    this.#socket.resume();
+    this.#reader.resume();
   }
 
   /** Export in use, undefined before the transmission. */
@@ -106,10 +109,20 @@ export class Connection implements Receiver, TransmissionHost, SentListener {
     return this.#transmission === undefined ? this.#input.offer(READ_BYTES) : this.#transmission.nextBuffer();
   }
 
+  get waitsForAll(): boolean {
+    return this.#transmission?.waitsForAll === true;
+  }
+
   received(length: number): void {
     if (this.#transmission !== undefined) return this.#transmission.received(length);
     this.#input.end += length;
     if (this.#handshake !== undefined) this.#stepHandshake(this.#handshake);
+  }
+
+  /** The client closed its sending side. After DISC that is fine; otherwise the client is dead and its requests are not waited for. */
+  ended(error: Error | undefined): void {
+    if (error !== undefined) this.#close(`socket error: ${error.message}`);
+    else if (this.#closeReason === undefined) this.#close('the client closed without a disconnect request');
   }
 
   arm(): void {
@@ -119,8 +132,8 @@ export class Connection implements Receiver, TransmissionHost, SentListener {
   setReading(reading: boolean): void {
     if (reading === this.#reading || this.#closed) return;
     this.#reading = reading;
-    if (reading) this.#socket.resume();
-    else this.#socket.pause();
+    if (reading) this.#reader.resume();
+    else this.#reader.pause();
   }
 
   abort(reason: string, violated: boolean): void {
@@ -250,15 +263,11 @@ export class Connection implements Receiver, TransmissionHost, SentListener {
     this.#output.flush();
   }
 
-  /** The client closed its sending side. After DISC that is fine; otherwise the client is dead and its requests are not waited for. */
-  #ended(): void {
-    if (this.#closeReason === undefined) this.#close('the client closed without a disconnect request');
-  }
-
   #close(reason: string): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#closeReason ??= reason;
+    this.#reader.close();
     this.#socket.destroy();
     this.#transmission?.close();
     this.#onFrozen?.(undefined);

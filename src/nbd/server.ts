@@ -7,12 +7,13 @@ import { chmod, lstat, unlink } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type ListenOptions, type Server, Socket } from 'node:net';
 import { LvrError, messageOf } from '../core/errors.js';
 import { NBD_CONNECTIONS_MAX, NBD_CONNECTIONS_PER_ADDRESS_MAX } from '../core/limits.js';
-import type { Backend, Clock, Timer } from '../core/ports.js';
+import type { Backend, Clock, ReadSocket, SocketReader, Timer } from '../core/ports.js';
 import { Budget } from './budget.js';
 import { Connection, type ConnectionContext, type KernelLink } from './connection.js';
 import { type ExportRegistry, transmissionFlags } from './exports.js';
 import { Fences } from './fence.js';
 import { NbdMetrics } from './metrics.js';
+import { descriptorOf } from './socket.js';
 
 /** Where to listen. A unix socket gets `mode`; port 0 takes any free port. */
 export type NbdAddress = { kind: 'unix'; path: string; mode?: number } | { kind: 'tcp'; host: string; port: number };
@@ -31,6 +32,7 @@ export type NbdEvent = {
 export type NbdServerOptions = {
   exports: ExportRegistry;
   clock: Clock;
+  readSocket: ReadSocket;
   onEvent?: (event: NbdEvent) => void;
 };
 
@@ -106,12 +108,14 @@ export class NbdServer {
 
   /**
    * Serves the kernel's client on a connected unix socket, which belongs to this server from now on; `client` is told when it is gone.
-   * Throws LvrError, and leaves the socket alone, when the volume cannot be used.
+   * Throws LvrError, and leaves the socket alone, when the volume or the socket cannot be used.
    */
   serveKernel(exportName: string, fd: number, link: Omit<KernelLink, 'negotiated'>, client: KernelClient): void {
     const backend = this.#usable(exportName);
-    const socket = new Socket({ fd, pauseOnCreate: true } as ConstructorParameters<typeof Socket>[0]);
-    this.#add(socket, { link: { ...link, negotiated: { backend, structured: false, allocationContext: false } }, client });
+    const reader = this.#options.readSocket(fd);
+    const socket = new Socket({ fd, writable: true, pauseOnCreate: true } as ConstructorParameters<typeof Socket>[0]);
+    const negotiated = { backend, structured: false, allocationContext: false };
+    this.#add(socket, reader, { link: { ...link, negotiated }, client });
   }
 
   /**
@@ -165,24 +169,31 @@ export class NbdServer {
   #accept(socket: Socket): void {
     const address = socket.remoteAddress;
     const refusal = this.#refusal(address);
-    if (refusal !== undefined) {
-      this.metrics.connectionsRefused++;
-      const event = { kind: 'refused', id: 0, peer: address ?? 'unix', exportName: undefined, reason: refusal } as const;
-      socket.destroy();
-      this.#options.onEvent?.(event);
-      return;
+    if (refusal !== undefined) return this.#refuse(socket, refusal);
+    let reader: SocketReader;
+    try {
+      reader = this.#options.readSocket(descriptorOf(socket));
+    } catch (error) {
+      if (!(error instanceof LvrError)) throw error;
+      return this.#refuse(socket, error.message);
     }
-    const connection = this.#add(socket);
-    if (address !== undefined) {
-      this.#addresses.set(connection, address);
-      this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
-    }
+    const connection = this.#add(socket, reader);
+    if (address === undefined) return;
+    this.#addresses.set(connection, address);
+    this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
   }
 
-  #add(socket: Socket, kernel?: { link: KernelLink; client: KernelClient }): Connection {
+  #refuse(socket: Socket, reason: string): void {
+    this.metrics.connectionsRefused++;
+    const event = { kind: 'refused', id: 0, peer: socket.remoteAddress ?? 'unix', exportName: undefined, reason } as const;
+    socket.destroy();
+    this.#options.onEvent?.(event);
+  }
+
+  #add(socket: Socket, reader: SocketReader, kernel?: { link: KernelLink; client: KernelClient }): Connection {
     this.metrics.connections++;
     this.metrics.connectionsAccepted++;
-    const connection = new Connection(this.#nextId++, socket, this.#context, kernel?.link);
+    const connection = new Connection(this.#nextId++, socket, reader, this.#context, kernel?.link);
     this.#connections.add(connection);
     if (kernel !== undefined) this.#kernel.set(connection, kernel.client);
     this.#sweep ??= this.#options.clock.after(SWEEP_MS, () => this.#tick());

@@ -34,6 +34,8 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
   readonly backend: Backend;
   /** Grows with every request taken; a deadline watches that it does while bytes are waiting. */
   requestsTaken = 0;
+  /** See SocketOwner. */
+  waitsForAll = false;
   readonly #structured: boolean;
   readonly #allocationContext: boolean;
   readonly #input: ReceiveBuffer;
@@ -75,7 +77,6 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     shared: SharedByConnections,
     kernel?: KernelPeer,
   ) {
-    const { metrics } = shared;
     this.#kernel = kernel;
     this.backend = negotiated.backend;
     this.#structured = negotiated.structured;
@@ -83,10 +84,10 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     this.#input = input;
     this.#output = output;
     this.#host = host;
-    this.#metrics = metrics;
-    this.#inFlight = new InFlight(shared.budget, metrics);
+    this.#metrics = shared.metrics;
+    this.#inFlight = new InFlight(shared.budget, shared.metrics);
     this.#payload = new Payload(this.backend);
-    this.#answers = new Answers(this.backend, output, metrics, this.#structured);
+    this.#answers = new Answers(this.backend, output, shared.metrics, this.#structured);
     this.#epoch = this.backend.connect(() => this.#host.abort('the volume was withdrawn', false), kernel !== undefined);
     this.#next = this.#fresh();
     this.#fence = shared.fences.join(this.backend, this);
@@ -115,6 +116,8 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     // What stands in the receive buffer comes before what the socket has, and is not taken while answers are withheld.
     const target = this.#input.start === this.#input.end ? this.#payload.target() : undefined;
     this.#targetIsSlab = target !== undefined;
+    // Nothing can be taken before the piece is full; but while others wait for this socket to be found empty, each read counts.
+    this.waitsForAll = this.#targetIsSlab && !this.#fence.isBehind;
     const memory = target ?? this.#input.offer(this.#longWrites ? HEADER_READ_BYTES : READ_BYTES);
     this.#fence.offered(memory.length);
     this.#kernel?.offered(memory.length);
@@ -126,10 +129,8 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
     const isDirect = this.#targetIsSlab;
     if (isDirect) this.#payload.received(length);
     else this.#input.end += length;
-    this.#targetIsSlab = false;
     this.#fence.received(length);
     this.#kernel?.received(length);
-    // A long payload comes in many reads, from a unix socket at least: nothing can be taken before the last one of its piece.
     if (isDirect && this.#payload.isFilling && !this.#fence.isBehind) return;
     this.turn();
   }

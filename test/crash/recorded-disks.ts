@@ -11,6 +11,7 @@ import { FuseAttacher } from '../../src/attach/fuse.js';
 import type { Attachment } from '../../src/attach/ports.js';
 import { RECORD_PAYLOAD_BYTES_MAX } from '../../src/core/limits.js';
 import type { Arena, Backend, ExtentRun, IoRequest, Slab } from '../../src/core/ports.js';
+import { readSocket } from '../../src/disk/socket-reader.js';
 import { NbdServer } from '../../src/nbd/server.js';
 import { systemClock } from '../helpers/clock.js';
 import type { Random } from '../helpers/random.js';
@@ -159,7 +160,7 @@ export class RecordedDisks {
     mkdirSync(directory, { recursive: true });
     const backends = disks.map(({ name, sizeBytes }, i) => new RecordedDisk(`disk/${name}`, i, sizeBytes, trace, random));
     const lookup = (name: string): Backend | undefined => backends.find((backend) => backend.exportName === name);
-    const server = new NbdServer({ exports: { lookup, list: () => backends }, clock: systemClock });
+    const server = new NbdServer({ exports: { lookup, list: () => backends }, clock: systemClock, readSocket });
     const socketPath = `${directory}/disks.sock`;
     await server.listen({ kind: 'unix', path: socketPath });
     const made = new RecordedDisks(backends, server, new FuseAttacher(directory), workspace);

@@ -1,5 +1,6 @@
 // Serves a RAM volume on a unix socket, to be tried with other clients: node dist/test/helpers/nbd-memory-server.js SOCKET [MIB [EXPORT]]
 
+import { readSocket } from '../../src/disk/socket-reader.js';
 import { NbdServer } from '../../src/nbd/server.js';
 import { systemClock } from './clock.js';
 import { MemoryBackend } from './memory-backend.js';
@@ -10,6 +11,7 @@ const backend = new MemoryBackend({ exportName: name, sizeBytes: Number(mib) * 1
 const server = new NbdServer({
   exports: { lookup: (wanted) => (wanted === name ? backend : undefined), list: () => [backend] },
   clock: systemClock,
+  readSocket,
 });
 await server.listen({ kind: 'unix', path });
 process.stdout.write('ready\n');

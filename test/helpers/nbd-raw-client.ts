@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import type { Clock } from '../../src/core/ports.js';
+import { readSocket } from '../../src/disk/socket-reader.js';
 import { type NbdEvent, NbdServer } from '../../src/nbd/server.js';
 import { systemClock } from './clock.js';
 import type { MemoryBackend } from './memory-backend.js';
@@ -212,6 +213,7 @@ export class ServerFixture {
     this.server = new NbdServer({
       exports: { lookup: (name) => backends.find((backend) => backend.exportName === name), list: () => backends },
       clock,
+      readSocket,
       onEvent: (event) => this.events.push(event),
     });
   }

@@ -57,6 +57,42 @@ t.test('a process that ends while netlink is about to answer ends in order', asy
   for (let i = 0; i < 8; i++) t.same(await run(`netlink-${i}`, source), { code: 0, signal: null, output: '' });
 });
 
+t.test('a worker, or a process, ends while sockets are received from', async (t) => {
+  const source = `
+    import { Worker, isMainThread } from 'node:worker_threads';
+    import { binding } from '${new URL('native.js', DISK)}';
+    const [ours, theirs] = binding.socketPair(65536);
+    const receiver = binding.openReceiver(theirs, () => {});
+    binding.receive(receiver, new Uint8Array(4096), 4096);
+    if (isMainThread) {
+      for (let i = 0; i < 4; i++) {
+        const worker = new Worker(new URL(import.meta.url), { argv: process.argv.slice(2) });
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        console.log(await worker.terminate());
+      }
+      process.exit(3);
+    }`;
+  t.same(await run('receive', source), { code: 3, signal: null, output: '1\n1\n1\n1\n' });
+});
+
+t.test('an uncaught exception of who is told what came ends the process with it; a closed receiver does not hold it', async (t) => {
+  const source = (told: string): string => `
+    import { writeSync } from 'node:fs';
+    import { binding } from '${new URL('native.js', DISK)}';
+    const [ours, theirs] = binding.socketPair(65536);
+    const receiver = binding.openReceiver(theirs, () => { ${told} });
+    binding.receive(receiver, new Uint8Array(4096), 1);
+    writeSync(ours, 'x');`;
+  const end = await run('receive-throw', source(`throw new Error('from a receiver')`));
+  t.equal(end.code, 1);
+  t.match(end.output, /from a receiver/);
+  t.same(await run('receive-close', source(`binding.closeReceiver(receiver); console.log('told')`)), {
+    code: 0,
+    signal: null,
+    output: 'told\n',
+  });
+});
+
 for (const kind of ['io_uring', 'threads']) {
   t.test(`${kind}: process.exit with operations in flight`, async (t) => {
     t.same(await run(`exit-${kind}`, `${prelude(kind)} flood(); process.exit(7);`), { code: 7, signal: null, output: '' });

@@ -2,11 +2,15 @@ import { renameSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { binding } from '../../src/attach/native.js';
+import { LvrError } from '../../src/core/errors.js';
 import { NBD_CONNECTIONS_MAX, NBD_CONNECTIONS_PER_ADDRESS_MAX } from '../../src/core/limits.js';
-import { NbdServer } from '../../src/nbd/server.js';
+import { readSocket } from '../../src/disk/socket-reader.js';
+import { hungUp } from '../../src/disk/system.js';
+import { type NbdEvent, NbdServer } from '../../src/nbd/server.js';
 import { systemClock } from '../helpers/clock.js';
 import { MemoryBackend } from '../helpers/memory-backend.js';
-import { request, ServerFixture, socketDirectory, until } from '../helpers/nbd-raw-client.js';
+import { RawClient, request, ServerFixture, socketDirectory, until } from '../helpers/nbd-raw-client.js';
 
 const READ = 0;
 const WRITE = 1;
@@ -133,9 +137,44 @@ t.test('stop cuts what is not done by its deadline', async (t) => {
   t.match(fixture.events.at(-1), { kind: 'closed', reason: 'the server stops' });
 });
 
+t.test('a connection that the system gives no descriptor for is refused, and the others live on', async (t) => {
+  const { backend } = await start(t);
+  const events: NbdEvent[] = [];
+  let isShort = false;
+  const server = new NbdServer({
+    exports: { lookup: () => backend, list: () => [backend] },
+    clock: systemClock,
+    readSocket: (fd) => {
+      if (isShort) throw new LvrError('FAILED', 'a connection cannot be read: EMFILE');
+      return readSocket(fd);
+    },
+    onEvent: (event) => events.push(event),
+  });
+  t.teardown(() => server.stop(100));
+  const path = join(socketDirectory(t), 's');
+  await server.listen({ kind: 'unix', path });
+  const first = new RawClient({ path });
+  await first.go('app/data');
+  isShort = true;
+  const second = new RawClient({ path });
+  await second.closed;
+  t.match(events.at(-1), { kind: 'refused', reason: /EMFILE/ });
+  const [ours, theirs] = binding.socketPair(4096);
+  const link = { received: new Uint8Array(0), isHungUp: () => false };
+  const client = { closed: () => t.fail('it was never served') };
+  t.throws(() => server.serveKernel('app/data', theirs, link, client), { code: 'FAILED', message: /EMFILE/ });
+  t.notOk(hungUp(ours), 'its socket is left alone');
+  binding.close(ours);
+  binding.close(theirs);
+  first.send(request({ type: FLUSH }));
+  t.equal((await first.simple()).error, 0);
+  t.equal(server.metrics.connections, 1);
+  first.socket.destroy();
+});
+
 t.test('a stale socket file is replaced, a live one and a plain file are not', async (t) => {
   const { backend, fixture } = await start(t);
-  const other = new NbdServer({ exports: { lookup: () => backend, list: () => [backend] }, clock: systemClock });
+  const other = new NbdServer({ exports: { lookup: () => backend, list: () => [backend] }, clock: systemClock, readSocket });
   await t.rejects(other.listen({ kind: 'unix', path: fixture.path }), { code: 'FAILED', hint: /another agent/ });
   const directory = socketDirectory(t);
   const plain = join(directory, 'plain');

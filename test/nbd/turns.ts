@@ -74,6 +74,32 @@ t.test('what arrives in the turn in which the group fails, in the middle of a wr
   t.equal(backend.leased, 0);
 });
 
+t.test('the socket tells of a long payload when its piece is full, but of each read of a connection that others wait for', async (t) => {
+  const backend = new MemoryBackend();
+  const { transmission, state, arrive } = begin(backend, false);
+  const long = request({ type: WRITE, cookie: 1n, offset: 0, payload: Buffer.alloc(256 * KIB, 2) });
+  let memory = transmission.nextBuffer();
+  t.equal(transmission.waitsForAll, false, 'a header may be all that comes');
+  arrive(memory, long.subarray(0, 28 + KIB));
+  memory = transmission.nextBuffer();
+  t.same([memory.length, transmission.waitsForAll], [255 * KIB, true]);
+  arrive(memory, long.subarray(28 + KIB));
+  t.equal(backend.data[256 * KIB - 1], 2);
+
+  backend.room = false;
+  arrive(transmission.nextBuffer(), long.subarray(0, 28));
+  t.equal(state.isReading, false, 'stalled');
+  backend.giveRoom();
+  transmission.turn();
+  memory = transmission.nextBuffer();
+  t.same([memory.length, transmission.waitsForAll], [256 * KIB, false], 'it may hold what a newer connection waits for');
+  arrive(memory.subarray(0, 10), long.subarray(28, 38));
+  memory = transmission.nextBuffer();
+  t.same([memory.length, transmission.waitsForAll], [256 * KIB - 10, true], 'the socket was found empty');
+  transmission.close();
+  t.equal(backend.leased, 0);
+});
+
 t.test('a client that asks for many extents at once has its share of every turn', async (t) => {
   const backend = new MemoryBackend();
   const { transmission, metrics, state, arrive } = begin(backend, false);

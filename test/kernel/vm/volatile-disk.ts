@@ -5,6 +5,7 @@
 // writes are also torn and reordered as a real disk may do it. What was flushed always stays.
 
 import type { IoRequest, Slab } from '../../../src/core/ports.js';
+import { readSocket } from '../../../src/disk/socket-reader.js';
 import { NbdServer } from '../../../src/nbd/server.js';
 import { systemClock } from '../../helpers/clock.js';
 import { MemoryBackend } from '../../helpers/memory-backend.js';
@@ -107,6 +108,7 @@ export class VolatileDisk {
     this.#server = new NbdServer({
       exports: { lookup: (name) => (name === 'disk' ? backend : undefined), list: () => [backend] },
       clock: systemClock,
+      readSocket,
     });
   }
 
