@@ -22,8 +22,9 @@ export const SLAB_LARGE_PAYLOAD_BYTES = RECORD_PAYLOAD_BYTES_MAX;
 /** Payloads at least this long are received straight into a slab of their own. */
 export const DIRECT_PAYLOAD_BYTES = 64 * KIB;
 /**
- * Memory for payload of a group that is not applied, or that connected sites have not received, split between small and large slabs. What
- * is not needed is not touched. With less, bursts of long writes are read back from the log for a site, at the cost of the log's writer.
+ * Memory for payload of a group that is not applied, or that connected sites have not received, in small and large slabs as they are asked
+ * for. What is not needed is not touched. With less, bursts of long writes are read back from the log for a site, at the cost of the log's
+ * writer.
  */
 export const GROUP_PAYLOAD_BYTES = 160 * MIB;
 /** Log writes in flight: enough to keep a device busy, few enough to make batches grow under load. */
