@@ -74,7 +74,7 @@ export class Connection implements SocketOwner, TransmissionHost, SentListener {
     this.#kernel = kernel;
     this.#openedMs = context.clock.nowMs();
     if (kernel !== undefined) {
-      // First of all: the reader asks at once for the memory of its first read, which goes behind these bytes.
+      // Before the reader asks for the memory of its first read, which goes behind these bytes.
       this.#input.bytes.set(kernel.received);
       this.#input.end = kernel.received.length;
     }

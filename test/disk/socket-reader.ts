@@ -1,32 +1,8 @@
-import { once } from 'node:events';
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { SocketOwner, SocketReader } from '../../src/core/ports.js';
 import { binding } from '../../src/disk/native.js';
 import { readSocket } from '../../src/disk/socket-reader.js';
-import { socketDirectory } from '../helpers/nbd-raw-client.js';
-
-type Pair = { server: Server; client: Socket; accepted: Socket; fd: number };
-
-/** A connected pair; the accepted side is paused, so that Node does not read it. */
-async function pair(t: Test, kind: string): Promise<Pair> {
-  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
-  const path = join(socketDirectory(t), 's');
-  server.listen(kind === 'unix' ? { path } : { host: '127.0.0.1', port: 0 });
-  await once(server, 'listening');
-  const address = server.address();
-  const client = connect(typeof address === 'string' ? { path } : { host: '127.0.0.1', port: address?.port ?? 0 });
-  const [accepted] = (await once(server, 'connection')) as [Socket];
-  client.on('error', () => undefined);
-  accepted.on('error', () => undefined);
-  t.teardown(() => {
-    client.destroy();
-    accepted.destroy();
-    server.close();
-  });
-  return { server, client, accepted, fd: (accepted as unknown as { _handle: { fd: number } })._handle.fd };
-}
+import { socketPair } from '../helpers/socket-pair.js';
 
 const pass = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -76,7 +52,7 @@ function reader(t: Test, fd: number, owner: Owner): SocketReader {
 
 for (const kind of ['unix', 'tcp']) {
   t.test(`${kind}: each read lands in the memory asked for last, and nothing is read before resume()`, async (t) => {
-    const { client, fd } = await pair(t, kind);
+    const { client, fd } = await socketPair(t, kind);
     const owner = new Owner(3, 5, 100);
     const socket = reader(t, fd, owner);
     client.write('abcdefghijkl');
@@ -89,7 +65,7 @@ for (const kind of ['unix', 'tcp']) {
   });
 
   t.test(`${kind}: pausing inside a read stops the next one, pausing between two keeps what has come`, async (t) => {
-    const { client, fd } = await pair(t, kind);
+    const { client, fd } = await socketPair(t, kind);
     const owner = new Owner(4);
     const socket = reader(t, fd, owner);
     owner.onTold = () => socket.pause();
@@ -113,7 +89,7 @@ for (const kind of ['unix', 'tcp']) {
   });
 
   t.test(`${kind}: who pauses and resumes inside a read is asked once`, async (t) => {
-    const { client, fd } = await pair(t, kind);
+    const { client, fd } = await socketPair(t, kind);
     const owner = new Owner(2);
     const socket = reader(t, fd, owner);
     owner.onTold = () => {
@@ -127,7 +103,7 @@ for (const kind of ['unix', 'tcp']) {
   });
 
   t.test(`${kind}: who waits for all is told once, of a stalled sender after a second`, async (t) => {
-    const { client, fd } = await pair(t, kind);
+    const { client, fd } = await socketPair(t, kind);
     const owner = new Owner(3_000_000, 8);
     owner.waitsForAll = true;
     reader(t, fd, owner).resume();
@@ -145,7 +121,7 @@ for (const kind of ['unix', 'tcp']) {
 
   t.test(`${kind}: what came before the end is told before it, and nothing after it`, async (t) => {
     for (const how of ['end', 'reset'] as const) {
-      const { client, fd } = await pair(t, kind);
+      const { client, fd } = await socketPair(t, kind);
       const owner = new Owner(8);
       owner.waitsForAll = true;
       const socket = reader(t, fd, owner);
@@ -165,7 +141,7 @@ for (const kind of ['unix', 'tcp']) {
   });
 
   t.test(`${kind}: the end of a paused one is told when it is resumed, behind all that came before`, async (t) => {
-    const { client, accepted, fd } = await pair(t, kind);
+    const { client, accepted, fd } = await socketPair(t, kind);
     const owner = new Owner(2);
     const socket = reader(t, fd, owner);
     owner.onTold = () => socket.pause();
@@ -186,7 +162,7 @@ for (const kind of ['unix', 'tcp']) {
   });
 
   t.test(`${kind}: closed inside a read or between two, it touches its memory no more; the connection ends with both`, async (t) => {
-    const { client, accepted, fd } = await pair(t, kind);
+    const { client, accepted, fd } = await socketPair(t, kind);
     const owner = new Owner(2);
     const socket = reader(t, fd, owner);
     owner.onTold = () => socket.close();
@@ -215,7 +191,7 @@ for (const kind of ['unix', 'tcp']) {
 }
 
 t.test('many pieces of many sizes arrive in order', async (t) => {
-  const { client, fd } = await pair(t, 'unix');
+  const { client, fd } = await socketPair(t, 'unix');
   const sent = Buffer.alloc(4_000_000);
   for (let i = 0; i < sent.length; i++) sent[i] = (i * 7919) >> 5;
   const got: Buffer[] = [];
@@ -256,7 +232,7 @@ t.test('what cannot be read is refused', (t) => {
 });
 
 t.test('memory that is none, or less than is waited for, is refused', async (t) => {
-  const { fd } = await pair(t, 'unix');
+  const { fd } = await socketPair(t, 'unix');
   const receiver = binding.openReceiver(fd, () => undefined);
   t.teardown(() => binding.closeReceiver(receiver));
   for (const [memory, least] of [

@@ -1,25 +1,11 @@
-import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
-import { join } from 'node:path';
 import t from 'tap';
 import { descriptorOf, unsentKernelBytes } from '../../src/nbd/socket.js';
-import { socketDirectory } from '../helpers/nbd-raw-client.js';
+import { socketPair } from '../helpers/socket-pair.js';
 
 for (const kind of ['unix', 'tcp']) {
   t.test(`${kind}: bytes the kernel has not taken are told, and writes are reported when the socket is destroyed`, async (t) => {
-    const server = createServer({ pauseOnConnect: true });
-    const path = join(socketDirectory(t), 's');
-    server.listen(kind === 'unix' ? { path } : { host: '127.0.0.1', port: 0 });
-    await once(server, 'listening');
-    const address = server.address();
-    const client = connect(typeof address === 'string' ? { path } : { host: '127.0.0.1', port: address?.port ?? 0 });
-    const [socket] = (await once(server, 'connection')) as [Socket];
+    const { client, accepted: socket } = await socketPair(t, kind);
     client.pause();
-    t.teardown(() => {
-      client.destroy();
-      server.close();
-    });
-    socket.on('error', () => undefined);
     let reported = 0;
     const piece = Buffer.alloc(8 * 1024 * 1024);
     socket.cork();
