@@ -66,6 +66,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   InitNetlink(env, exports);
   InitSockets(env, exports);
   InitReceive(env, exports);
+  InitSend(env, exports);
   return exports;
 }
 

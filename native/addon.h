@@ -25,6 +25,7 @@ void InitSystem(Napi::Env env, Napi::Object exports);
 void InitNetlink(Napi::Env env, Napi::Object exports);
 void InitSockets(Napi::Env env, Napi::Object exports);
 void InitReceive(Napi::Env env, Napi::Object exports);
+void InitSend(Napi::Env env, Napi::Object exports);
 
 // An Error with code ('EIO'), errno (positive), syscall and, unless empty, path: the shape of Node's own system errors.
 Napi::Error SystemError(Napi::Env env, int error, const char* syscall, const std::string& path = std::string());

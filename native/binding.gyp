@@ -6,7 +6,7 @@
       'defines': ['NAPI_VERSION=9', '_GNU_SOURCE'],
       'sources': [
         'addon.cc', 'arena.cc', 'files.cc', 'engine.cc', 'ring.cc', 'threads.cc', 'crc32c.cc', 'system.cc', 'netlink.cc', 'sockets.cc',
-        'receive.cc',
+        'receive.cc', 'send.cc',
       ],
       'cflags_cc!': ['-std=gnu++14', '-std=gnu++17', '-std=gnu++20', '-fno-rtti'],
       'cflags_cc': ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Werror', '-fvisibility=hidden'],

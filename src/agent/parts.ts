@@ -17,6 +17,7 @@ import { ResyncTurns } from '../core/resync-turns.js';
 import type { Engines } from '../disk/engine.js';
 import { crc32c, crc32cSpans, createArena } from '../disk/memory.js';
 import { readSocket } from '../disk/socket-reader.js';
+import { sendSocket } from '../disk/socket-sender.js';
 import { hungUp, lockMemory } from '../disk/system.js';
 import { Group } from '../group/group.js';
 import { openGroup } from '../group/open.js';
@@ -137,6 +138,7 @@ async function startNbd(
     exports: { lookup: (name) => findBackend(groups(), name), list: () => [...groups()].flatMap((group) => [...group.backends.values()]) },
     clock: realClock,
     readSocket,
+    sendSocket,
     onEvent: (event) => logNbdEvent(log, event),
   });
   const addresses: string[] = [];

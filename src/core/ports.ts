@@ -100,6 +100,27 @@ export interface SocketReader {
 /** Makes the reader of a socket that nobody else reads. Throws LvrError when the system refuses a descriptor. */
 export type ReadSocket = (fd: number) => SocketReader;
 
+/** Told what became of pieces given to a SocketSender. */
+export interface SentPieces {
+  /** Of the oldest piece not told yet, `bytes` have left. Fewer than all: the socket was full or failed, and none behind it are sent. */
+  pieceSent(bytes: number): void;
+}
+
+/** Sends to a connected socket on another thread, beside the one that may do so too while nothing is under way here. */
+export interface SocketSender {
+  /** Nobody changes the piece (not empty) until it is told, which is not before this returns. */
+  send(piece: Uint8Array): void;
+  /** Nothing that was sent is unread, as far as the system tells: whoever is at the other end waits. A system call. */
+  readonly isAwaited: boolean;
+  /** After a piece that was not sent whole, when all are told: sends again. */
+  release(): void;
+  /** What is under way is told still. The connection ends when the socket is closed too. */
+  close(): void;
+}
+
+/** Makes the sender of a socket. Undefined: not here, or not now. */
+export type SendSocket = (fd: number, told: SentPieces) => SocketSender | undefined;
+
 /** Where a room reports what an operator should know. `event` is a stable kebab-case name; fields carry group, site, volume, cause. */
 export interface Log {
   info(event: string, message: string, fields?: Record<string, unknown>): void;

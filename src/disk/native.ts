@@ -31,8 +31,14 @@ export type EngineKind = 'io_uring' | 'threads';
 
 declare const engineBrand: unique symbol;
 declare const receiverBrand: unique symbol;
+declare const senderBrand: unique symbol;
+declare const outletBrand: unique symbol;
 /** Receives from one socket; see socket-reader.ts. */
 export type NativeReceiver = { readonly [receiverBrand]: true };
+/** The thread that sends; see socket-sender.ts. */
+export type NativeSender = { readonly [senderBrand]: true };
+/** A socket it sends to. */
+export type NativeOutlet = { readonly [outletBrand]: true };
 /** An open engine; only good for the functions below. */
 export type NativeEngine = { readonly [engineBrand]: true };
 
@@ -114,6 +120,17 @@ export type Binding = EngineBinding & {
   pauseReceiver(receiver: NativeReceiver): void;
   resumeReceiver(receiver: NativeReceiver): void;
   closeReceiver(receiver: NativeReceiver): void;
+  /** See socket-sender.ts. `onSent(count)`: of so many pieces, in the order of sendPiece(), `sent` says how many bytes have left. */
+  openSender(sent: Uint32Array, onSent: (count: number) => void): NativeSender;
+  openOutlet(fd: number): NativeOutlet;
+  /** Until it is told nobody may change `memory`, and somebody must keep it. A piece behind one that was not sent whole is not sent. */
+  sendPiece(sender: NativeSender, outlet: NativeOutlet, memory: Uint8Array): void;
+  /** The other end has read everything that was sent to it. */
+  isOutletDrained(outlet: NativeOutlet): boolean;
+  /** Pieces are sent again; none is under way. */
+  releaseOutlet(outlet: NativeOutlet): void;
+  /** What is under way is told still. */
+  closeOutlet(outlet: NativeOutlet): void;
   peerCredentials(fd: number): { pid: number; uid: number; gid: number };
   notify(state: string): boolean;
   setIoFlusher(): void;

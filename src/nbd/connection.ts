@@ -6,7 +6,7 @@
 
 import type { Socket } from 'node:net';
 import { NBD_HANDSHAKE_MS, NBD_PARTIAL_REQUEST_MS, NBD_SLOW_READER_MS, NBD_UNSENT_BYTES_MAX } from '../core/limits.js';
-import type { Clock, SocketOwner, SocketReader } from '../core/ports.js';
+import type { Clock, SendSocket, SocketOwner, SocketReader } from '../core/ports.js';
 import type { ExportRegistry } from './exports.js';
 import { Handshake, type Negotiated } from './handshake.js';
 import { KernelPeer } from './kernel-peer.js';
@@ -21,6 +21,7 @@ import type { SharedByConnections, TransmissionHost } from './transmission-host.
 export type ConnectionContext = SharedByConnections & {
   clock: Clock;
   exports: ExportRegistry;
+  sendSocket?: SendSocket | undefined;
   /** The connection is in transmission now. */
   onOpened(connection: Connection): void;
   /** Called once, when the socket is gone. */
@@ -81,7 +82,7 @@ export class Connection implements SocketOwner, TransmissionHost, SentListener {
     this.#socket = accepted;
     this.#reader = reader;
     reader.start(this);
-    this.#output = new Output(this.#socket, this);
+    this.#output = new Output(this.#socket, this, (told) => context.sendSocket?.(descriptorOf(accepted), told));
     this.#socket.on('error', (error) => this.#close(`socket error: ${error.message}`));
     this.#socket.on('close', () => this.#close('the socket closed'));
     if (kernel !== undefined) {
@@ -145,7 +146,7 @@ export class Connection implements SocketOwner, TransmissionHost, SentListener {
     if (this.#closeReason !== undefined) return;
     this.#closeReason = 'done';
     this.setReading(false);
-    this.#socket.destroySoon();
+    this.#output.end();
   }
 
   sent(request: NbdRequest): void {
@@ -224,7 +225,7 @@ export class Connection implements SocketOwner, TransmissionHost, SentListener {
   /** True when no reply byte has left for too long, or too many have been waiting for too long. */
   #slowReader(nowMs: number): boolean {
     // Both terms: writableLength counts a write until it is whole, the kernel's figure shrinks while a large one makes progress.
-    const unsent = this.#output.unsentBytes;
+    const unsent = this.#output.keptBytes;
     const kernel = unsentKernelBytes(this.#socket);
     const signature = unsent * 2 + kernel;
     const progress = signature < this.#unsentBytes && unsent < NBD_UNSENT_BYTES_MAX;
@@ -243,7 +244,7 @@ export class Connection implements SocketOwner, TransmissionHost, SentListener {
       if (handshake.violated) this.#context.metrics.protocolErrors++;
       this.#closeReason = handshake.closeReason;
       this.setReading(false);
-      this.#socket.destroySoon();
+      this.#output.end();
       return;
     }
     const { negotiated } = handshake;
@@ -269,6 +270,7 @@ export class Connection implements SocketOwner, TransmissionHost, SentListener {
     this.#closeReason ??= reason;
     this.#reader.close();
     this.#socket.destroy();
+    this.#output.close();
     this.#transmission?.close();
     this.#onFrozen?.(undefined);
     this.#onFrozen = undefined;

@@ -7,7 +7,7 @@ import { chmod, lstat, unlink } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type ListenOptions, type Server, Socket } from 'node:net';
 import { LvrError, messageOf } from '../core/errors.js';
 import { NBD_CONNECTIONS_MAX, NBD_CONNECTIONS_PER_ADDRESS_MAX } from '../core/limits.js';
-import type { Backend, Clock, ReadSocket, SocketReader, Timer } from '../core/ports.js';
+import type { Backend, Clock, ReadSocket, SendSocket, SocketReader, Timer } from '../core/ports.js';
 import { Budget } from './budget.js';
 import { Connection, type ConnectionContext, type KernelLink } from './connection.js';
 import { type ExportRegistry, transmissionFlags } from './exports.js';
@@ -33,6 +33,8 @@ export type NbdServerOptions = {
   exports: ExportRegistry;
   clock: Clock;
   readSocket: ReadSocket;
+  /** Many answers are sent by it; absent: by the sockets themselves. */
+  sendSocket?: SendSocket;
   onEvent?: (event: NbdEvent) => void;
 };
 
@@ -70,6 +72,7 @@ export class NbdServer {
     this.#context = {
       clock: options.clock,
       exports: options.exports,
+      sendSocket: options.sendSocket,
       budget: new Budget(),
       fences: new Fences(options.clock),
       metrics: this.metrics,

@@ -1,6 +1,7 @@
 // Serves a RAM volume on a unix socket, to be tried with other clients: node dist/test/helpers/nbd-memory-server.js SOCKET [MIB [EXPORT]]
 
 import { readSocket } from '../../src/disk/socket-reader.js';
+import { sendSocket } from '../../src/disk/socket-sender.js';
 import { NbdServer } from '../../src/nbd/server.js';
 import { systemClock } from './clock.js';
 import { MemoryBackend } from './memory-backend.js';
@@ -12,6 +13,7 @@ const server = new NbdServer({
   exports: { lookup: (wanted) => (wanted === name ? backend : undefined), list: () => [backend] },
   clock: systemClock,
   readSocket,
+  sendSocket,
 });
 await server.listen({ kind: 'unix', path });
 process.stdout.write('ready\n');

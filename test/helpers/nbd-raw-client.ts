@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import type { Clock } from '../../src/core/ports.js';
 import { readSocket } from '../../src/disk/socket-reader.js';
+import { sendSocket } from '../../src/disk/socket-sender.js';
 import { type NbdEvent, NbdServer } from '../../src/nbd/server.js';
 import { systemClock } from './clock.js';
 import type { MemoryBackend } from './memory-backend.js';
@@ -214,6 +215,7 @@ export class ServerFixture {
       exports: { lookup: (name) => backends.find((backend) => backend.exportName === name), list: () => backends },
       clock,
       readSocket,
+      sendSocket,
       onEvent: (event) => this.events.push(event),
     });
   }

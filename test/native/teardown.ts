@@ -93,6 +93,39 @@ t.test('an uncaught exception of who is told what came ends the process with it;
   });
 });
 
+t.test('a worker, or a process, ends while pieces are sent; an uncaught exception of who is told ends the process', async (t) => {
+  const prelude = `
+    import { binding } from '${new URL('native.js', DISK)}';
+    const [ours, theirs] = binding.socketPair(65536);
+    const outlet = binding.openOutlet(ours);`;
+  const source = `${prelude}
+    import { Worker, isMainThread } from 'node:worker_threads';
+    const told = new Uint32Array(8);
+    const sender = binding.openSender(told, (count) => { for (let i = 0; i < count; i++) send(); });
+    const piece = new Uint8Array(4096);
+    const send = () => { binding.releaseOutlet(outlet); binding.sendPiece(sender, outlet, piece); };
+    send();
+    if (isMainThread) {
+      for (let i = 0; i < 4; i++) {
+        const worker = new Worker(new URL(import.meta.url), { argv: process.argv.slice(2) });
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        console.log(await worker.terminate());
+      }
+      process.exit(3);
+    }
+  `;
+  t.same(await run('send', source), { code: 3, signal: null, output: '1\n1\n1\n1\n' });
+  const thrown = `${prelude}
+    const piece = new Uint8Array(1);
+    const sender = binding.openSender(new Uint32Array(1), () => { throw new Error('from a sender'); });
+    binding.sendPiece(sender, outlet, piece);`;
+  const end = await run('send-throw', thrown);
+  t.equal(end.code, 1);
+  t.match(end.output, /from a sender/);
+  const idle = `${prelude} binding.openSender(new Uint32Array(1), () => {}); console.log('opened');`;
+  t.same(await run('send-idle', idle), { code: 0, signal: null, output: 'opened\n' });
+});
+
 for (const kind of ['io_uring', 'threads']) {
   t.test(`${kind}: process.exit with operations in flight`, async (t) => {
     t.same(await run(`exit-${kind}`, `${prelude(kind)} flood(); process.exit(7);`), { code: 7, signal: null, output: '' });
