@@ -2,6 +2,7 @@
 // made in agent.ts and in the rooms.
 
 import { randomUUID } from 'node:crypto';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { Attachments } from '../attach/attachments.js';
 import { FuseAttacher } from '../attach/fuse.js';
@@ -12,6 +13,7 @@ import { NbdNetlink } from '../attach/netlink.js';
 import type { HandedSocket, KernelServer } from '../attach/ports.js';
 import { assert } from '../core/assert.js';
 import { LvrError, messageOf } from '../core/errors.js';
+import { groupPayloadBytes } from '../core/limits.js';
 import type { Backend, Log } from '../core/ports.js';
 import { ResyncTurns } from '../core/resync-turns.js';
 import type { Engines } from '../disk/engine.js';
@@ -60,6 +62,7 @@ export function realParts(config: AgentConfig, log: Log, { uuid, engines, legacy
     engines,
     network: tcpNetwork,
     memory,
+    payloadBytes: groupPayloadBytes(totalmem()),
     log,
     random: Math.random,
     resyncTurns,

@@ -22,11 +22,20 @@ export const SLAB_LARGE_PAYLOAD_BYTES = RECORD_PAYLOAD_BYTES_MAX;
 /** Payloads at least this long are received straight into a slab of their own. */
 export const DIRECT_PAYLOAD_BYTES = 64 * KIB;
 /**
- * Memory for payload of a group that is not applied, or that connected sites have not received, in small and large slabs as they are asked
- * for. What is not needed is not touched. With less, bursts of long writes are read back from the log for a site, at the cost of the log's
- * writer.
+ * Most memory for payload of a group that is not applied, or that connected sites have not received, in small and large slabs as they are
+ * asked for. What is not needed is not touched. With less, bursts of long writes are read back from the log for a site, at the cost of the
+ * log's writer: with half of it, a sixth.
  */
-export const GROUP_PAYLOAD_BYTES = 160 * MIB;
+export const GROUP_PAYLOAD_BYTES = 320 * MIB;
+/** The same where there is little memory. */
+const GROUP_PAYLOAD_BYTES_MIN = 160 * MIB;
+/** A group takes at most this part of the machine's memory, if that is not less than the minimum. */
+const GROUP_PAYLOAD_PART = 24;
+
+/** Memory for payload of a group on a machine with so much memory. */
+export function groupPayloadBytes(memoryBytes: number): number {
+  return Math.min(GROUP_PAYLOAD_BYTES, Math.max(GROUP_PAYLOAD_BYTES_MIN, Math.floor(memoryBytes / GROUP_PAYLOAD_PART)));
+}
 /** Log writes in flight: enough to keep a device busy, few enough to make batches grow under load. */
 export const LOG_WRITES_IN_FLIGHT_MAX = 8;
 /** The open batch is not sealed while this many log writes are in flight: fewer, larger batches cost less than waiting for one costs. */
