@@ -1,7 +1,7 @@
 // Slabs that serve as one large batch or as four small ones. That a batch is given once and comes back is in log-index.ts.
 
 import t from 'tap';
-import { BLOCK_BYTES, groupPayloadBytes, MIB, SLAB_SMALL_PAYLOAD_BYTES } from '../../src/core/limits.js';
+import { BLOCK_BYTES, MIB, SLAB_SMALL_PAYLOAD_BYTES } from '../../src/core/limits.js';
 import { BatchPool } from '../../src/disk/batch-pool.js';
 import type { LogBatch } from '../../src/disk/log-batch.js';
 import { Random } from '../../src/sim/random.js';
@@ -33,15 +33,6 @@ t.test('memory serves the size that is asked for, but for what is kept for the o
     for (const batch of [...more, ...rest]) batch.release();
     t.equal(pool.used, 0);
   }
-  t.end();
-});
-
-t.test('a group takes less memory where there is little', (t) => {
-  const machines = [512, 2048, 4800, 8192, 262_144];
-  t.same(
-    machines.map((mib) => Math.floor(groupPayloadBytes(mib * MIB) / MIB)),
-    [160, 160, 200, 320, 320],
-  );
   t.end();
 });
 
