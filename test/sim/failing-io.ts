@@ -1,7 +1,7 @@
 // Every device operation of thirteen scenarios goes wrong, one at a time, in eight ways.
 
 import t from 'tap';
-import { nthIo, OVERFLOW_SCENARIOS, SCENARIOS, WAYS } from './nth-io.js';
+import { nthIo, SCENARIOS, WAYS } from './nth-io.js';
 
 t.setTimeout(890_000);
 
@@ -16,17 +16,4 @@ t.test('whichever device operation fails, nothing promised is lost and the sites
   t.equal(figures.violation?.message ?? '', '', figures.what);
   t.ok(figures.runs >= RUNS_MIN, `${figures.runs} runs`);
   t.comment(`figure simulator, fail-Nth-I/O runs: ${figures.runs} (${SCENARIOS.length} scenarios, ${WAYS.length} ways)`);
-});
-
-const OVERFLOW_STEP = 4;
-
-t.test('the same for logs that overflow, and what brings a site back from that', { timeout: 890_000 }, async (t) => {
-  const figures = await nthIo(
-    0,
-    OVERFLOW_STEP,
-    OVERFLOW_SCENARIOS.map(({ name }) => name),
-  );
-  t.equal(figures.violation?.message ?? '', '', figures.what);
-  t.ok(figures.runs >= 1_000, `${figures.runs} runs`);
-  t.comment(`figure simulator, fail-Nth-I/O runs of resyncs: ${figures.runs}`);
 });
