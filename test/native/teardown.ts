@@ -48,6 +48,18 @@ function run(name: string, source: string, flags: readonly string[] = []): Promi
   });
 }
 
+/** End of a script: four workers run it and are ended in the middle, then its process. Prints 1 four times, exits with 3. */
+const ENDS_WORKERS_AND_ITSELF = `
+    import { Worker, isMainThread } from 'node:worker_threads';
+    if (isMainThread) {
+      for (let i = 0; i < 4; i++) {
+        const worker = new Worker(new URL(import.meta.url), { argv: process.argv.slice(2) });
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        console.log(await worker.terminate());
+      }
+      process.exit(3);
+    }`;
+
 t.test('a process that ends while netlink is about to answer ends in order', async (t) => {
   const source = `
     import { binding } from '${new URL('native.js', DISK)}';
@@ -59,19 +71,11 @@ t.test('a process that ends while netlink is about to answer ends in order', asy
 
 t.test('a worker, or a process, ends while sockets are received from', async (t) => {
   const source = `
-    import { Worker, isMainThread } from 'node:worker_threads';
     import { binding } from '${new URL('native.js', DISK)}';
     const [ours, theirs] = binding.socketPair(65536);
     const receiver = binding.openReceiver(theirs, () => {});
     binding.receive(receiver, new Uint8Array(4096), 4096);
-    if (isMainThread) {
-      for (let i = 0; i < 4; i++) {
-        const worker = new Worker(new URL(import.meta.url), { argv: process.argv.slice(2) });
-        await new Promise((resolve) => setTimeout(resolve, 100));
-        console.log(await worker.terminate());
-      }
-      process.exit(3);
-    }`;
+    ${ENDS_WORKERS_AND_ITSELF}`;
   t.same(await run('receive', source), { code: 3, signal: null, output: '1\n1\n1\n1\n' });
 });
 
@@ -99,21 +103,12 @@ t.test('a worker, or a process, ends while pieces are sent; an uncaught exceptio
     const [ours, theirs] = binding.socketPair(65536);
     const outlet = binding.openOutlet(ours);`;
   const source = `${prelude}
-    import { Worker, isMainThread } from 'node:worker_threads';
     const told = new Uint32Array(8);
     const sender = binding.openSender(told, (count) => { for (let i = 0; i < count; i++) send(); });
     const piece = new Uint8Array(4096);
     const send = () => { binding.releaseOutlet(outlet); binding.sendPiece(sender, outlet, piece); };
     send();
-    if (isMainThread) {
-      for (let i = 0; i < 4; i++) {
-        const worker = new Worker(new URL(import.meta.url), { argv: process.argv.slice(2) });
-        await new Promise((resolve) => setTimeout(resolve, 100));
-        console.log(await worker.terminate());
-      }
-      process.exit(3);
-    }
-  `;
+    ${ENDS_WORKERS_AND_ITSELF}`;
   t.same(await run('send', source), { code: 3, signal: null, output: '1\n1\n1\n1\n' });
   const thrown = `${prelude}
     const piece = new Uint8Array(1);
