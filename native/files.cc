@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -163,6 +164,33 @@ static Napi::Value Extents(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(count));
 }
 
+// readCached(fd, memory: Uint8Array, start, lengthBytes, offset): whether the page cache had all of it, which is in
+// memory[start, start + lengthBytes) then; never waits for a disk. On the data path, so plain Node-API.
+static napi_value ReadCached(napi_env env, napi_callback_info info) {
+  napi_value argv[5];
+  size_t argc = 5;
+  napi_typedarray_type type;
+  void* memory = nullptr;
+  size_t capacity = 0;
+  int32_t fd = -1;
+  uint32_t start = 0;
+  uint32_t length = 0;
+  int64_t offset = 0;
+  napi_value result = nullptr;
+  if (napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr) != napi_ok || argc < 5 ||
+      napi_get_value_int32(env, argv[0], &fd) != napi_ok ||
+      napi_get_typedarray_info(env, argv[1], &type, &capacity, &memory, nullptr, nullptr) != napi_ok || type != napi_uint8_array ||
+      napi_get_value_uint32(env, argv[2], &start) != napi_ok || napi_get_value_uint32(env, argv[3], &length) != napi_ok ||
+      napi_get_value_int64(env, argv[4], &offset) != napi_ok || start > capacity || length > capacity - start) {
+    napi_throw_type_error(env, nullptr, "readCached(fd, memory: Uint8Array, start, lengthBytes, offset)");
+    return nullptr;
+  }
+  const struct iovec span = {static_cast<uint8_t*>(memory) + start, length};
+  const bool read = preadv2(fd, &span, 1, offset, RWF_NOWAIT) == static_cast<ssize_t>(length);
+  napi_get_boolean(env, read, &result);
+  return result;
+}
+
 void InitFiles(Napi::Env env, Napi::Object exports) {
   exports.Set("open", Napi::Function::New(env, Open, "open"));
   exports.Set("close", Napi::Function::New(env, Close, "close"));
@@ -170,6 +198,9 @@ void InitFiles(Napi::Env env, Napi::Object exports) {
   exports.Set("lock", Napi::Function::New(env, Lock, "lock"));
   exports.Set("canWriteBack", Napi::Function::New(env, CanWriteBack, "canWriteBack"));
   exports.Set("isCached", Napi::Function::New(env, IsCached, "isCached"));
+  napi_value read_cached = nullptr;
+  napi_create_function(env, "readCached", NAPI_AUTO_LENGTH, ReadCached, nullptr, &read_cached);
+  napi_set_named_property(env, exports, "readCached", read_cached);
   exports.Set("dropCached", Napi::Function::New(env, DropCached, "dropCached"));
   exports.Set("ftruncate", Napi::Function::New(env, Truncate, "ftruncate"));
   exports.Set("fallocateReserve", Napi::Function::New(env, Reserve, "fallocateReserve"));

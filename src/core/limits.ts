@@ -70,7 +70,7 @@ export const NBD_IN_FLIGHT_BYTES_TOTAL_MAX = 256 * MIB;
 /** Requests in progress, per connection: the kernel client has at most 256. */
 export const NBD_REQUESTS_IN_FLIGHT_MAX = 1024;
 /** Reads taken before the answers so far are sent, so that the client works on them while the rest is served. */
-export const NBD_READS_PER_ROUND = 8;
+export const NBD_READS_PER_ROUND = 16;
 /** Extents that one connection may ask for in a turn: the system is asked for each of them at once, and everybody else waits. */
 export const NBD_EXTENTS_PER_TURN = 2048;
 

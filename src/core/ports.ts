@@ -22,6 +22,11 @@ export interface Device {
   readonly blockBytes: number;
   /** Queues a read into arena[start, start + length). */
   read(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void;
+  /**
+   * Reads [offset, offset + length) into bytes[start, start + length) at once if that needs no waiting for the disk. False: nothing useful is
+   * there, and read() will tell more. Absent: it always has to be waited for.
+   */
+  readNow?(bytes: Uint8Array, start: number, length: number, offset: number): boolean;
   /** The same for what will not be read again soon: nothing of it stays in a cache. Absent: there is none. */
   readOnce?(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void;
   /**
@@ -202,6 +207,8 @@ export interface Backend {
    * once.
    */
   readonly isShortOfReads: boolean;
+  /** Puts what a read asks for into bytes[start, start + request.length) if that can be had at once. False: nothing was done. */
+  readNow(request: IoRequest, bytes: Uint8Array, start: number): boolean;
   /** Starts a read. On success request.slabs holds the data until releaseRead(). */
   read(request: IoRequest): void;
   /** Gives the slabs of a completed read back. */

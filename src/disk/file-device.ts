@@ -69,6 +69,11 @@ export class FileDevice implements Device {
     this.#ring.queue(this.io === 'buffered' ? OP.readCached : OP.read, this.#file, arena, start, length, offset, target, tag);
   }
 
+  readNow(bytes: Uint8Array, start: number, length: number, offset: number): boolean {
+    this.#check(offset, length);
+    return this.io === 'buffered' && binding.readCached(this.#file.fd, bytes, start, length, offset);
+  }
+
   readOnce(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void {
     this.#check(offset, length);
     if (this.io === 'buffered' && this.#uncached === undefined) this.#uncached = UncachedFile.of(this.#file) ?? 'none';

@@ -43,6 +43,21 @@ export interface FailedReads {
   answer(volume: number, request: IoRequest): void;
 }
 
+/** Lays unapplied records over what was read from the device: offset 0 of the volume would be at `base` of the memory. */
+class InPlace implements SegmentVisitor<LogBatch> {
+  #bytes: Uint8Array = new Uint8Array();
+  #base = 0;
+
+  begin(bytes: Uint8Array, base: number): void {
+    this.#bytes = bytes;
+    this.#base = base;
+  }
+
+  segment(start: number, end: number, batch: LogBatch, base: number): void {
+    putSegment(this.#bytes, this.#base + start, end - start, batch, base);
+  }
+}
+
 export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
   readonly #devices: readonly Device[];
   readonly #overlay: Overlay;
@@ -59,6 +74,7 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
   #parts = 0;
   /** Reads with pieces that are not begun, oldest first. */
   readonly #stalled: number[] = [];
+  readonly #inPlace = new InPlace();
   // State of the piece that segment() is called for.
   #slab: ReadSlab;
   #pieceStart = 0;
@@ -85,6 +101,17 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
     const waiting = request.length <= SMALL_BYTES ? this.#waitingSmall : this.#waitingLarge;
     if (waiting.length > 0 || !this.#takeSlabs(request)) waiting.push({ volume, request });
     else this.#start(volume, request);
+  }
+
+  /** What a range reads as, into bytes[start, start + length), if nothing has to be waited for. False: read() will tell more. */
+  readNow(volume: number, bytes: Uint8Array, start: number, length: number, offset: number): boolean {
+    if ((this.#devices[volume] as Device).readNow?.(bytes, start, length, offset) !== true) return false;
+    // Nothing is applied between the two, and what is applied later does not change what is laid over here.
+    if (!this.#overlay.isEmpty(volume)) {
+      this.#inPlace.begin(bytes, start - offset);
+      this.#overlay.visit(volume, offset, offset + length, this.#inPlace);
+    }
+    return true;
   }
 
   /** Less than half of the large slabs are free: the other half may stand in the sockets of slow clients, this one is for everybody. */

@@ -86,6 +86,11 @@ export class Volume implements Backend {
     return this.#group.reads.isShort;
   }
 
+  readNow(request: IoRequest, bytes: Uint8Array, start: number): boolean {
+    if (this.#usable(request) === undefined) return false;
+    return this.#group.reads.readNow(this.#index, bytes, start, request.length, request.offset);
+  }
+
   read(request: IoRequest): void {
     if (this.#current(request)) this.#group.reads.read(this.#index, request);
   }

@@ -58,12 +58,14 @@ export class Answers {
     this.#count(request, 0);
     const isLong = length >= DIRECT_PAYLOAD_BYTES;
     const at = output.reserve(reply.DATA_CHUNK_HEADER_BYTES + (isLong ? 0 : length));
-    const data = this.#structured ? reply.putDataChunkHeader(output.view, at, request) : reply.putSimpleReply(output.view, at, request, 0);
-    output.advance(data);
+    const data = this.#putReadHeader(at, request);
     if (!isLong) {
       copyData(request, output.bytes, data);
       output.advance(data + length);
-    } else if (this.#backend.isShortOfReads) {
+      return true;
+    }
+    output.advance(data);
+    if (this.#backend.isShortOfReads) {
       const copy = Buffer.allocUnsafeSlow(length);
       copyData(request, copy, 0);
       output.appendDirect(copy, request);
@@ -76,6 +78,28 @@ export class Answers {
       return false;
     }
     return true;
+  }
+
+  /**
+   * Answers a short read whose data can be had at once: they are put where they leave from. False: nothing was done. Without this way
+   * every read costs a slab, an operation of the engine and a copy, which is a fifth of the work for reads from the page cache.
+   */
+  readNow(request: NbdRequest): boolean {
+    const { length } = request;
+    if (length >= DIRECT_PAYLOAD_BYTES) return false;
+    const output = this.#output;
+    const at = output.reserve(reply.DATA_CHUNK_HEADER_BYTES + length);
+    const data = this.#putReadHeader(at, request);
+    if (!this.#backend.readNow(request, output.bytes, data)) return false;
+    this.#count(request, 0);
+    output.advance(data + length);
+    return true;
+  }
+
+  /** What stands before the data of a read; returns where they go. */
+  #putReadHeader(at: number, request: NbdRequest): number {
+    const { view } = this.#output;
+    return this.#structured ? reply.putDataChunkHeader(view, at, request) : reply.putSimpleReply(view, at, request, 0);
   }
 
   turnBegins(): void {

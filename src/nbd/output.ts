@@ -90,12 +90,12 @@ export class Output implements SideOwner<Entry> {
   reserve(length: number): number {
     assert(length <= OUTPUT_BUFFER_BYTES, 'a reply fits an output buffer');
     if (this.#current.end + length > OUTPUT_BUFFER_BYTES) this.#rotate();
-    this.#replies++;
     return this.#current.end;
   }
 
-  /** Declares the bytes up to `end` written. */
+  /** Declares the bytes up to `end` written, which are one more reply. */
   advance(end: number): void {
+    this.#replies++;
     this.#current.end = end;
   }
 

@@ -302,7 +302,7 @@ export class Transmission implements RequestOwner, RoomWaiter, BudgetWaiter, Fen
       this.#answers.plain(request, errno);
     } else if (request.type === CMD.blockStatus) {
       this.#answers.status(request);
-    } else {
+    } else if (request.type !== CMD.read || !this.#answers.readNow(request)) {
       request.op = opOf(request.type);
       this.#begin(request);
       if (request.type === CMD.read) this.backend.read(request);

@@ -134,6 +134,7 @@ export class SimClient implements RequestOwner, RoomWaiter {
     const request = this.#request('read', volume, offset, length, false);
     request.lsn = this.history.written.length;
     request.expected = (this.history.current[volume] as Int32Array).slice(offset / SECTOR, (offset + length) / SECTOR);
+    this.#checkReadNow(request);
     this.waiting++;
     this.#backends[volume]?.read(request);
     return request;
@@ -193,6 +194,16 @@ export class SimClient implements RequestOwner, RoomWaiter {
     this.waiting--;
     assert(!request.isDone, 'a request without room is not answered');
     return undefined;
+  }
+
+  /** What can be read at once is what was written last. */
+  #checkReadNow(request: SimRequest): void {
+    const { volume, offset, length, expected } = request;
+    const bytes = new Uint8Array(length);
+    if (this.#backends[volume]?.readNow(request, bytes, 0) !== true) return;
+    for (const [i, id] of idsOf(bytes, offset / SECTOR).entries()) {
+      if (id !== expected?.[i]) this.wrongReads.push(`${volume}:${offset / SECTOR + i} read ${id} at once, expected ${expected?.[i]}`);
+    }
   }
 
   #checkRead(request: SimRequest): void {

@@ -274,6 +274,12 @@ export class SimDevice implements Device {
     this.#queue({ kind: 'read', arena, start, length, offset, durable: false, target, tag });
   }
 
+  readNow(bytes: Uint8Array, start: number, length: number, offset: number): boolean {
+    if (this.#dead) return false;
+    bytes.set(this.disk.view.subarray(offset, offset + length), start);
+    return true;
+  }
+
   write(arena: Arena, start: number, length: number, offset: number, durable: boolean, target: IoTarget, tag: number): void {
     this.#queue({ kind: 'write', arena, start, length, offset, durable, target, tag });
   }

@@ -60,6 +60,10 @@ class RecordedDisk implements Backend {
 
   disconnect(): void {}
 
+  readNow(): boolean {
+    return false;
+  }
+
   read(request: IoRequest): void {
     for (let at = 0; at < request.length; at += RECORD_PAYLOAD_BYTES_MAX) {
       request.slabs.push({ arena: this.#arena, dataStart: request.offset + at, dataCapacity: RECORD_PAYLOAD_BYTES_MAX });

@@ -84,6 +84,25 @@ for (const io of ['buffered', 'direct'] as const satisfies IoMode[]) {
     t.equal(content.length, 8 * MIB);
   });
 
+  t.test(`${io}: what needs no disk is read at once`, async (t) => {
+    const device = await openDevice({ path: work.file(`now-${io}`), io, create: { sizeBytes: 4 * MIB }, engines });
+    arena.bytes.fill(0x5a);
+    t.equal(await write(device, arena, MIB, 0), 0);
+    const bytes = Buffer.alloc(8192);
+    t.equal(device.readNow(bytes, 100, 4096, 65536), io === 'buffered');
+    t.ok(bytes.equals(Buffer.concat([Buffer.alloc(100), Buffer.alloc(4096, io === 'buffered' ? 0x5a : 0), Buffer.alloc(3996)])));
+    t.throws(() => device.readNow(bytes, 0, 4096, 4 * MIB), /does not fit/);
+    t.equal(await sync(device), 0);
+    device.dropCached?.();
+    // A file system without a disk keeps what it has.
+    if (!device.readNow(bytes, 0, 4096, 65536)) {
+      t.equal(device.readNow(bytes, 0, 4096, 65536), false, 'to ask does not bring it');
+      t.equal(await read(device, arena, 4096, 65536), 0);
+    }
+    await device.close();
+    t.throws(() => device.readNow(bytes, 0, 4096, 0), /closed device/);
+  });
+
   t.test(`${io}: zeroed ranges read as zeroes; holes only where they are allowed`, async (t) => {
     const path = work.file(`zero-${io}`);
     const device = await openDevice({ path, io, create: { sizeBytes: 4 * MIB }, reserve: true, engines });

@@ -258,6 +258,38 @@ t.test('thousands of reads that need no device start one after the other, not in
   t.equal(answered, 512 + 5000);
 });
 
+t.test('what can be had at once is the device with everything laid over it that is not applied', async (t) => {
+  const world = new SimWorld(new Random(7));
+  const site = await world.add('a');
+  const client = new SimClient(site, new History());
+  client.write(0, 0, 65536);
+  client.commit();
+  await world.advance(5000);
+  for (const device of site.volumeDevices) device.stopped = true;
+  client.write(0, 4096, 4096);
+  client.discard('zero', 0, 12288, 4096);
+  client.write(0, 15360, 1024);
+  client.commit();
+  await world.settle();
+  const backend = site.group.backends.get('data') as Backend;
+  const epoch = backend.connect(() => undefined);
+  const request: IoRequest = { op: 'read', offset: 0, length: 65536, fua: false, noHole: false, epoch, slabs: [], owner: client };
+  const bytes = Buffer.alloc(65536 + 200, 0xee);
+  t.equal(backend.readNow(request, bytes, 100), true);
+  t.same(idsOf(bytes.subarray(100, 65636)), client.history.current[0]?.subarray(0, 128));
+  t.ok(bytes.subarray(0, 100).every((byte) => byte === 0xee) && bytes.subarray(65636).every((byte) => byte === 0xee), 'and nothing else');
+  Object.assign(request, { offset: 13312, length: 2560 });
+  t.equal(backend.readNow(request, bytes, 0), true, 'a part of records');
+  t.same(idsOf(bytes.subarray(0, 2560), 26), client.history.current[0]?.subarray(26, 31));
+  t.equal(backend.readNow({ ...request, epoch: epoch + 1 }, bytes, 0), false, 'a connection that does not count');
+  const [device] = site.volumeDevices as [SimDevice];
+  Object.assign(device, { readNow: () => false });
+  t.equal(backend.readNow(request, bytes, 0), false);
+  Object.assign(device, { readNow: undefined });
+  t.equal(backend.readNow(request, bytes, 0), false, 'a device that is always waited for');
+  t.same(request.slabs, []);
+});
+
 t.test('reads of a client that is gone do not wait for memory any more', async (t) => {
   const world = new SimWorld(new Random(7));
   const site = await world.add('a');

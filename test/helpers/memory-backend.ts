@@ -35,6 +35,9 @@ export class MemoryBackend implements Backend {
   room = true;
   /** Reads hold what was there when they were started, not when they leave. Costs a copy. */
   snapshotReads = false;
+  /** Of reads, every so-maniest is answered at once; 0: none. */
+  readsNow = 0;
+  #readsAsked = 0;
   /** Every data request fails with this. */
   failWith = 0;
   /** What happened, for order checks: `op offset length`. Only with recording on. */
@@ -86,6 +89,14 @@ export class MemoryBackend implements Backend {
 
   get isShortOfReads(): boolean {
     return false;
+  }
+
+  readNow(request: IoRequest, bytes: Uint8Array, start: number): boolean {
+    const { offset, length } = request;
+    if (this.readsNow === 0 || ++this.#readsAsked % this.readsNow !== 0 || this.failWith !== 0) return false;
+    if (length % this.blockBytes !== 0 || offset % this.blockBytes !== 0) return false;
+    bytes.set(this.data.subarray(offset, offset + length), start);
+    return true;
   }
 
   read(request: IoRequest): void {

@@ -1,6 +1,6 @@
 // Files, locks and extents through the addon, and the shape of its errors.
 
-import { constants, statSync } from 'node:fs';
+import { constants, statSync, writeSync } from 'node:fs';
 import t from 'tap';
 import { binding, type SystemError } from '../../src/disk/native.js';
 import { Workspace } from '../helpers/workspace.js';
@@ -55,6 +55,27 @@ t.test('sizes, blocks and extents of a sparse file', async (t) => {
   t.equal(statSync(path).blocks, 0);
   binding.fallocateReserve(fd, 0, 1 << 20);
   t.ok(statSync(path).blocks * 512 >= 1 << 20, 'all of it reserved');
+  binding.close(fd);
+});
+
+t.test('what the page cache has is read at once, into the memory that is named and no other', async (t) => {
+  const fd = binding.open(work.file('cached'), O_RDWR | O_CREAT, 0o600);
+  const content = Buffer.alloc(8192, 7);
+  writeSync(fd, content);
+  const memory = Buffer.alloc(5000);
+  t.equal(binding.readCached(fd, memory, 3, 4096, 4096), true);
+  t.ok(memory.equals(Buffer.concat([Buffer.alloc(3), Buffer.alloc(4096, 7), Buffer.alloc(901)])));
+  t.equal(binding.readCached(fd, memory, 0, 4096, 6144), false, 'it ends too soon');
+  t.equal(binding.readCached(-1, memory, 0, 4096, 0), false, 'who reads the ordinary way is told why');
+  for (const [start, length] of [
+    [905, 4096],
+    [5001, 0],
+    [4294967295, 4096],
+  ] as const) {
+    t.throws(() => binding.readCached(fd, memory, start, length, 0), TypeError, `${start} ${length}`);
+  }
+  t.throws(() => binding.readCached(fd, [] as unknown as Uint8Array, 0, 1, 0), TypeError);
+  t.throws(() => (binding.readCached as (fd: number) => boolean)(fd), TypeError);
   binding.close(fd);
 });
 

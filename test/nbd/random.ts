@@ -105,6 +105,7 @@ type Step = { kind: 'write' | 'read' | 'zero' | 'bad'; block: number; blocks: nu
 t.test('any history of requests reads back what a plain array holds', async (t) => {
   const volume = new MemoryBackend({ sizeBytes: 4 * MIB, blockBytes: 512 });
   volume.snapshotReads = true;
+  volume.readsNow = 3;
   const fixture = await ServerFixture.start([volume]);
   t.teardown(() => fixture.stop());
   const client = fixture.client();

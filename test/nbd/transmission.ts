@@ -42,10 +42,11 @@ async function readBack(client: RawClient, offset: number, length: number): Prom
   return client.read(length);
 }
 
-for (const completion of ['sync', 'commit'] as const) {
+for (const completion of ['sync', 'commit', 'at once'] as const) {
   t.test(`every command with simple replies, completing in ${completion}`, async (t) => {
     const { backend, client } = await open(t);
-    backend.completion = completion;
+    if (completion === 'at once') backend.readsNow = 1;
+    else backend.completion = completion;
     const data = pattern(8192);
     t.equal(await ask(client, { type: WRITE, offset: 4096, payload: data }), 0);
     t.equal(await ask(client, { type: FLUSH }), 0);
@@ -59,31 +60,33 @@ for (const completion of ['sync', 'commit'] as const) {
   });
 }
 
-t.test('structured reads are one chunk with the offset in front', async (t) => {
-  const { backend, client } = await open(t, {}, { structured: true });
-  pattern(backend.sizeBytes).copy(backend.data);
-  for (const [length, flags] of [
-    [512, 0],
-    [4096, 4],
-    [65024, 0],
-    [65536, 4],
-    [3 * MIB + 512, 4],
-  ] as const) {
-    client.send(request({ type: READ, cookie: 9n, offset: 1024, length, flags }));
-    const chunk = await client.chunk();
-    t.match({ ...chunk, payload: undefined }, { flags: 1, type: 1, cookie: 9n });
-    t.equal(chunk.payload.readBigUInt64BE(0), 1024n);
-    t.ok(chunk.payload.subarray(8).equals(backend.data.subarray(1024, 1024 + length)), `${length} bytes`);
-  }
-  client.send(request({ type: READ, cookie: 10n, length: 0 }));
-  t.match(await client.chunk(), { flags: 1, type: 0, cookie: 10n }, 'an empty read has no data chunk');
-  client.send(request({ type: READ, cookie: 11n, offset: 1, length: 512 }));
-  const error = await client.chunk();
-  t.match(error, { flags: 1, type: 0x8001, cookie: 11n });
-  t.same([error.payload.readUInt32BE(0), error.payload.readUInt16BE(4)], [22, 0]);
-  t.equal(await ask(client, { type: WRITE, payload: pattern(512) }), 0, 'other commands keep simple replies');
-  t.equal(backend.readsHeld, 0);
-});
+for (const readsNow of [0, 1])
+  t.test(`structured reads are one chunk with the offset in front${readsNow === 0 ? '' : ', at once'}`, async (t) => {
+    const { backend, client } = await open(t, {}, { structured: true });
+    backend.readsNow = readsNow;
+    pattern(backend.sizeBytes).copy(backend.data);
+    for (const [length, flags] of [
+      [512, 0],
+      [4096, 4],
+      [65024, 0],
+      [65536, 4],
+      [3 * MIB + 512, 4],
+    ] as const) {
+      client.send(request({ type: READ, cookie: 9n, offset: 1024, length, flags }));
+      const chunk = await client.chunk();
+      t.match({ ...chunk, payload: undefined }, { flags: 1, type: 1, cookie: 9n });
+      t.equal(chunk.payload.readBigUInt64BE(0), 1024n);
+      t.ok(chunk.payload.subarray(8).equals(backend.data.subarray(1024, 1024 + length)), `${length} bytes`);
+    }
+    client.send(request({ type: READ, cookie: 10n, length: 0 }));
+    t.match(await client.chunk(), { flags: 1, type: 0, cookie: 10n }, 'an empty read has no data chunk');
+    client.send(request({ type: READ, cookie: 11n, offset: 1, length: 512 }));
+    const error = await client.chunk();
+    t.match(error, { flags: 1, type: 0x8001, cookie: 11n });
+    t.same([error.payload.readUInt32BE(0), error.payload.readUInt16BE(4)], [22, 0]);
+    t.equal(await ask(client, { type: WRITE, payload: pattern(512) }), 0, 'other commands keep simple replies');
+    t.equal(backend.readsHeld, 0);
+  });
 
 t.test('BLOCK_STATUS reports runs, one run on request', async (t) => {
   const { backend, client } = await open(t, {}, { structured: true, context: true });
@@ -212,6 +215,28 @@ t.test('a burst is committed once and answered in order', async (t) => {
   );
   for (let i = 0; i < count; i++) t.equal((await client.simple()).cookie, BigInt(i));
   t.ok(backend.commits - before < 10, `${backend.commits - before} commits`);
+});
+
+t.test('reads that are answered at once pass those that wait, count, and leave together', async (t) => {
+  const { backend, client, fixture } = await open(t);
+  pattern(backend.sizeBytes).copy(backend.data);
+  backend.completion = 'held';
+  backend.readsNow = 2;
+  const count = 40;
+  client.send(
+    Buffer.concat(Array.from({ length: count }, (_, i) => request({ type: READ, cookie: BigInt(i), offset: i * 4096, length: 4096 }))),
+  );
+  const answered = async (i: number): Promise<void> => {
+    t.same(await client.simple(), { error: 0, cookie: BigInt(i) });
+    t.ok((await client.read(4096)).equals(backend.data.subarray(i * 4096, i * 4096 + 4096)));
+  };
+  for (let i = 1; i < count; i += 2) await answered(i);
+  t.equal(backend.held, count / 2);
+  t.equal(fixture.server.metrics.inFlight, count / 2);
+  backend.release();
+  for (let i = 0; i < count; i += 2) await answered(i);
+  t.match(fixture.server.metrics.read, { completed: count, bytes: count * 4096, failed: 0 });
+  t.same([backend.readsHeld, fixture.server.metrics.inFlight], [0, 0]);
 });
 
 t.test('replies may come in any order and much later', async (t) => {
