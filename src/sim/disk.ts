@@ -62,7 +62,8 @@ export class SimDisk {
   readonly #versions = new Map<number, Version[]>();
   /** Sectors that may read as something that no flush will make durable. */
   readonly #dropped = new Set<number>();
-  #writes = 0;
+  /** Completed so far. */
+  writes = 0;
   #device: SimDevice | undefined;
 
   constructor(path: string, sizeBytes: number, blockBytes = SECTOR) {
@@ -84,7 +85,7 @@ export class SimDisk {
     copy.#written.set(this.#written);
     for (const [sector, versions] of this.#versions) copy.#versions.set(sector, [...versions]);
     for (const sector of this.#dropped) copy.#dropped.add(sector);
-    copy.#writes = this.#writes;
+    copy.writes = this.writes;
     return copy;
   }
 
@@ -122,10 +123,6 @@ export class SimDisk {
     return this.#versions.size;
   }
 
-  get writes(): number {
-    return this.#writes;
-  }
-
   /**
    * Ends the process. Writes under way have landed in the cache, partly or not at all. Without power every sector falls back to its durable
    * content or one of the newer ones: all of a write, none, or (where `random` tears it) some of its sectors.
@@ -157,7 +154,7 @@ export class SimDisk {
 
   /** A completed write; durable ones reach the medium. */
   put(offset: number, bytes: Uint8Array, durable: boolean): void {
-    this.#writes++;
+    this.writes++;
     for (let c = Math.floor(offset / CHUNK); c <= Math.floor((offset + bytes.length - 1) / CHUNK); c++) this.#written[c] = 1;
     this.view.set(bytes, offset);
     if (durable) this.durable.set(bytes, offset);
@@ -170,7 +167,7 @@ export class SimDisk {
         continue;
       }
       const versions = this.#versions.get(sector);
-      const version = { write: this.#writes, data: copy, at };
+      const version = { write: this.writes, data: copy, at };
       if (versions === undefined) this.#versions.set(sector, [version]);
       else versions.push(version);
     }
@@ -275,7 +272,6 @@ export class SimDevice implements Device {
   }
 
   readNow(bytes: Uint8Array, start: number, length: number, offset: number): boolean {
-    if (this.#dead) return false;
     bytes.set(this.disk.view.subarray(offset, offset + length), start);
     return true;
   }
