@@ -23,8 +23,8 @@ export interface Device {
   /** Queues a read into arena[start, start + length). */
   read(arena: Arena, start: number, length: number, offset: number, target: IoTarget, tag: number): void;
   /**
-   * Reads [offset, offset + length) into bytes[start, start + length) at once if that needs no waiting for the disk. False: nothing useful is
-   * there, and read() will tell more. Absent: it always has to be waited for.
+   * Reads into bytes[start, start + length) at once if nothing has to be waited for. False: nothing useful is there, and read() will tell
+   * more. Absent: there is always something to wait for.
    */
   readNow?(bytes: Uint8Array, start: number, length: number, offset: number): boolean;
   /** The same for what will not be read again soon: nothing of it stays in a cache. Absent: there is none. */
