@@ -165,7 +165,7 @@ static Napi::Value Extents(const Napi::CallbackInfo& info) {
 }
 
 // readCached(fd, memory: Uint8Array, start, lengthBytes, offset): whether the page cache had all of it, which is in
-// memory[start, start + lengthBytes) then; never waits for a disk. On the data path, so plain Node-API.
+// memory[start, start + lengthBytes) then; asked with RWF_NOWAIT. On the data path, so plain Node-API.
 static napi_value ReadCached(napi_env env, napi_callback_info info) {
   napi_value argv[5];
   size_t argc = 5;
@@ -181,7 +181,7 @@ static napi_value ReadCached(napi_env env, napi_callback_info info) {
       napi_get_value_int32(env, argv[0], &fd) != napi_ok ||
       napi_get_typedarray_info(env, argv[1], &type, &capacity, &memory, nullptr, nullptr) != napi_ok || type != napi_uint8_array ||
       napi_get_value_uint32(env, argv[2], &start) != napi_ok || napi_get_value_uint32(env, argv[3], &length) != napi_ok ||
-      napi_get_value_int64(env, argv[4], &offset) != napi_ok || start > capacity || length > capacity - start) {
+      napi_get_value_int64(env, argv[4], &offset) != napi_ok || offset < 0 || start > capacity || length > capacity - start) {
     napi_throw_type_error(env, nullptr, "readCached(fd, memory: Uint8Array, start, lengthBytes, offset)");
     return nullptr;
   }

@@ -74,6 +74,7 @@ for (const io of ['buffered', 'direct'] as const satisfies IoMode[]) {
     const sum = Buffer.from(arena.bytes.subarray(0, MIB));
     t.equal(await write(device, arena, MIB, 4096), 0);
     t.equal(await write(device, arena, MIB, 4 * MIB, true), 0);
+    t.equal(await write(device, arena, MIB, 6 * MIB + device.blockBytes), 0);
     t.equal(await sync(device), 0);
     arena.bytes.fill(0);
     t.equal(await read(device, arena, MIB, 4 * MIB), 0);
@@ -81,6 +82,7 @@ for (const io of ['buffered', 'direct'] as const satisfies IoMode[]) {
     await device.close();
     const content = readFileSync(path);
     t.ok(sum.equals(content.subarray(4096, 4096 + MIB)));
+    t.ok(sum.equals(content.subarray(6 * MIB + device.blockBytes, 7 * MIB + device.blockBytes)), 'between the pieces of the page cache');
     t.equal(content.length, 8 * MIB);
   });
 

@@ -74,6 +74,7 @@ t.test('what the page cache has is read at once, into the memory that is named a
   ] as const) {
     t.throws(() => binding.readCached(fd, memory, start, length, 0), TypeError, `${start} ${length}`);
   }
+  t.throws(() => binding.readCached(fd, memory, 0, 4096, -1), TypeError, 'it would be where the last read(2) ended');
   t.throws(() => binding.readCached(fd, [] as unknown as Uint8Array, 0, 1, 0), TypeError);
   t.throws(() => (binding.readCached as (fd: number) => boolean)(fd), TypeError);
   binding.close(fd);
