@@ -50,7 +50,12 @@ const STAGES: readonly Stage[] = [
   { name: 'unit with the thread pool', places: ['disk', 'group'], parallel: 2, deadlineMs: 180_000, environment: { LVR_IO: 'threads' } },
   { name: 'branches', places: ['coverage'], parallel: 1, deadlineMs: 420_000 },
   { name: 'fuzz', places: ['fuzz'], parallel: 2, deadlineMs: 600_000 },
-  { name: 'simulator', places: ['sim/failing-io.js', 'sim/failing-io-overflow.js', 'sim'], parallel: 2, deadlineMs: 900_000 },
+  {
+    name: 'simulator',
+    places: ['sim/failing-io.js', 'sim/seeds.js', 'sim/planted.js', 'sim/exhaustive.js', 'sim'],
+    parallel: 2,
+    deadlineMs: 900_000,
+  },
   { name: 'crash images', places: ['crash'], parallel: 1, deadlineMs: 600_000 },
   { name: 'processes', places: ['integration'], parallel: 1, deadlineMs: 600_000 },
   {
