@@ -207,7 +207,7 @@ export interface Backend {
    * once.
    */
   readonly isShortOfReads: boolean;
-  /** Puts what a read asks for into bytes[start, start + request.length) if that can be had at once. False: nothing was done. */
+  /** Puts what a read asks for into bytes[start, start + request.length) if that can be had at once. False: nothing useful is there. */
   readNow(request: IoRequest, bytes: Uint8Array, start: number): boolean;
   /** Starts a read. On success request.slabs holds the data until releaseRead(). */
   read(request: IoRequest): void;

@@ -87,7 +87,7 @@ export type Binding = EngineBinding & {
   canWriteBack(fd: number): boolean;
   /** The page cache holds all of the range; false where the kernel does not tell. */
   isCached(fd: number, offset: number, lengthBytes: number): boolean;
-  /** Whether the page cache had all of a range, which is in memory[start, start + lengthBytes) then. Never waits for the disk. */
+  /** Whether the page cache had all of a range, which is in memory[start, start + lengthBytes) then (RWF_NOWAIT). */
   readCached(fd: number, memory: Uint8Array, start: number, lengthBytes: number, offset: number): boolean;
   /** The page cache forgets what it has of the file and need not write. */
   dropCached(fd: number): void;

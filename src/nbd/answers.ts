@@ -81,7 +81,7 @@ export class Answers {
   }
 
   /**
-   * Answers a short read whose data can be had at once: they are put where they leave from. False: nothing was done. Without this way
+   * Answers a short read whose data can be had at once: they are put where they leave from. False: nothing is answered. Without this way
    * every read costs a slab, an operation of the engine and a copy, which is a fifth of the work for reads from the page cache.
    */
   readNow(request: NbdRequest): boolean {
