@@ -52,11 +52,11 @@ const STAGES: readonly Stage[] = [
   { name: 'fuzz', places: ['fuzz'], parallel: 2, deadlineMs: 600_000 },
   {
     name: 'simulator',
-    places: ['sim/failing-io.js', 'sim/seeds.js', 'sim/planted.js', 'sim/exhaustive.js', 'sim'],
+    places: ['sim/seeds.js', 'sim/planted.js', 'sim/failing-io.js', 'sim/seeds-further.js', 'sim/exhaustive.js', 'sim'],
     parallel: 2,
     deadlineMs: 900_000,
   },
-  { name: 'crash images', places: ['crash'], parallel: 1, deadlineMs: 600_000 },
+  { name: 'crash images', places: ['crash/process.js', 'crash'], parallel: 2, deadlineMs: 600_000 },
   { name: 'processes', places: ['integration'], parallel: 1, deadlineMs: 600_000 },
   {
     name: 'kernel',

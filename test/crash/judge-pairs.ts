@@ -1,10 +1,12 @@
-// Judges the pairs of images of one recording in a thread of their own (pairs-worker.ts).
+// Judges the pairs of images of one recording, in a thread of its own.
 
-import { Worker } from 'node:worker_threads';
+import { apart } from '../helpers/apart.js';
+import { Random } from '../helpers/random.js';
 import { PairFigures } from './pair-figures.js';
 import type { PairRecording } from './pair-workload.js';
+import { Pairs } from './pairs.js';
 
-/** What the thread is given. */
+/** Which recording, and what of it. */
 export interface PairJob {
   readonly recording: PairRecording;
   readonly seed: number;
@@ -13,12 +15,12 @@ export interface PairJob {
   readonly keepIn: string | undefined;
 }
 
+/** Makes and judges the pairs, in this thread. */
+export function figuresOf({ recording, seed, wanted, keepIn }: PairJob): Promise<PairFigures> {
+  return new Pairs(recording, new Random(seed), wanted, keepIn).run();
+}
+
 /** Resolves with the figures when all pairs are judged. */
-export function judgePairs(job: PairJob): Promise<PairFigures> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('./pairs-worker.js', import.meta.url), { workerData: job });
-    worker.once('message', (figures: PairFigures) => resolve(Object.assign(new PairFigures(), figures)));
-    worker.once('error', reject);
-    worker.once('exit', (code) => reject(new Error(`the thread ended with ${code} before it was done`)));
-  });
+export async function judgePairs(job: PairJob): Promise<PairFigures> {
+  return Object.assign(new PairFigures(), await apart<typeof figuresOf>(new URL(import.meta.url), 'figuresOf', job));
 }

@@ -6,12 +6,11 @@
 // image that fails is kept below .cache/.
 
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import { Random } from '../helpers/random.js';
 import { REPOSITORY, Workspace } from '../helpers/workspace.js';
-import { Figures, type ImageOptions } from './images.js';
-import type { ImageJob } from './images-worker.js';
+import type { Figures, ImageOptions } from './images.js';
+import { judgeImages } from './judge-images.js';
 import { eatmydata, noFlush, preloading } from './preloads.js';
 import { type Recording, record, recordSecondary, type WorkloadOptions } from './workload.js';
 
@@ -48,22 +47,13 @@ async function judged(t: Test, plan: ImageOptions & { name: string }, random: Ra
   const { answers, role } = recording;
   const keepIn = isControl ? undefined : join(REPOSITORY, '.cache', 'crash-images', name);
   const realIn = isControl || role === 'secondary' ? undefined : workspace.file('real');
-  const figures = await judge({ recording, seed: random.seed, options: plan, keepIn, realIn });
+  const figures = await judgeImages({ recording, seed: random.seed, options: plan, keepIn, realIn });
   t.comment(`figures: ${name}, SEED=${random.seed}: ${answers} answers; ${figures.line()}`);
   if (!isControl) {
     totals.images += figures.images;
     totals.violations += figures.violations;
   }
   return figures;
-}
-
-function judge(job: ImageJob): Promise<Figures> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('./images-worker.js', import.meta.url), { workerData: job });
-    worker.once('message', (figures: Figures) => resolve(Object.assign(new Figures(), figures)));
-    worker.once('error', reject);
-    worker.once('exit', (code) => reject(new Error(`the thread ended with ${code} before it was done`)));
-  });
 }
 
 /** Without these the images would prove little. */

@@ -4,19 +4,21 @@ import t from 'tap';
 import { MIB } from '../../src/core/limits.js';
 import { resizeLog } from '../../src/disk/log-resize.js';
 import { SimDisk } from '../../src/sim/disk.js';
+import { apart } from '../helpers/apart.js';
 import { Random } from '../helpers/random.js';
 import { drive, SimLog, SimMemory } from '../helpers/sim-log.js';
-import { LAYOUTS, resizeWorlds, SIZES } from './resize-worlds.js';
+import { LAYOUTS, type resizeWorlds, SIZES } from './resize-worlds.js';
 
 t.setTimeout(170_000);
 
 const BLOCK = 4096;
+const WORLDS = new URL('./resize-worlds.js', import.meta.url);
 
 for (const name of Object.keys(LAYOUTS)) {
   t.test(`power cut at every moment of a change of size: ${name}`, { timeout: 170_000 }, async (t) => {
     const random = new Random();
     t.comment(`SEED=${random.seed}`);
-    const { violation, worlds, crashed, refused } = await resizeWorlds(random, [name]);
+    const { violation, worlds, crashed, refused } = await apart<typeof resizeWorlds>(WORLDS, 'resizeWorlds', random.seed, [name]);
     t.equal(violation, undefined);
     t.ok(worlds > SIZES.length && crashed > 0);
     t.comment(`figure log resized, ${name}: ${worlds} worlds, ${crashed} power cuts, ${refused} refusals`);

@@ -7,7 +7,7 @@ import { MIB } from '../../src/core/limits.js';
 import { resizeLog } from '../../src/disk/log-resize.js';
 import { RING_START, SUPERBLOCK_BYTES } from '../../src/format/superblock.js';
 import { SimDisk } from '../../src/sim/disk.js';
-import type { Random } from '../../src/sim/random.js';
+import { Random } from '../../src/sim/random.js';
 import { SimLog, SimMemory } from '../helpers/sim-log.js';
 
 /** Of the disk that the log is on: the largest size it can have. */
@@ -184,7 +184,8 @@ async function steps(site: SimLog, work: Promise<unknown>, point: number): Promi
 }
 
 /** Runs the worlds of the layouts and sizes named, all unless they are given. */
-export async function resizeWorlds(random: Random, layouts = Object.keys(LAYOUTS), sizes = SIZES): Promise<ResizeFigures> {
+export async function resizeWorlds(seed: number, layouts = Object.keys(LAYOUTS), sizes = SIZES): Promise<ResizeFigures> {
+  const random = new Random(seed);
   const figures: ResizeFigures = { worlds: 0, refused: 0, crashed: 0, violation: undefined };
   for (const name of layouts) {
     const world = new World(random);

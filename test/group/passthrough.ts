@@ -6,11 +6,13 @@ import { MARK_AT } from '../../src/format/passthrough-mark.js';
 import { RING_START, SUPERBLOCK_BYTES } from '../../src/format/superblock.js';
 import { SimClient } from '../../src/sim/client.js';
 import { History, idsOf } from '../../src/sim/history.js';
+import { apart } from '../helpers/apart.js';
 import { Random } from '../helpers/random.js';
 import { type SimSite, SimWorld, VOLUME_BYTES } from '../helpers/sim-group.js';
-import { passthroughWorlds } from './passthrough-worlds.js';
+import type { passthroughWorlds } from './passthrough-worlds.js';
 
 const EIO = 5;
+const WORLDS = new URL('./passthrough-worlds.js', import.meta.url);
 
 /** The last test takes half a minute on two busy processors. */
 const TIMEOUT_MS = 170_000;
@@ -345,7 +347,7 @@ t.test(
   async (t) => {
     const first = new Random().below(1_000_000);
     t.comment(`SEED=${first}`);
-    const { violation, worlds, ...figures } = await passthroughWorlds(first, 120);
+    const { violation, worlds, ...figures } = await apart<typeof passthroughWorlds>(WORLDS, 'passthroughWorlds', first, 120);
     t.equal(violation, undefined);
     t.equal(worlds, 120);
     t.ok(figures.givenUp > 40 && figures.cutInBetween > 3 && figures.returns === 120, JSON.stringify(figures));

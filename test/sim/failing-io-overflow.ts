@@ -2,18 +2,16 @@
 // own, so that the two run beside each other.
 
 import t from 'tap';
-import { nthIo, OVERFLOW_SCENARIOS } from './nth-io.js';
+import { apart } from '../helpers/apart.js';
+import { type nthIo, OVERFLOW_SCENARIOS } from './nth-io.js';
 
 t.setTimeout(890_000);
 
 const OVERFLOW_STEP = 4;
 
 t.test('whichever of them fails, nothing promised is lost and the sites come together', { timeout: 890_000 }, async (t) => {
-  const figures = await nthIo(
-    0,
-    OVERFLOW_STEP,
-    OVERFLOW_SCENARIOS.map(({ name }) => name),
-  );
+  const names = OVERFLOW_SCENARIOS.map(({ name }) => name);
+  const figures = await apart<typeof nthIo>(new URL('./nth-io.js', import.meta.url), 'nthIo', 0, OVERFLOW_STEP, names);
   t.equal(figures.violation?.message ?? '', '', figures.what);
   t.ok(figures.runs >= 1_000, `${figures.runs} runs`);
   t.comment(`figure simulator, fail-Nth-I/O runs of resyncs: ${figures.runs}`);

@@ -3,7 +3,6 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Random } from '../../src/sim/random.js';
 import { runScenario } from '../../src/sim/scenario.js';
 import { selftest } from '../../src/sim/selftest.js';
 import { highWaterWorlds } from '../disk/high-water-worlds.js';
@@ -60,7 +59,7 @@ async function scenario(): Promise<Caught | undefined> {
 }
 
 async function resize(): Promise<Caught | undefined> {
-  const { violation } = await resizeWorlds(new Random(1), ['two laps'], [DISK_BYTES]);
+  const { violation } = await resizeWorlds(1, ['two laps'], [DISK_BYTES]);
   return violation === undefined ? undefined : { by: 'change of size', oracle: 'durability', message: violation, script: [] };
 }
 
