@@ -48,13 +48,18 @@ function run(name: string, source: string, flags: readonly string[] = []): Promi
   });
 }
 
-/** End of a script: four workers run it and are ended in the middle, then its process. Prints 1 four times, exits with 3. */
+/**
+ * End of a script: four workers run it and are ended in the middle, then its process. Prints 1 four times, exits with 3. A worker says
+ * when it has come here: one that is ended while it still loads ends with 0 and has tested nothing.
+ */
 const ENDS_WORKERS_AND_ITSELF = `
-    import { Worker, isMainThread } from 'node:worker_threads';
-    if (isMainThread) {
+    import { Worker, isMainThread, parentPort } from 'node:worker_threads';
+    if (!isMainThread) parentPort.postMessage('at work');
+    else {
       for (let i = 0; i < 4; i++) {
         const worker = new Worker(new URL(import.meta.url), { argv: process.argv.slice(2) });
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await new Promise((resolve, reject) => { worker.once('message', resolve); worker.once('error', reject); });
+        await new Promise((resolve) => setTimeout(resolve, 20));
         console.log(await worker.terminate());
       }
       process.exit(3);
