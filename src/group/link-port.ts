@@ -137,10 +137,9 @@ export class LinkPort implements ShipSource, ReceiveSink {
     return this.#group.log.reader.lastOf(lsn);
   }
 
-  resync(site: string, uuid: string, { features, logBytes }: SiteOffer): ResyncRun {
-    if (this.#site(site).bitmap?.uuid !== uuid || this.#group.role !== 'primary' || this.#group.passthrough.isActive) {
-      throw new LvrError('FAILED', `group ${this.name}: there is no bitmap of site ${site} any more`);
-    }
+  resync(site: string, uuid: string, { features, logBytes }: SiteOffer): ResyncRun | undefined {
+    const { role, passthrough } = this.#group;
+    if (this.#site(site).bitmap?.uuid !== uuid || role !== 'primary' || passthrough.isActive) return undefined;
     return this.#group.resyncs.startCopy(site, (features & FEATURE_COMPARE) !== 0, logBytes);
   }
 

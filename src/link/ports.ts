@@ -112,10 +112,10 @@ export interface ShipSource extends LinkGroup {
   /** The last LSN of the batch of the log that holds `lsn`; undefined when it is not retained. */
   lastOfBatch(lsn: number): number | undefined;
   /**
-   * A resync of the site with the bitmap `uuid`; `other`: what the site says in its hello. Throws LvrError when there is no such
-   * bitmap any more.
+   * A resync of the site with the bitmap `uuid`; `other`: what the site says in its hello. undefined when there is no such bitmap any
+   * more.
    */
-  resync(site: string, uuid: string, other: SiteOffer): ResyncRun;
+  resync(site: string, uuid: string, other: SiteOffer): ResyncRun | undefined;
   /** The site is ready and records from `from` on are about to flow; `isBehindCopy`: behind the regions and the end mark of a resync. */
   siteStreaming(site: string, from: number, isBehindCopy: boolean): void;
   /** Records up to `lsn` stand in the stream to the site: memory that is kept for it may go. */

@@ -316,9 +316,8 @@ export class Session implements ChannelOwner, SenderOwner {
 
   /** Receiving site: records flow from `from` on. */
   #receiveFrom(from: number): void {
-    const { epoch } = (this.#other as Hello).history;
     this.#channel.send(controlFrame('ready', encodeReady(from)));
-    this.#flow.receive(from, epoch, this.#mode);
+    this.#flow.receive(from, (this.#other as Hello).history.epoch, this.#mode);
     this.#enter('running', 0);
   }
 
@@ -346,6 +345,7 @@ export class Session implements ChannelOwner, SenderOwner {
 
   #sendRegions(uuid: string): void {
     const run = this.#group.resync(this.#site, uuid, this.#other as Hello);
+    if (run === undefined) return this.bye(HISTORY_CHANGED);
     const sender = new ResyncSender(run, this.#channel, this.#clock, this);
     this.#flow.sendRegions(sender);
     this.#enter('running', 0);

@@ -10,7 +10,7 @@ import {
   SLAB_SMALL_PAYLOAD_BYTES,
 } from '../../src/core/limits.js';
 import { cutLineage, extendLineage, type Lineage } from '../../src/core/lineage.js';
-import type { ReconnectPlan, SiteHistory } from '../../src/core/reconnect.js';
+import type { BitmapOffer, ReconnectPlan, SiteHistory } from '../../src/core/reconnect.js';
 import { LogBatch } from '../../src/disk/log-batch.js';
 import { crc32cSmall } from '../../src/format/crc32c.js';
 import {
@@ -42,6 +42,7 @@ export class FakeGroup implements ShipSource, ReceiveSink {
   incarnation = 1;
   lineage: Lineage = [];
   trimmed = 0;
+  bitmap: BitmapOffer | undefined;
   volumeList: VolumeDescription[] = [{ name: 'data', sizeBytes: 1 << 30, blockBytes: 512 }];
   /** records[i] is LSN i + 1. */
   records: FakeRecord[] = [];
@@ -140,7 +141,7 @@ export class FakeGroup implements ShipSource, ReceiveSink {
   }
 
   history(): SiteHistory {
-    const { site, role, groupUuid, blank, epoch, lineage, trimmed } = this;
+    const { site, role, groupUuid, blank, epoch, lineage, trimmed, bitmap } = this;
     const last = this.records.length;
     return {
       site,
@@ -154,14 +155,12 @@ export class FakeGroup implements ShipSource, ReceiveSink {
       applied: this.appliedLsn,
       last,
       resync: '',
-      bitmap: undefined,
+      bitmap,
     };
   }
 
-  // Resyncs are tested with real groups (test/group/resync.ts, the simulator).
-  resync(): never {
-    throw new LvrError('FAILED', 'a fake group has no bitmaps');
-  }
+  // Resyncs are tested with real groups (test/group/resync.ts, the simulator); here the bitmap of the hello is gone when it is asked for.
+  resync(): undefined {}
 
   leaseRegion(): LogBatch | undefined {
     return undefined;

@@ -1,6 +1,7 @@
 // A running session with a raw peer as one of its ends: as primary of site b, or as secondary of site a.
 
 import type { SiteMode } from '../../src/core/group-config.js';
+import type { BitmapOffer } from '../../src/core/reconnect.js';
 import {
   CONTENT_META_BYTES,
   FRAME_HEADER_BYTES,
@@ -54,9 +55,14 @@ export async function rawPrimary(mode: SiteMode): Promise<{ world: World; peer: 
   return { world, peer, send, group };
 }
 
-/** Site a as sender in this mode to a raw secondary that has nothing, and offers `features`. */
-export async function rawSecondary(mode: SiteMode, features = 0): Promise<{ world: World; peer: RawPeer; group: FakeGroup }> {
+/** Site a as sender in this mode to a raw secondary that has nothing, and offers `features`; `bitmap`: what site a kept for it. */
+export async function rawSecondary(
+  mode: SiteMode,
+  features = 0,
+  bitmap?: BitmapOffer,
+): Promise<{ world: World; peer: RawPeer; group: FakeGroup }> {
   const world = new World('primary', 'secondary', false, mode);
+  world.a.group.bitmap = bitmap;
   let accepted: RawPeer | undefined;
   await world.network.listen('host', 7002, (stream) => {
     accepted = new RawPeer(stream);

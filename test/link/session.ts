@@ -1,9 +1,10 @@
 // One session frame by frame: plans, order, deadlines, replacement.
 
 import t from 'tap';
-import { LINK_HELLO_MS, LINK_PING_MS, LINK_PREPARE_MS } from '../../src/core/limits.js';
+import { LINK_BACKOFF_MAX_MS, LINK_HELLO_MS, LINK_PING_MS, LINK_PREPARE_MS } from '../../src/core/limits.js';
 import type { SiteHistory } from '../../src/core/reconnect.js';
 import {
+  decodeBye,
   decodeHello,
   decodePlan,
   encodeAck,
@@ -14,7 +15,8 @@ import {
   type Hello,
   historyDigest,
 } from '../../src/format/wire.js';
-import { rawPrimary } from './raw-ends.js';
+import { HISTORY_CHANGED } from '../../src/link/session-parts.js';
+import { rawPrimary, rawSecondary } from './raw-ends.js';
 import { helloFrame, primaryHistory, RawPeer } from './raw-peer.js';
 import { share, World } from './world.js';
 
@@ -90,6 +92,18 @@ t.test('a different record below equal lineages is found by its chain value on b
   await world.start();
   t.equal(`${world}`, 'refused stopped DIVERGED | refused stopped DIVERGED');
   t.same(world.b.group.prepared, []);
+  await world.stop();
+});
+
+t.test('a bitmap that is gone when the other site is ready: the sites meet again, and nothing else comes of it', async (t) => {
+  const { world, peer } = await rawSecondary('async', 0, { uuid: 'ef'.repeat(16), base: 0, isKept: false });
+  t.equal(peer.types, 'hello plan bye');
+  t.match(decodeBye(peer.heard[2]?.meta ?? new Uint8Array(0)), { reason: HISTORY_CHANGED });
+  t.match(world.a.link.state(), { session: 'offline', rule: 'C18', reason: HISTORY_CHANGED });
+  t.same(world.a.group.events, []);
+  const { connects } = world.network;
+  await world.advance(LINK_BACKOFF_MAX_MS + 1000);
+  t.ok(world.network.connects > connects);
   await world.stop();
 });
 
