@@ -11,7 +11,7 @@ function selftest(...words: string[]): Promise<CommandResult> {
   return runCommand(process.execPath, [MAIN, 'selftest', ...words], { timeoutMs: 120_000 });
 }
 
-t.setTimeout(170_000);
+t.setTimeout(290_000);
 
 t.test('a seed gives the same figures every time, in words and as JSON', { timeout: 160_000 }, async (t) => {
   const words = await selftest('--seed', '3', '--rounds', '2');

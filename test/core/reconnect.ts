@@ -4,7 +4,7 @@ import t from 'tap';
 import type { Lineage } from '../../src/core/lineage.js';
 import { decideReconnect, type ReconnectPlan, type SiteHistory } from '../../src/core/reconnect.js';
 
-t.setTimeout(170_000);
+t.setTimeout(290_000);
 
 const WRITERS = [
   { epoch: 1, incarnation: 1 },

@@ -9,7 +9,7 @@ import { Random } from '../helpers/random.js';
 import { drive, SimLog, SimMemory } from '../helpers/sim-log.js';
 import { LAYOUTS, type resizeWorlds, SIZES } from './resize-worlds.js';
 
-t.setTimeout(170_000);
+t.setTimeout(290_000);
 
 const BLOCK = 4096;
 const WORLDS = new URL('./resize-worlds.js', import.meta.url);
