@@ -111,7 +111,7 @@ function run(command: string, parameters: readonly string[], stage: Stage): Prom
     const child = spawn(command, parameters, {
       cwd: ROOT,
       detached: true,
-      // A file without a limit of its own ends in order before it is killed. The framework's 30 s is too little on a machine with neighbours.
+      // A file without a limit of its own ends in order before it is killed; the framework's 30 s is little on a machine with neighbours.
       env: { ...process.env, TAP_BAIL: '0', TAP_TIMEOUT: String((stage.deadlineMs - ORDERLY_MS) / 1000), ...stage.environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -3,6 +3,7 @@
 // as failed and keeps nobody else from working.
 
 import { expectedError, LvrError } from '../core/errors.js';
+import type { Timer } from '../core/ports.js';
 import type { GroupStatus } from '../core/status.js';
 import { AttachedVolumes } from './attached.js';
 import type { AgentConfig } from './config.js';
@@ -20,6 +21,8 @@ import { VERSION } from './version.js';
 /** Running NBD requests have this long to end when the agent stops, and when a successor waits. */
 const NBD_DRAIN_MS = 10_000;
 const QUICK_DRAIN_MS = 200;
+/** How long a stop waits for a change that is under way, such as a promotion. */
+const CHANGE_MS = 15_000;
 
 /** The process around an agent. */
 export type AgentProcess = {
@@ -94,12 +97,25 @@ export class Agent {
   /** Stops in order; devices in use are left to the next agent, or given a moment if they cannot wait for it. */
   async stop(): Promise<void> {
     this.#isEnding = true;
+    await this.#changed();
     await this.#attached.release();
     await this.#nbd?.stop(NBD_DRAIN_MS);
     await this.#links?.stop();
-    await Promise.all([...this.#slots.groups()].map((group) => group.stop({ quick: false })));
+    // One that cannot be stopped in order keeps no other from it.
+    const ends = await Promise.allSettled([...this.#slots.groups()].map((group) => group.stop({ quick: false })));
     await this.#metrics?.close();
     await this.#control?.close();
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  }
+
+  /** What is being changed comes to its end, or has had its time: a promotion must not lose its devices while it rolls a copy back. */
+  async #changed(): Promise<void> {
+    let timer: Timer | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = this.#parts.clock.after(CHANGE_MS, resolve);
+    });
+    await Promise.race([this.#changes, late]);
+    timer?.cancel();
   }
 
   /**
@@ -203,13 +219,18 @@ export class Agent {
   /** Verbs that change something run one after the other; the number waiting is bounded by the connections of the control socket. */
   #exclusively<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#changes.then(() => {
-      if (!this.#isEnding) return work();
-      throw new LvrError('IN_USE', 'the agent is ending: nothing is changed any more', {
-        hint: 'ask again when it, or the next one, is ready',
-      });
+      this.#refuseIfEnding();
+      return work();
     });
     this.#changes = result.catch(() => undefined);
     return result;
+  }
+
+  #refuseIfEnding(): void {
+    if (!this.#isEnding) return;
+    throw new LvrError('IN_USE', 'the agent is ending: nothing is changed any more', {
+      hint: 'ask again when it, or the next one, is ready',
+    });
   }
 
   async #promote({ group: name, force }: Verbs['promote']['args']): Promise<Verbs['promote']['result']> {
@@ -241,6 +262,7 @@ export class Agent {
   /** Refuses while a device is mounted or held: its users would get I/O errors, or wait for an agent that does not come. */
   async #agentStop(): Promise<Verbs['agent-stop']['result']> {
     await this.#attached.refuseHeld('stop');
+    this.#refuseIfEnding();
     this.#isEnding = true;
     this.#parts.clock.after(0, () => this.#process.stop());
     return { pid: process.pid };
@@ -250,6 +272,8 @@ export class Agent {
   async #agentRestart(): Promise<Verbs['agent-restart']['result']> {
     await this.#attached.refuseHeld('restart');
     const successor = await this.#process.startSuccessor();
+    if (this.#isEnding) successor.abandon();
+    this.#refuseIfEnding();
     this.#isEnding = true;
     this.#parts.clock.after(0, () => this.#process.giveWay(successor));
     return { pid: process.pid, successor: successor.pid };

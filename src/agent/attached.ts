@@ -4,7 +4,7 @@
 
 import { deviceIdentity } from '../attach/identity.js';
 import type { Attachment, AttachRequest } from '../attach/ports.js';
-import { LvrError } from '../core/errors.js';
+import { expectedError, LvrError } from '../core/errors.js';
 import type { AgentConfig } from './config.js';
 import type { Verbs } from './control-protocol.js';
 import type { AgentGroup, AgentParts } from './ports.js';
@@ -73,9 +73,10 @@ export class AttachedVolumes {
         const request = this.#request(target, undefined);
         await (resumes ? attach.resume(request) : attach.attach(request));
       } catch (error) {
-        if (!(error instanceof LvrError)) throw error;
-        if (resumes) log.error('device-waits', `${error.message}; its users wait`, { volume: target });
-        else log.warn('not-attached-again', error.message, { volume: target });
+        const expected = expectedError(error);
+        if (expected === undefined) throw error;
+        if (resumes) log.error('device-waits', `${expected.message}; its users wait`, { volume: target });
+        else log.warn('not-attached-again', expected.message, { volume: target });
       }
     }
     attach.restored();
@@ -135,8 +136,9 @@ export class AttachedVolumes {
     try {
       await this.#parts.attach.detach(attachment, true);
     } catch (error) {
-      if (!(error instanceof LvrError)) throw error;
-      this.#parts.log.error('device-left', error.message, { volume: attachment.target, holders });
+      const expected = expectedError(error);
+      if (expected === undefined) throw error;
+      this.#parts.log.error('device-left', expected.message, { volume: attachment.target, holders });
     }
   }
 

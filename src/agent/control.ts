@@ -4,7 +4,7 @@
 import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
-import { LvrError, messageOf } from '../core/errors.js';
+import { expectedError, LvrError, messageOf } from '../core/errors.js';
 import type { Log } from '../core/ports.js';
 import { peerCredentials } from '../disk/system.js';
 import {
@@ -107,9 +107,10 @@ export class ControlServer {
       const handler = this.#handlers[verb] as (args: unknown) => Promise<unknown>;
       send(socket, { result: await withDeadline(handler(args), verb) });
     } catch (error) {
-      // Anything but an expected error is a defect: it must reach the process and end it, not only this connection.
-      if (!(error instanceof LvrError)) throw error;
-      send(socket, { error: toErrorDocument(error) });
+      const expected = expectedError(error);
+      // Anything else is a defect: it must reach the process and end it, not only this connection.
+      if (expected === undefined) throw error;
+      send(socket, { error: toErrorDocument(expected) });
     }
   }
 

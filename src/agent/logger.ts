@@ -1,14 +1,25 @@
 // The agent's log on stderr: JSON lines (pino) for machines, `<level> event message` for a person at a terminal.
 
 import { pino } from 'pino';
+import { KIB } from '../core/limits.js';
 import type { Log } from '../core/ports.js';
 
 type Level = 'info' | 'warn' | 'error';
 
-/** A Log for this process; `human` chooses the form, whether stderr is a terminal. Lines are written at once, also before an abort. */
+/** What is kept of lines that cannot be written, on a full disk for example; those behind it are lost. */
+const UNWRITTEN_BYTES_MAX = 256 * KIB;
+
+/**
+ * A Log for this process; `human` chooses the form, whether stderr is a terminal. Lines are written at once, also before an abort. A full
+ * disk or a terminal that is gone costs lines, never the process that serves volumes.
+ */
 export function createLog(site: string, human: boolean): Log {
-  if (human)
+  if (human) {
+    process.stderr.on('error', () => undefined);
     return makeLog((level, event, message, fields) => process.stderr.write(`<${level}> ${event} ${message}${formatFields(fields)}\n`));
+  }
+  const destination = pino.destination({ fd: 2, sync: true, maxLength: UNWRITTEN_BYTES_MAX });
+  destination.on('error', () => undefined);
   const logger = pino(
     {
       base: { site, pid: process.pid },
@@ -16,7 +27,7 @@ export function createLog(site: string, human: boolean): Log {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (level) => ({ level }) },
     },
-    pino.destination({ fd: 2, sync: true }),
+    destination,
   );
   return makeLog((level, event, message, fields) => logger[level]({ event, ...fields }, message));
 }

@@ -7,7 +7,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { HandedSocket } from '../attach/ports.js';
-import { LvrError } from '../core/errors.js';
+import { LvrError, messageOf } from '../core/errors.js';
 import { binding } from '../disk/native.js';
 import type { Legacy } from './ports.js';
 
@@ -45,10 +45,15 @@ export class Successor {
     const [own, theirs] = binding.socketPair(CHANNEL_BYTES);
     const options = process.execArgv.filter((word) => word !== COMPILE_FIRST);
     const parameters = [COMPILE_FIRST, ...options, ...process.argv.slice(1).filter((word) => word !== `--${SUCCESSOR_OPTION}`)];
-    const child = spawn(process.execPath, [...parameters, `--${SUCCESSOR_OPTION}`], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc', theirs],
-    });
-    binding.close(theirs);
+    let child: ChildProcess;
+    try {
+      child = spawn(process.execPath, [...parameters, `--${SUCCESSOR_OPTION}`], { stdio: ['ignore', 'inherit', 'inherit', 'ipc', theirs] });
+    } catch (error) {
+      binding.close(own);
+      throw notStarted(messageOf(error));
+    } finally {
+      binding.close(theirs);
+    }
     const successor = new Successor(child, own);
     try {
       await successor.#ready();
@@ -71,7 +76,7 @@ export class Successor {
     return new Promise((resolve, reject) => {
       const refuse = (why: string): void => {
         clearTimeout(timer);
-        reject(new LvrError('FAILED', `the new agent did not start, this one goes on: ${why}`, { hint: 'see the log; lvrd --version' }));
+        reject(notStarted(why));
       };
       const timer = setTimeout(() => refuse(`it was not ready within ${READY_MS / 1000} s`), READY_MS);
       this.#child.once('error', (error) => refuse(error.message));
@@ -107,6 +112,10 @@ export class Successor {
     this.#child.kill('SIGKILL');
     binding.close(this.#channel);
   }
+}
+
+function notStarted(why: string): LvrError {
+  return new LvrError('FAILED', `the new agent did not start, this one goes on: ${why}`, { hint: 'see the log; lvrd --version' });
 }
 
 /** In the successor: says that it is ready, and waits for its turn. Resolves with what the old agent left, nothing if it just ended. */

@@ -54,7 +54,7 @@ export class Attachments {
       // A device that the next agent would know nothing of is none.
       if (entry === undefined) this.#entries.delete(target);
       else this.#entries.set(target, { ...entry, live: false });
-      removeLinks(this.#stateDir, target, made.device);
+      this.#unlink(target, made.device);
       await attacher.detach(made).catch((failure: unknown) => {
         this.#log.error('device-left', messageOf(failure), { volume: target });
       });
@@ -192,7 +192,7 @@ export class Attachments {
       if (entry) entry.live = true;
       throw error;
     }
-    removeLinks(this.#stateDir, target, device);
+    this.#unlink(target, device);
     if (!remember) this.#entries.delete(target);
     try {
       this.#save();
@@ -249,12 +249,22 @@ export class Attachments {
     try {
       await attacher.detach(attachment);
     } catch (error) {
-      if (!(error instanceof LvrError)) throw error;
-      this.#log.error('device-left', error.message, { volume: target });
+      const expected = expectedError(error);
+      if (expected === undefined) throw error;
+      this.#log.error('device-left', expected.message, { volume: target });
       return false;
     }
-    removeLinks(this.#stateDir, target, device);
+    this.#unlink(target, device);
     return true;
+  }
+
+  /** A name that stays behind (state_dir became read-only) points at nothing, and the next attach replaces it. */
+  #unlink(target: string, device: string): void {
+    try {
+      removeLinks(this.#stateDir, target, device);
+    } catch (error) {
+      this.#log.warn('link-left', messageOf(error), { volume: target, device });
+    }
   }
 
   #lost(target: string, reason: string): void {

@@ -9,7 +9,7 @@
 // another site was primary in between, what the users of the device hold must never reach the volume.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LvrError, messageOf } from '../core/errors.js';
+import { expectedError, LvrError, messageOf } from '../core/errors.js';
 import type { Log } from '../core/ports.js';
 import type { Binding } from './native.js';
 import type { NbdSysfs } from './nbd-sysfs.js';
@@ -186,7 +186,8 @@ export class KernelDevice {
     try {
       await this.withSockets(1, (sockets) => control.reconfigure({ index, backend: identity, sockets }));
     } catch (error) {
-      if (error instanceof LvrError) return error;
+      const expected = expectedError(error);
+      if (expected !== undefined) return expected;
       if (!(error instanceof NetlinkError)) throw error;
       return new LvrError('ATTACH', `${this.device} cannot be reconnected: ${error.message}`, { hint: 'dmesg | grep nbd', cause: error });
     }

@@ -13,7 +13,7 @@ export type RunResult = { readonly code: number; readonly stdout: string; readon
 
 /** Runs `command`; never rejects. A tool that does not end in time is killed and counts as failed. */
 export function runTool(command: string, parameters: readonly string[], timeoutMs = RUN_MS): Promise<RunResult> {
-  return new Promise((resolve) => {
+  return new Promise<RunResult>((resolve) => {
     execFile(
       command,
       [...parameters],
@@ -24,7 +24,8 @@ export function runTool(command: string, parameters: readonly string[], timeoutM
         resolve({ code, stdout: stdout.trim(), stderr: killed || stderr.trim(), missing: (error?.code as unknown) === 'ENOENT' });
       },
     );
-  });
+    // Some reasons why a process cannot be started (no memory, no descriptor, a busy file) are thrown.
+  }).catch((error: unknown) => ({ code: 1, stdout: '', stderr: messageOf(error), missing: false }));
 }
 
 /** The result of `work`, or undefined when it has none after `timeoutMs`; the work goes on then, and how it ends no longer matters. */

@@ -161,15 +161,23 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EPERM: ['PERMISSION', 'may not be opened for writing', 'check its permissions and that it is not set read-only'],
 };
 
-/** Gives a file its size, with all blocks, durably. Throws LvrError; a file that could not be made longer has the size it had. */
+/** Gives a file its size, with all blocks, durably. Throws LvrError; what cannot be made longer stays as it was, if its device works. */
 export function resizeFile(path: string, fd: number, io: IoMode, beforeBytes: number, sizeBytes: number): void {
   try {
     binding.ftruncate(fd, sizeBytes);
     if (sizeBytes > beforeBytes) binding.fallocateReserve(fd, beforeBytes, sizeBytes - beforeBytes);
     fsyncSync(fd);
   } catch (error) {
-    if (sizeBytes > beforeBytes) binding.ftruncate(fd, beforeBytes);
+    if (sizeBytes > beforeBytes) giveBack(fd, beforeBytes);
     throw translated(error, path, io);
+  }
+}
+
+function giveBack(fd: number, sizeBytes: number): void {
+  try {
+    binding.ftruncate(fd, sizeBytes);
+  } catch {
+    // The same device refused the size: what is said is the reason for that.
   }
 }
 

@@ -1,8 +1,8 @@
 // Receiving half of a session: records frames of the primary into leased batches, positions back.
 //
-// The gateway for everything a primary sends: LSNs without a gap, writers in order, extents inside the volumes, sizes that add up. The
-// sink checks payload CRCs and the chain. A batch belongs to this file from leaseBatch() until receive() takes it over. Batches are
-// submitted and positions answered once per event-loop turn, however many frames came.
+// The gateway for everything a primary sends: LSNs without a gap, writers in order, extents inside the volumes, sizes that add up, long
+// payloads where they can be written from. The sink checks payload CRCs and the chain. A batch belongs to this file from leaseBatch() until
+// receive() takes it over. Batches are submitted and positions answered once per event-loop turn, however many frames came.
 //
 // Which position is answered at the end of its turn depends on what the primary waits for: logged in every mode (flushes, trimming and
 // draining do), received in mode memory, applied in mode applied. The others ride along, or follow after LINK_LAZY_MS.
@@ -11,6 +11,7 @@ import { assert } from '../core/assert.js';
 import { DOUBLE_ZERO } from '../core/doubles.js';
 import type { SiteMode } from '../core/group-config.js';
 import {
+  DIRECT_PAYLOAD_BYTES,
   LINK_LAZY_MS,
   LINK_UNANSWERED_BYTES_MAX,
   LINK_UNANSWERED_FRAMES_MAX,
@@ -203,9 +204,17 @@ export class Receiver {
       epoch = recordsEpoch;
       incarnation = recordsIncarnation;
       if (!this.#isExtentValid(bytes, at)) return `LSN ${lsn} has an impossible extent`;
-      if (recordHasPayload(bytes, at)) payloadSum += recordLength(bytes, at);
+      if (!recordHasPayload(bytes, at)) continue;
+      const length = recordLength(bytes, at);
+      // Only short payloads are put right on their way to a volume with larger blocks than those before them had.
+      if (length > DIRECT_PAYLOAD_BYTES && payloadSum % this.#blockBytes(bytes, at) !== 0) return `LSN ${lsn} is long, and between blocks`;
+      payloadSum += length;
     }
     return payloadSum === payloadBytes ? undefined : `payload of ${payloadBytes} bytes where the records say ${payloadSum}`;
+  }
+
+  #blockBytes(bytes: Uint8Array, at: number): number {
+    return (this.#volumes[recordVolume(bytes, at)] as VolumeDescription).blockBytes;
   }
 
   #isExtentValid(bytes: Uint8Array, at: number): boolean {

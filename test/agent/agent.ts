@@ -4,15 +4,17 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import type { AgentProcess } from '../../src/agent/agent.js';
 import { groupStatus } from '../../src/agent/status.js';
+import type { Successor } from '../../src/agent/succession.js';
 import { askAgent } from '../../src/cli/client.js';
 import * as fake from './world.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'lvr-agent-'));
 t.teardown(() => rmSync(dir, { recursive: true, force: true }));
 
-function makeWorld(name: string, stopAsked?: () => void): fake.World {
-  return fake.makeWorld(dir, name, stopAsked);
+function makeWorld(name: string, stopAsked?: () => void, startSuccessor?: AgentProcess['startSuccessor']): fake.World {
+  return fake.makeWorld(dir, name, stopAsked, startSuccessor);
 }
 
 t.test('things start and stop in order, and a group that cannot be opened keeps nobody from working', async (t) => {
@@ -121,6 +123,46 @@ t.test('agent stop is answered, then the stop is asked for', async (t) => {
   await new Promise((resolve) => setTimeout(resolve, 20));
   t.equal(asked, 1);
   await agent.stop();
+});
+
+t.test('a stop waits for a promotion that is under way, and a group that cannot be closed keeps no other from it', async (t) => {
+  const { agent, control, events, groups } = makeWorld('under-way');
+  await agent.start();
+  const sec = groups.get('sec') as fake.FakeGroup;
+  let promoted = (): void => undefined;
+  sec.gate = new Promise((resolve) => {
+    promoted = resolve;
+  });
+  (groups.get('app') as fake.FakeGroup).failsToStop = true;
+  events.length = 0;
+  const answer = askAgent(control, 'promote', { group: 'sec', force: true });
+  const asked = askAgent(control, 'version', {});
+  await asked;
+  const stopped = agent.stop();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  t.same(events, []);
+  promoted();
+  await t.rejects(stopped, { message: 'app cannot be closed' });
+  t.match(await answer, { changed: true });
+  t.same(events, ['promoted sec', 'nbd stops', 'links stop', 'stop app', 'stop sec']);
+});
+
+t.test('a successor that gets ready when the agent stops already is not needed', async (t) => {
+  let abandoned = 0;
+  let ready = (_: Successor): void => undefined;
+  const starting = new Promise<Successor>((resolve) => {
+    ready = resolve;
+  });
+  const { agent, control } = makeWorld('late', undefined, () => starting);
+  await agent.start();
+  const restart = askAgent(control, 'agent-restart', {});
+  const refused = t.rejects(restart, { code: 'IN_USE', message: /the agent is ending/ });
+  await askAgent(control, 'version', {});
+  const stopped = agent.stop();
+  ready({ pid: 5, abandon: () => void abandoned++ } as Successor);
+  await refused;
+  t.equal(abandoned, 1);
+  await stopped;
 });
 
 t.test('what was attached is attached again at start, and remembered at stop', async (t) => {

@@ -26,7 +26,9 @@ const handlers: VerbHandlers = {
   },
   attach: refuse,
   detach: async ({ target }) => ({ changed: true, target, device: '/dev/loop9' }),
-  promote: refuse,
+  promote: async () => {
+    throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE', syscall: 'open' });
+  },
   demote: async ({ group }) => ({ changed: false, group, warnings: [] }),
   site: refuse,
   sync: refuse,
@@ -76,6 +78,13 @@ t.test('a verb is answered, and errors arrive with code, hint and details', asyn
       hint: 'wait',
       details: { holders: ['me'] },
     });
+  });
+});
+
+t.test('what the system refuses a verb is an answer; the agent goes on', async (t) => {
+  await withServer('system', async (path) => {
+    await t.rejects(askAgent(path, 'promote', { group: 'app', force: false }), { code: 'FAILED', message: /EMFILE/ });
+    t.equal((await askAgent(path, 'version', {})).version, '1');
   });
 });
 

@@ -2,7 +2,7 @@
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Agent } from '../../src/agent/agent.js';
+import { Agent, type AgentProcess } from '../../src/agent/agent.js';
 import { parseConfig } from '../../src/agent/config.js';
 import { Pauses } from '../../src/agent/pauses.js';
 import type { AgentGroup, AgentParts, AttachService, SiteActions } from '../../src/agent/ports.js';
@@ -15,12 +15,15 @@ import { systemClock } from '../helpers/clock.js';
 import { MemoryBackend } from '../helpers/memory-backend.js';
 
 /** A group in RAM that notes what is done with it. */
-class FakeGroup implements AgentGroup {
+export class FakeGroup implements AgentGroup {
   readonly name: string;
   readonly uuid = '0123456789abcdef0123456789abcdef';
   readonly end = { logUuid: 'f'.repeat(32), lsn: 12 };
   readonly backends = new Map<string, MemoryBackend>();
   role: 'primary' | 'secondary';
+  /** What a promotion waits for. */
+  gate: Promise<void> | undefined;
+  failsToStop = false;
   readonly #config: GroupConfig;
   readonly #events: string[];
 
@@ -46,10 +49,13 @@ class FakeGroup implements AgentGroup {
   async stop({ quick }: { quick: boolean }): Promise<void> {
     if (quick) this.#events.push('quick');
     this.#events.push(`stop ${this.name}`);
+    if (this.failsToStop) throw new Error(`${this.name} cannot be closed`);
   }
 
   async promote({ force }: { force: boolean }): Promise<{ changed: boolean; epoch: string }> {
     const changed = this.role === 'secondary';
+    await this.gate;
+    if (this.gate !== undefined) this.#events.push(`promoted ${this.name}`);
     if (changed && !force) throw new LvrError('PRIMARY_CONNECTED', 'the primary is connected');
     this.role = 'primary';
     return { changed, epoch: '4' };
@@ -117,6 +123,7 @@ export type World = {
   attached: Map<string, Attachment>;
   again: Restored[];
   dead: Set<string>;
+  groups: Map<string, FakeGroup>;
 };
 
 /** A device of the kernel's client. */
@@ -135,7 +142,7 @@ const device: Attachment = {
 };
 
 /** Attachments in memory. */
-function fakeAttach({ attached, again, dead, holders, events }: Omit<World, 'agent' | 'control'>): AttachService {
+function fakeAttach({ attached, again, dead, holders, events }: Omit<World, 'agent' | 'control' | 'groups'>): AttachService {
   return {
     attach: async ({ target, blockBytes, readOnly, identity }) => {
       if (dead.delete(target)) events.push(`attach ${target} anew`);
@@ -201,8 +208,10 @@ function fakeSites(events: string[]): SiteActions {
   };
 }
 
+const noSuccessor: AgentProcess['startSuccessor'] = () => Promise.reject(new LvrError('FAILED', 'there is none'));
+
 /** An agent over fake parts, with its files below `dir`; group `bad` cannot be opened. */
-export function makeWorld(dir: string, name: string, stopAsked = (): void => undefined): World {
+export function makeWorld(dir: string, name: string, stopAsked = (): void => undefined, startSuccessor = noSuccessor): World {
   const control = join(dir, name, 'agent.sock');
   const group = (
     each: string,
@@ -216,6 +225,7 @@ ${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}
   const again: Restored[] = [];
   const attached = new Map<string, Attachment>();
   const dead = new Set<string>();
+  const groups = new Map<string, FakeGroup>();
   const stateDir = join(dir, name);
   mkdirSync(stateDir, { recursive: true });
   const note = (event: string): void => void events.push(`log ${event}`);
@@ -226,7 +236,9 @@ ${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}
     openGroup: async (config) => {
       if (config.name === 'bad') throw new LvrError('LOG_FOREIGN', 'the log of bad belongs to group other');
       events.push(`open ${config.name}`);
-      return new FakeGroup(config, events);
+      const made = new FakeGroup(config, events);
+      groups.set(config.name, made);
+      return made;
     },
     startNbd: async (listen) => {
       events.push(`nbd ${listen[0]?.kind}`);
@@ -251,7 +263,7 @@ ${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}
   return {
     agent: new Agent(parseConfig(text, 'x'), parts, {
       stop: stopAsked,
-      startSuccessor: () => Promise.reject(new LvrError('FAILED', 'there is none')),
+      startSuccessor,
       giveWay: () => undefined,
       takesOver: false,
     }),
@@ -261,5 +273,6 @@ ${group('app', 'primary')}${group('bad', 'primary')}${group('sec', 'secondary')}
     attached,
     again,
     dead,
+    groups,
   };
 }

@@ -54,7 +54,7 @@ t.test('while the volume cannot be served its device waits', async (t) => {
   t.match(resumed, { device: '/dev/nbd7', pid: process.pid });
 });
 
-t.test('a refusal that passes does not end the repair: of the volume, and of the driver', async (t) => {
+t.test('a refusal that passes does not end the repair: of the volume, of the driver, and of the system', async (t) => {
   const world = new World(t);
   world.put(7, { backend: IDENTITY });
   const device = new KernelDevice(world.parts, 'app/data', IDENTITY, 2, world.onLost);
@@ -67,6 +67,14 @@ t.test('a refusal that passes does not end the repair: of the volume, and of the
   world.unavailable = '';
   world.refusals = [new NetlinkError('reconfigure', 16), new LvrError('TIMEOUT', 'netlink did not answer')];
   await eventually(() => device.live === 2 && world.refusals.length === 0, 'it is whole again');
+  t.same(world.lost, []);
+
+  world.noSockets = true;
+  world.drop(0);
+  await sleep(200);
+  t.equal(device.live, 1);
+  world.noSockets = false;
+  await eventually(() => device.live === 2, 'it is whole again');
   t.same(world.lost, []);
 
   await sleep(200);

@@ -32,6 +32,8 @@ export class World {
   identity = IDENTITY;
   /** The driver ignores the next sockets: it closes its end. */
   ignores = 0;
+  /** The process has no descriptor left. */
+  noSockets = false;
   #fd = 1000;
 
   constructor(test: Test) {
@@ -100,7 +102,13 @@ export class World {
   readonly parts = {
     control: this.control,
     sysfs: this.sysfs,
-    sockets: { socketPair: (): [number, number] => [this.#fd++, this.#fd++], close: (fd: number) => void this.closed.push(fd) },
+    sockets: {
+      socketPair: (): [number, number] => {
+        if (this.noSockets) throw Object.assign(new Error('EMFILE: socketpair'), { code: 'EMFILE', syscall: 'socketpair' });
+        return [this.#fd++, this.#fd++];
+      },
+      close: (fd: number) => void this.closed.push(fd),
+    },
     server: {
       flags: () => 0x16d,
       identity: () => {

@@ -1,14 +1,14 @@
 // FileDevice and openDevice over real files, a small tmpfs and a loop device.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import t from 'tap';
 import { LvrError } from '../../src/core/errors.js';
 import type { Arena, Device, ExtentRun } from '../../src/core/ports.js';
 import { createEngines } from '../../src/disk/engine.js';
 import { openDevice } from '../../src/disk/file-device.js';
 import { createArena } from '../../src/disk/memory.js';
-import type { IoMode } from '../../src/disk/open-descriptor.js';
+import { type IoMode, resizeFile } from '../../src/disk/open-descriptor.js';
 import { discardDevice, writeDurably } from '../../src/disk/promises.js';
 import { Random } from '../helpers/random.js';
 import { Workspace } from '../helpers/workspace.js';
@@ -360,4 +360,14 @@ t.test('block devices: size, blocks, exclusive use, mounted and read-only ones',
     spawnSync('umount', [mountPoint]);
     command('losetup', '--detach', loop);
   }
+});
+
+t.test('a file whose device takes neither the new size nor the old one: an error that names it, not one of the system', (t) => {
+  const path = work.file('unresizable');
+  writeFileSync(path, Buffer.alloc(4096));
+  const fd = openSync(path, 'r');
+  t.teardown(() => closeSync(fd));
+  t.throws(() => resizeFile(path, fd, 'buffered', 4096, 8192), { code: 'DEVICE_FAILED', message: new RegExp(path) });
+  t.equal(statSync(path).size, 4096);
+  t.end();
 });
