@@ -2,7 +2,7 @@
 // things start (logs, listeners, control, links and exports, attachments) and stop (the reverse). A group that cannot be opened is shown
 // as failed and keeps nobody else from working.
 
-import { expectedError, LvrError } from '../core/errors.js';
+import { expectedError, LvrError, messageOf } from '../core/errors.js';
 import type { Timer } from '../core/ports.js';
 import type { GroupStatus } from '../core/status.js';
 import { AttachedVolumes } from './attached.js';
@@ -22,7 +22,7 @@ import { VERSION } from './version.js';
 const NBD_DRAIN_MS = 10_000;
 const QUICK_DRAIN_MS = 200;
 /** How long a stop waits for a change that is under way, such as a promotion. */
-const CHANGE_MS = 15_000;
+const CHANGE_MS = 10_000;
 
 /** The process around an agent. */
 export type AgentProcess = {
@@ -102,10 +102,16 @@ export class Agent {
     await this.#nbd?.stop(NBD_DRAIN_MS);
     await this.#links?.stop();
     // One that cannot be stopped in order keeps no other from it.
-    const ends = await Promise.allSettled([...this.#slots.groups()].map((group) => group.stop({ quick: false })));
+    const failures: unknown[] = [];
+    const stop = (group: AgentGroup): Promise<void> =>
+      group.stop({ quick: false }).catch((error: unknown) => {
+        this.#parts.log.error('group-not-stopped', messageOf(error), { group: group.name });
+        failures.push(error);
+      });
+    await Promise.all([...this.#slots.groups()].map(stop));
     await this.#metrics?.close();
     await this.#control?.close();
-    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    if (failures.length > 0) throw failures[0];
   }
 
   /** What is being changed comes to its end, or has had its time: a promotion must not lose its devices while it rolls a copy back. */

@@ -1,25 +1,21 @@
 // The agent's log on stderr: JSON lines (pino) for machines, `<level> event message` for a person at a terminal.
 
+import { writeSync } from 'node:fs';
 import { pino } from 'pino';
-import { KIB } from '../core/limits.js';
 import type { Log } from '../core/ports.js';
 
 type Level = 'info' | 'warn' | 'error';
 
-/** What is kept of lines that cannot be written, on a full disk for example; those behind it are lost. */
-const UNWRITTEN_BYTES_MAX = 256 * KIB;
+const STDERR = 2;
+/** Between two tries on a pipe whose reader is slow. */
+const AGAIN_MS = 10;
+const NEVER = new Int32Array(new SharedArrayBuffer(4));
 
-/**
- * A Log for this process; `human` chooses the form, whether stderr is a terminal. Lines are written at once, also before an abort. A full
- * disk or a terminal that is gone costs lines, never the process that serves volumes.
- */
+/** A Log for this process; `human` chooses the form, whether stderr is a terminal. Lines are written at once, also before an abort. */
 export function createLog(site: string, human: boolean): Log {
-  if (human) {
-    process.stderr.on('error', () => undefined);
-    return makeLog((level, event, message, fields) => process.stderr.write(`<${level}> ${event} ${message}${formatFields(fields)}\n`));
-  }
-  const destination = pino.destination({ fd: 2, sync: true, maxLength: UNWRITTEN_BYTES_MAX });
-  destination.on('error', () => undefined);
+  const destination = new Lines();
+  if (human)
+    return makeLog((level, event, message, fields) => destination.write(`<${level}> ${event} ${message}${formatFields(fields)}\n`));
   const logger = pino(
     {
       base: { site, pid: process.pid },
@@ -30,6 +26,25 @@ export function createLog(site: string, human: boolean): Log {
     destination,
   );
   return makeLog((level, event, message, fields) => logger[level]({ event, ...fields }, message));
+}
+
+/** Stderr, line by line. A full disk or a terminal that is gone costs the lines of that time, never the process that serves volumes. */
+class Lines {
+  /** The last line was not written to its end. */
+  #isTorn = false;
+
+  write(line: string): void {
+    let rest = Buffer.from(this.#isTorn ? `\n${line}` : line);
+    while (rest.length > 0) {
+      try {
+        rest = rest.subarray(writeSync(STDERR, rest));
+        this.#isTorn = rest.length > 0;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
+        Atomics.wait(NEVER, 0, 0, AGAIN_MS);
+      }
+    }
+  }
 }
 
 function makeLog(write: (level: Level, event: string, message: string, fields: Record<string, unknown>) => void): Log {

@@ -55,12 +55,17 @@ export class Successor {
       binding.close(theirs);
     }
     const successor = new Successor(child, own);
+    // Alone, it would take the end of this process for its turn.
+    const alone = (): void => void child.kill('SIGKILL');
+    process.once('exit', alone);
     try {
       await successor.#ready();
       return successor;
     } catch (error) {
       successor.abandon();
       throw error;
+    } finally {
+      process.off('exit', alone);
     }
   }
 

@@ -258,7 +258,7 @@ export class Attachments {
     return true;
   }
 
-  /** A name that stays behind (state_dir became read-only) points at nothing, and the next attach replaces it. */
+  /** A name that stays behind (state_dir became read-only) is replaced by the next attach. */
   #unlink(target: string, device: string): void {
     try {
       removeLinks(this.#stateDir, target, device);

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expectedError, LvrError, messageOf } from '../core/errors.js';
 import type { Log } from '../core/ports.js';
 import type { Binding } from './native.js';
-import type { NbdSysfs } from './nbd-sysfs.js';
+import type { NbdDevice, NbdSysfs } from './nbd-sysfs.js';
 import { type NbdControl, NetlinkError } from './netlink.js';
 import type { HandedSocket, KernelClient, KernelServer, OnLost } from './ports.js';
 
@@ -175,11 +175,23 @@ export class KernelDevice {
     }
   }
 
+  /** What the kernel says of the device; an error when this process cannot look just now. */
+  #look(): NbdDevice | undefined | LvrError {
+    try {
+      return this.#parts.sysfs.device(this.index);
+    } catch (error) {
+      const expected = expectedError(error);
+      if (expected === undefined) throw error;
+      return expected;
+    }
+  }
+
   /** Undefined, or a refusal that may pass. Throws what will not. */
   async #replaceOne(): Promise<LvrError | undefined> {
-    const { control, sysfs } = this.#parts;
+    const { control } = this.#parts;
     const { index, identity } = this;
-    const found = sysfs.device(index);
+    const found = this.#look();
+    if (found instanceof LvrError) return found;
     if (found === undefined || found.pid === '') throw new LvrError('ATTACH', `the kernel has disconnected ${this.device}`);
     if (found.backend !== identity) throw wrongBackend(this.device, this.target, found.backend);
     this.#assertSame();

@@ -23,13 +23,19 @@ export function makeLinks(stateDir: string, target: string, device: string): str
   }
 }
 
-/** Removes the names of `target` that point at `device`. */
+/** Removes the names of `target` that point at `device`. Throws when one stays. */
 export function removeLinks(stateDir: string, target: string, device: string): void {
-  for (const path of [join(stateDir, 'by-res', target), join(DEV_DIRECTORY, target)]) {
-    if (linkTarget(path) !== device) continue;
-    rmSync(path, { force: true });
-    removeIfEmpty(dirname(path));
+  try {
+    removeLink(join(DEV_DIRECTORY, target), device);
+  } finally {
+    removeLink(join(stateDir, 'by-res', target), device);
   }
+}
+
+function removeLink(path: string, device: string): void {
+  if (linkTarget(path) !== device) return;
+  rmSync(path, { force: true });
+  removeIfEmpty(dirname(path));
 }
 
 function removeIfEmpty(directory: string): void {

@@ -86,7 +86,9 @@ export class NbdSysfs {
   #text(path: string): string {
     try {
       return readFileSync(join(this.#root, path), 'utf8').trim();
-    } catch {
+    } catch (error) {
+      // A process without descriptors knows nothing of a device, least of all that it is gone.
+      if (['EMFILE', 'ENFILE'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
       return '';
     }
   }

@@ -144,7 +144,7 @@ t.test('a stop waits for a promotion that is under way, and a group that cannot 
   promoted();
   await t.rejects(stopped, { message: 'app cannot be closed' });
   t.match(await answer, { changed: true });
-  t.same(events, ['promoted sec', 'nbd stops', 'links stop', 'stop app', 'stop sec']);
+  t.same(events, ['promoted sec', 'nbd stops', 'links stop', 'stop app', 'stop sec', 'log group-not-stopped']);
 });
 
 t.test('a successor that gets ready when the agent stops already is not needed', async (t) => {

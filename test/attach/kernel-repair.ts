@@ -69,13 +69,16 @@ t.test('a refusal that passes does not end the repair: of the volume, of the dri
   await eventually(() => device.live === 2 && world.refusals.length === 0, 'it is whole again');
   t.same(world.lost, []);
 
-  world.noSockets = true;
-  world.drop(0);
-  await sleep(200);
-  t.equal(device.live, 1);
-  world.noSockets = false;
-  await eventually(() => device.live === 2, 'it is whole again');
-  t.same(world.lost, []);
+  for (const lack of [{ of: world, key: 'noSockets' } as const, { of: world.sysfs, key: 'cannotLook' } as const]) {
+    await sleep(200);
+    Object.assign(lack.of, { [lack.key]: true });
+    world.drop(0);
+    await sleep(200);
+    t.equal(device.live, 1, lack.key);
+    Object.assign(lack.of, { [lack.key]: false });
+    await eventually(() => device.live === 2, 'it is whole again');
+    t.same(world.lost, []);
+  }
 
   await sleep(200);
   world.unavailable = 'the group changes its role';

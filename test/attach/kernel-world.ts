@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { KernelAttacher } from '../../src/attach/kernel.js';
-import { NbdSysfs } from '../../src/attach/nbd-sysfs.js';
+import { type NbdDevice, NbdSysfs } from '../../src/attach/nbd-sysfs.js';
 import type { NbdControl } from '../../src/attach/netlink.js';
 import type { DeviceArguments } from '../../src/attach/netlink-message.js';
 import type { Attachment, AttachRequest, HandedSocket, KernelClient } from '../../src/attach/ports.js';
@@ -15,10 +15,24 @@ import { LvrError } from '../../src/core/errors.js';
 export const IDENTITY = 'lvr:0123456789abcdef0123456789abcdef/data@fedcba#3';
 export const SIZE_BYTES = 1024 * 1024;
 
+function noDescriptors(syscall: string): Error {
+  return Object.assign(new Error(`EMFILE: too many open files, ${syscall}`), { code: 'EMFILE', syscall });
+}
+
+class Sysfs extends NbdSysfs {
+  /** The process has no descriptor left. */
+  cannotLook = false;
+
+  override device(index: number): NbdDevice | undefined {
+    if (this.cannotLook) throw noDescriptors('open');
+    return super.device(index);
+  }
+}
+
 /** Everything around an attacher, as it looks in memory and in a directory that stands for /sys. */
 export class World {
   readonly root = mkdtempSync(join(tmpdir(), 'lvr-sys-'));
-  readonly sysfs = new NbdSysfs(this.root);
+  readonly sysfs = new Sysfs(this.root);
   readonly calls: string[] = [];
   /** Served connections that were not closed. */
   readonly served: { client: KernelClient; fd: number; received: Uint8Array }[] = [];
@@ -32,7 +46,7 @@ export class World {
   identity = IDENTITY;
   /** The driver ignores the next sockets: it closes its end. */
   ignores = 0;
-  /** The process has no descriptor left. */
+  /** The process has one descriptor left. */
   noSockets = false;
   #fd = 1000;
 
@@ -104,7 +118,7 @@ export class World {
     sysfs: this.sysfs,
     sockets: {
       socketPair: (): [number, number] => {
-        if (this.noSockets) throw Object.assign(new Error('EMFILE: socketpair'), { code: 'EMFILE', syscall: 'socketpair' });
+        if (this.noSockets) throw noDescriptors('socketpair');
         return [this.#fd++, this.#fd++];
       },
       close: (fd: number) => void this.closed.push(fd),

@@ -101,3 +101,18 @@ t.test('nobody else can start a successor', async (t) => {
   t.equal(code, 2);
   t.match(stderr, /--successor is for the agent itself/);
 });
+
+t.test('a successor that is not ready when the agent is told to stop ends with it', async (t) => {
+  const sleeps = `if (process.argv.includes('--successor')) await new Promise((resolve) => setTimeout(resolve, 60_000));`;
+  const environment = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(sleeps)}` };
+  const agent = new TestAgent(workspace, { site: 'a', role: 'primary', environment }, 'slow');
+  await agent.start();
+  const restart = agent.lvr('agent', 'restart');
+  const children = `/proc/${agent.pid}/task/${agent.pid}/children`;
+  const successor = await until('it is started', 20_000, async () => Number(readFileSync(children, 'utf8')) || undefined);
+  agent.signal('SIGTERM');
+  await until('the agent ends', 30_000, async () => (agent.running ? undefined : true));
+  await until('and the successor', 5_000, async () => (isAlive(successor) ? undefined : true));
+  t.match(agent.output().trim().split('\n').at(-1), /"event":"stopped"/);
+  t.not((await restart).code, 0);
+});
