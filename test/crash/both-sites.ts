@@ -22,6 +22,15 @@ const ENDS = [
   { laps: 1.3, first: 'a' },
 ] as const;
 const HONEST = { a: {}, b: {} };
+/** What the pairs of a mode must have been. */
+const LEAST = {
+  ...{ pairs: 250, torn: 50, creation: 10, reunions: 250, caughtUp: 20, tailsCut: 10, twice: 20, again: 50 },
+  ...{ takeovers: 200, followed: 20, refused: 20, laps: 1 },
+};
+type Counted = keyof typeof LEAST;
+const COUNTED = Object.keys(LEAST) as Counted[];
+/** Who was the faster one in a recording decides whether its cuts find one site ahead or the other: more are made until there is enough. */
+const RECORDINGS_MAX = 4;
 
 const workspace = new Workspace('pairs');
 t.teardown(() => workspace.dispose());
@@ -40,24 +49,28 @@ async function pairsOf(t: Test, plan: PairWorkload, wanted: number, keepIn?: str
   return figures;
 }
 
+function isEnough(reached: ReadonlyMap<Counted, number>): boolean {
+  return COUNTED.every((what) => (reached.get(what) ?? 0) >= LEAST[what]);
+}
+
 const totals = { pairs: 0, reunions: 0, takeovers: 0, violations: 0 };
 
 for (const mode of ['async', 'logged'] as const) {
   t.test(`mode ${mode}: both sites of every power cut come together, and a failover mixes nothing`, async (t) => {
     const keepIn = join(REPOSITORY, '.cache', 'crash-pairs', mode);
-    const figures = await pairsOf(t, { name: `both-${mode}`, mode, environment: HONEST, ends: ENDS }, PAIRS, keepIn);
-    t.same(figures.problems, []);
-    t.same(figures.violations, { reunion: 0, failover: 0 });
-    totals.pairs += figures.pairs;
-    totals.reunions += figures.reunions;
-    totals.takeovers += figures.takeovers;
-    totals.violations += figures.violations.reunion + figures.violations.failover;
-    if (PAIRS < PAIRS_DEFAULT) return;
-    const least = { pairs: 250, torn: 50, creation: 10, reunions: 250, caughtUp: 20, tailsCut: 10, twice: 20, again: 50, takeovers: 200 };
-    for (const [what, wanted] of Object.entries({ ...least, followed: 20, refused: 20, laps: 1 })) {
-      const reached = figures[what as keyof typeof least];
-      t.ok(reached >= wanted, `${what}: ${reached}, at least ${wanted}`);
+    const reached = new Map<Counted, number>();
+    for (let recordings = 1; recordings <= RECORDINGS_MAX && !isEnough(reached); recordings++) {
+      const figures = await pairsOf(t, { name: `both-${mode}`, mode, environment: HONEST, ends: ENDS }, PAIRS, keepIn);
+      t.same(figures.problems, []);
+      t.same(figures.violations, { reunion: 0, failover: 0 });
+      totals.pairs += figures.pairs;
+      totals.reunions += figures.reunions;
+      totals.takeovers += figures.takeovers;
+      totals.violations += figures.violations.reunion + figures.violations.failover;
+      if (PAIRS < PAIRS_DEFAULT) return;
+      for (const what of COUNTED) reached.set(what, (reached.get(what) ?? 0) + figures[what]);
     }
+    for (const what of COUNTED) t.ok((reached.get(what) ?? 0) >= LEAST[what], `${what}: ${reached.get(what)}, at least ${LEAST[what]}`);
   });
 }
 
