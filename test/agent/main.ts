@@ -11,6 +11,7 @@ import { Workspace } from '../helpers/workspace.js';
 const workspace = new Workspace('main');
 t.teardown(() => workspace.dispose());
 
+const TRIES_MAX = 10;
 const SMALL = { role: 'primary', volumes: { data: '16MiB' }, logSize: '16MiB' } as const;
 
 /** Runs lvrd to its end; for starts that must fail. */
@@ -104,12 +105,16 @@ t.test('an agent whose terminal is closed stops in order', async (t) => {
 
 t.test('a second signal ends the agent at once', async (t) => {
   const agent = new TestAgent(workspace, { site: 'a', ...SMALL }, 'twice');
-  await agent.start();
-  // Both arrive while the process is stopped, so it sees them together.
-  agent.signal('SIGSTOP');
-  agent.signal('SIGTERM');
-  agent.signal('SIGINT');
-  agent.signal('SIGCONT');
-  await until('the process is gone', 5_000, async () => (agent.running ? undefined : true));
-  t.match(agent.output(), /"event":"stop-forced"/);
+  const isForced = (): boolean => agent.output().includes('"event":"stop-forced"');
+  // Both arrive while the process is stopped, so it sees them together, unless a thread that gets one of them is late: a stop of nothing
+  // takes 5 ms.
+  for (let tries = 1; tries === 1 || (tries <= TRIES_MAX && !isForced()); tries++) {
+    await agent.start();
+    agent.signal('SIGSTOP');
+    agent.signal('SIGTERM');
+    agent.signal('SIGINT');
+    agent.signal('SIGCONT');
+    await until('the process is gone', 5_000, async () => (agent.running ? undefined : true));
+  }
+  t.ok(isForced(), agent.story());
 });
