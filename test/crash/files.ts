@@ -3,8 +3,8 @@
 //
 // SEED chooses load and images. A mount costs a fifth of a second, so there are not many: LVR_CRASH_MOUNTS.
 
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { createEngines } from '../../src/disk/engine.js';
@@ -15,7 +15,7 @@ import { systemClock } from '../helpers/clock.js';
 import { mustRun, sleep } from '../helpers/command.js';
 import { History, readBlocks } from '../helpers/history.js';
 import { Random } from '../helpers/random.js';
-import { Workspace } from '../helpers/workspace.js';
+import { REPOSITORY, Workspace } from '../helpers/workspace.js';
 import { ImageDisk } from './image-disk.js';
 import { Oracle } from './oracle.js';
 import { RecordedDisks } from './recorded-disks.js';
@@ -110,6 +110,18 @@ function choose(disk: ImageDisk, random: Random): void {
   }
 }
 
+/** The first image that fails is kept, with what e2fsck says of it: the file system itself may be what is damaged. */
+function keep(content: Uint8Array): string {
+  const directory = join(REPOSITORY, '.cache', 'crash-images', 'files');
+  mkdirSync(directory, { recursive: true });
+  const path = join(directory, 'image');
+  writeFileSync(path, content);
+  const checked = `${path}.checked`;
+  writeFileSync(checked, content);
+  const { stdout } = spawnSync('e2fsck', ['-fy', checked], { encoding: 'utf8' });
+  return `the first image that failed was kept in ${path}; e2fsck says of it: ${stdout.slice(-1000).replaceAll('\n', '; ')}`;
+}
+
 t.test('log, volumes and state in files: every image of a power cut starts and holds what was promised', async (t) => {
   const random = new Random();
   t.comment(`SEED=${random.seed}`);
@@ -117,8 +129,7 @@ t.test('log, volumes and state in files: every image of a power cut starts and h
   const base = VOLUMES.map(() => new Float64Array(VOLUME_BLOCKS));
   const oracle = new Oracle(history.writes, base);
   const disk = new ImageDisk('fs', FS_BYTES, before);
-  const [file, mountPoint] = [workspace.file('image'), workspace.file('mounted')];
-  mkdirSync(mountPoint);
+  const mountPoint = workspace.directory('mounted');
   const engines = createEngines();
   workspace.onDispose(() => unmount(mountPoint));
   const problems: string[] = [];
@@ -131,13 +142,19 @@ t.test('log, volumes and state in files: every image of a power cut starts and h
       choose(disk, random);
       counts.images++;
       if (at < createdAt) counts.creation++;
-      writeFileSync(file, disk.bytes);
+      const content = disk.bytes.slice();
       disk.reset();
+      // A file of its own: nothing that the kernel may still have of the one before has anything to do with it.
+      const file = workspace.file(`image-${counts.images}`);
+      writeFileSync(file, content);
       await mustRun('mount', ['-o', 'loop', file, mountPoint]);
       const promised = entries[at + 1]?.promised ?? history.flushedMax;
       const problem = await start(mountPoint, engines).then((images) => oracle.judge(images, promised), String);
       await mustRun('umount', [mountPoint]);
-      if (problem !== undefined && problems.length < 10) problems.push(`image ${counts.images}, after entry ${at}: ${problem}`);
+      rmSync(file);
+      if (problem === undefined) continue;
+      if (problems.length === 0) problems.push(keep(content));
+      if (problems.length < 10) problems.push(`image ${counts.images}, after entry ${at}: ${problem}`);
     }
   }
   engines.close();
