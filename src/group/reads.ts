@@ -16,6 +16,7 @@ const LARGE_COUNT = 64;
 const PARTS_MAX = 1024;
 /** Unapplied segments that one question about allocation looks at; the answer is shorter when there are more. */
 const SEGMENTS_MAX = 2048;
+const EIO = 5;
 const ESHUTDOWN = 108;
 
 class ReadSlab implements Slab {
@@ -35,8 +36,13 @@ type OpenRead = { request: IoRequest | undefined; volume: number; piece: number;
 
 type WaitingRead = { readonly volume: number; readonly request: IoRequest };
 
-/** What becomes of reads that a device failed. */
+/** What becomes of reads that a device failed, or can no longer be trusted with. */
 export interface FailedReads {
+  /**
+   * A write, zero or flush of a volume has failed: the kernel counts what it could not write as clean and may forget it, so what it reads
+   * may be older than what was answered, without an error. No read is answered with it.
+   */
+  readonly isOver: boolean;
   /** A device failed to read a part, before anything else becomes of the read. */
   partFailed(volume: number, errno: number): void;
   /** All parts of a read have ended, and one of them failed: it is answered by Reads.end(), now or later. Its slabs hold nothing of use. */
@@ -105,6 +111,7 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
 
   /** What a range reads as, into bytes[start, start + length), if nothing has to be waited for. False: read() will tell more. */
   readNow(volume: number, bytes: Uint8Array, start: number, length: number, offset: number): boolean {
+    if (this.#failed.isOver) return false;
     if ((this.#devices[volume] as Device).readNow?.(bytes, start, length, offset) !== true) return false;
     // Nothing is applied between the two, and what is applied later does not change what is laid over here.
     if (!this.#overlay.isEmpty(volume)) {
@@ -248,6 +255,7 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
     open.request = undefined;
     this.#free.push(tag);
     if (isDropped) this.end(request, ESHUTDOWN);
+    else if (this.#failed.isOver) this.end(request, EIO);
     else if (hasFailed) this.#failed.answer(volume, request);
     else request.owner.completed(request, 0);
   }
@@ -260,6 +268,8 @@ export class Reads implements IoTarget, SegmentVisitor<LogBatch> {
 
   /** Allocation of a range: the device's answer, with unapplied records laid over it; perhaps of its beginning only. */
   extents(volume: number, offset: number, length: number, max: number): ExtentRun[] {
+    // Data that could not be written leaves a hole.
+    if (this.#failed.isOver) return [{ length, zero: false }];
     const runs = (this.#devices[volume] as Device).extents(offset, length, max);
     const covered = offset + runs.reduce((sum, run) => sum + run.length, 0);
     const result: ExtentRun[] = [];

@@ -11,6 +11,7 @@
 //
 // Not on the data path: a read gets here when its device has failed it. It keeps the memory it had, and a few of them run at once.
 
+import type { LvrError } from '../core/errors.js';
 import { LINK_READ_MS, LINK_READS_MAX, RECORD_PAYLOAD_BYTES_MAX } from '../core/limits.js';
 import { PLANTED } from '../core/planted.js';
 import type { IoRequest, RequestOwner, Slab } from '../core/ports.js';
@@ -28,6 +29,7 @@ const ESHUTDOWN = 108;
 
 /** What this needs of its group. */
 export interface ReadingGroup extends FaultyGroup {
+  readonly failure: LvrError | undefined;
   readonly log: { readonly store: { readonly current: { readonly epoch: number } } };
   readonly overlay: Overlay;
   readonly reads: Reads;
@@ -53,6 +55,12 @@ export class RemoteReads implements FailedReads {
 
   constructor(group: ReadingGroup) {
     this.#group = group;
+  }
+
+  /** A log that failed takes nothing from the volumes, nor from the overlay. */
+  get isOver(): boolean {
+    const { failure } = this.#group;
+    return failure !== undefined && failure.code !== 'LOG_FAILED';
   }
 
   partFailed(volume: number, errno: number): void {

@@ -1,7 +1,8 @@
 // What a group does when its disks fail, stop or fill up: it says so, answers nothing it cannot keep, and loses nothing it kept.
 
 import t from 'tap';
-import { SimClient } from '../../src/sim/client.js';
+import type { Backend } from '../../src/core/ports.js';
+import { SimClient, type SimRequest } from '../../src/sim/client.js';
 import type { SimDevice, SimOp } from '../../src/sim/disk.js';
 import { differences, History } from '../../src/sim/history.js';
 import { Random } from '../helpers/random.js';
@@ -97,6 +98,61 @@ for (const fault of FAULTS) {
     }
   });
 }
+
+t.test('what a volume could not flush is not read any more: the kernel may have forgotten it', async (t) => {
+  const world = new SimWorld(new Random());
+  const site = await world.add('a');
+  const client = new SimClient(site, new History());
+  const [data] = site.volumeDevices as [SimDevice];
+  const volume = site.group.backends.get('data') as Backend;
+  const written = async (): Promise<void> => {
+    const answers = [client.write(0, 4096, 4096), client.flush()];
+    client.commit();
+    await world.advance(5000);
+    t.same(
+      answers.map((request) => request?.errno),
+      [0, 0],
+    );
+  };
+  await written();
+  const before = client.read(0, 4096, 4096);
+  client.commit();
+  await world.settle();
+  t.equal(before.errno, 0);
+  data.intercept = (op) => (op.kind === 'sync' ? EIO : 0);
+  await written();
+  t.equal(site.group.failure?.code, 'DEVICE_FAILED');
+  t.ok(site.group.overlay.isEmpty(0), 'all of it is on the volume, as far as the kernel said');
+  data.dropCached();
+  const late = [client.read(0, 4096, 4096), client.read(0, 0, 65536), client.read(1, 0, 4096)];
+  client.commit();
+  await world.settle();
+  t.same(
+    late.map((read) => read.errno),
+    [EIO, EIO, EIO],
+  );
+  t.notOk(volume.readNow(late[0] as SimRequest, new Uint8Array(4096), 0));
+  t.same(volume.extents(0, 65536, 8), [{ length: 65536, zero: false }]);
+  t.same(client.wrongReads, []);
+});
+
+t.test('a read that is under way when another volume fails is not answered with what it finds', async (t) => {
+  const world = new SimWorld(new Random());
+  const site = await world.add('a');
+  const client = new SimClient(site, new History());
+  const [data, wal] = site.volumeDevices as [SimDevice, SimDevice];
+  data.stopped = true;
+  wal.intercept = (op) => (op.kind === 'write' ? EIO : 0);
+  const read = client.read(0, 0, 65536);
+  client.write(1, 4096, 4096);
+  client.commit();
+  await world.advance(2500);
+  t.equal(site.group.failure?.code, 'DEVICE_FAILED');
+  t.notOk(read.isDone);
+  data.stopped = false;
+  await world.settle();
+  t.equal(read.errno, EIO);
+});
 
 t.test('a stopped volume makes writers wait in bounded memory while reads go on, and nothing is out of order afterwards', async (t) => {
   const random = new Random();

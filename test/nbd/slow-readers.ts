@@ -25,6 +25,7 @@ class GroupReads extends MemoryBackend {
     };
     const device = { path: 'memory', sizeBytes: VOLUME, blockBytes: 512, read, kick() {} } as unknown as Device;
     this.#reads = new Reads([device], new Overlay(1), (bytes) => ({ bytes: new Uint8Array(bytes), address: 0 }), {
+      isOver: false,
       partFailed() {},
       answer() {},
     });
